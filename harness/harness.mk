@@ -1,0 +1,1 @@
+# hzb, the harness.

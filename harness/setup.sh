@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the build, the tests and the quick matrix need; says what and why, once.
+# Does nothing (and asks for no password) when all are there.
+set -euo pipefail
+
+packages=(
+    gcc make perl pkg-config          # build and test runner
+    binutils                          # the golden test of the fast path reads its assembly with objdump
+    libcyaml-dev libjansson-dev libcsv-dev libcmocka-dev  # hzb's YAML, JSON and CSV; unit tests
+    gnuplot-nox                       # plots
+    libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4      # the allocators hz3 is measured against
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+((${#missing[@]} == 0)) && exit 0
+
+echo "setup: installing ${missing[*]} (compilers, libraries, plots and peer allocators that the build and tests use)" >&2
+as_root=()
+if ((EUID != 0)); then
+    command -v sudo >/dev/null || { echo "setup: not root and no sudo; install these by hand: ${missing[*]}" >&2; exit 69; }
+    as_root=(sudo)
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+{
+    "${as_root[@]}" apt-get update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+} >"$log" 2>&1 || { cat "$log" >&2; echo "setup: apt-get failed, see above" >&2; exit 69; }

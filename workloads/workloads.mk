@@ -1,0 +1,1 @@
+# The workloads: benchmark programs that speak the HZB1 protocol.
