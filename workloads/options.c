@@ -1,0 +1,133 @@
+#include "options.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { KEY_TOUCH = 256, KEY_SEED, KEY_MATCHED };
+
+static const char *const touch_names[] = {[TOUCH_NONE] = "none", [TOUCH_PAGE] = "page", [TOUCH_ALL] = "all"};
+
+const char *touch_name(Touch touch)
+{
+    return touch_names[touch];
+}
+
+static bool number_parse(const char *text, uint64_t scale, uint64_t *value)
+{
+    if (!isdigit((unsigned char)*text)) return false;
+    char *end;
+    errno = 0;
+    uint64_t whole = strtoull(text, &end, 10);
+    if (errno != 0 || whole > UINT64_MAX / scale - 1) return false;
+    *value = whole * scale;
+    if (*end == '.' && scale > 1)
+        for (uint64_t unit = scale / 10; isdigit((unsigned char)*++end); unit /= 10)
+            *value += unit * (uint64_t)(*end - '0');
+    return *end == '\0';
+}
+
+static void positional_reject(struct argp_state *state, const Positional *p, uint64_t min, const char *text)
+{
+    argp_error(state, "argument %s: '%s': expected a %s number from %" PRIu64 " to %" PRIu64, p->name, text,
+               p->scale > 1 ? "decimal" : "whole", min / p->scale, p->max / p->scale);
+}
+
+static void positional_set(struct argp_state *state, const CommandLine *line, const char *text)
+{
+    if (state->arg_num >= line->n_positionals)
+        argp_error(state, "argument %u: '%s': expected at most %u arguments", state->arg_num + 1, text,
+                   line->n_positionals);
+    const Positional *p = &line->positionals[state->arg_num];
+    uint64_t min = p->at_least != NULL && *p->at_least > p->min ? *p->at_least : p->min;
+    uint64_t value;
+    if (!number_parse(text, p->scale, &value) || value < min || value > p->max) positional_reject(state, p, min, text);
+    *p->value = value;
+}
+
+static void positionals_end(struct argp_state *state, const CommandLine *line)
+{
+    if (state->arg_num < line->n_required)
+        argp_error(state, "argument %s is missing", line->positionals[state->arg_num].name);
+    for (unsigned i = state->arg_num; i < line->n_positionals; i++) {
+        const Positional *p = &line->positionals[i];
+        if (p->at_least == NULL || *p->value >= *p->at_least) continue;
+        char text[24];
+        snprintf(text, sizeof text, "%" PRIu64, *p->value);
+        positional_reject(state, p, *p->at_least, text);
+    }
+}
+
+static void touch_set(struct argp_state *state, CommonOptions *common, const char *text)
+{
+    for (Touch t = TOUCH_NONE; t <= TOUCH_ALL; t++) {
+        if (strcmp(text, touch_names[t]) != 0) continue;
+        common->touch = t;
+        return;
+    }
+    argp_error(state, "option --touch: '%s': expected none, page or all", text);
+}
+
+static error_t option_handle(int key, char *text, struct argp_state *state)
+{
+    const CommandLine *line = state->input;
+    char negative[64];
+    switch (key) {
+    case ARGP_KEY_ARG:
+        positional_set(state, line, text);
+        return 0;
+    case ARGP_KEY_END:
+        positionals_end(state, line);
+        return 0;
+    case KEY_TOUCH:
+        touch_set(state, line->common, text);
+        return 0;
+    case KEY_SEED:
+        if (!number_parse(text, 1, &line->common->seed))
+            argp_error(state, "option --seed: '%s': expected a whole number from 0 to 2^64 - 2", text);
+        return 0;
+    case KEY_MATCHED:
+        line->common->matched = true;
+        return 0;
+    default:
+        if (key < '0' || key > '9') return ARGP_ERR_UNKNOWN;
+        snprintf(negative, sizeof negative, "-%c%s", key, text != NULL ? text : "");
+        positional_set(state, line, negative);
+        return 0;
+    }
+}
+
+// A negative number looks like an option; taken as one, it gets the message of the argument in whose place it stands.
+#define NEGATIVE(digit)                                                                                                \
+    {                                                                                                                  \
+        .key = digit, .arg = "N", .flags = OPTION_HIDDEN | OPTION_ARG_OPTIONAL                                         \
+    }
+
+void options_parse(const CommandLine *line, int argc, char **argv)
+{
+    struct argp_option options[] = {
+        {.name = "touch",
+         .key = KEY_TOUCH,
+         .arg = "none|page|all",
+         .doc = "Write to each block: not at all, one byte a page and a stamp at its start (default), every byte"},
+        {.name = "seed", .key = KEY_SEED, .arg = "N", .doc = "Seed of the random numbers (default 1)"},
+        NEGATIVE('0'),
+        NEGATIVE('1'),
+        NEGATIVE('2'),
+        NEGATIVE('3'),
+        NEGATIVE('4'),
+        NEGATIVE('5'),
+        NEGATIVE('6'),
+        NEGATIVE('7'),
+        NEGATIVE('8'),
+        NEGATIVE('9'),
+        {.name = line->has_matched ? "matched" : NULL,
+         .key = line->has_matched ? KEY_MATCHED : 0,
+         .doc = line->has_matched ? "Wait for room in a full ring instead of freeing locally" : NULL},
+        {0},
+    };
+    struct argp argp = {.options = options, .parser = option_handle, .args_doc = line->args_doc, .doc = line->doc};
+    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, (void *)(uintptr_t)line);
+}

@@ -1,0 +1,41 @@
+// Command lines of the workloads: positional numbers, each with a range, and the long options they share.
+#ifndef WORKLOADS_OPTIONS_H
+#define WORKLOADS_OPTIONS_H
+
+#include "object.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// A number that the user writes in place. With scale > 1 decimals are allowed and the value is stored times scale.
+typedef struct {
+    const char *name;
+    uint64_t min;
+    uint64_t max;
+    uint64_t scale;
+    uint64_t *value;          // holds the default, if it may be left out
+    const uint64_t *at_least; // another argument that it must not be below, or NULL
+} Positional;
+
+typedef struct {
+    Touch touch;
+    uint64_t seed;
+    bool matched;
+} CommonOptions;
+
+typedef struct {
+    const char *doc;
+    const char *args_doc;
+    const Positional *positionals;
+    unsigned n_positionals;
+    unsigned n_required;
+    bool has_matched; // whether --matched exists
+    CommonOptions *common;
+} CommandLine;
+
+// Fills what the command line points to, or says what is wrong and exits with 64.
+void options_parse(const CommandLine *line, int argc, char **argv);
+
+const char *touch_name(Touch touch);
+
+#endif
