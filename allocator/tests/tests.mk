@@ -1,0 +1,28 @@
+# Black-box tests of hz3 through the public malloc API. Each runs in every lane; what it needs besides its own file is
+# in support*.c. -fno-builtin and the -Wno flags: the tests do on purpose what compilers fold away or warn about.
+TESTS_SRC := allocator/tests
+TESTS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread -Wno-deprecated-declarations
+TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-nonheap-object \
+    -Wno-alloc-size-larger-than)
+
+BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,api_policy_test api_content_test misuse_test)
+TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
+TESTS_OBJ := $(BUILD)/obj/black_box
+TESTS_SUPPORT := $(TESTS_OBJ)/support.o $(TESTS_OBJ)/support_memory.o
+
+TESTS += $(foreach test,$(BLACK_BOX_TESTS),$(test)@scale $(test)@fast $(test)@debug) \
+    $(TESTS_SRC)/headers.t $(TESTS_SRC)/real_programs.t
+
+$(TESTS_OBJ)/%.o: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
+	@mkdir -p $(@D)
+	$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -c -o $@ $<
+
+$(BLACK_BOX_TESTS): $(BUILD)/tests/%: $(TESTS_OBJ)/%.o $(TESTS_SUPPORT) $(TESTS_PLUGINS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -pthread -o $@ $(filter %.o,$^) $(TEST_LIBS_$*) -ldl
+
+$(TESTS_PLUGINS): $(BUILD)/tests/%.so: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
+	@mkdir -p $(@D)
+	$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -fPIC -shared -MF $(TESTS_OBJ)/$*.d -o $@ $<
+
+-include $(wildcard $(TESTS_OBJ)/*.d)
