@@ -1,0 +1,2 @@
+# Few threads, speed first: larger thread caches.
+LANE_DEFS := -DHZ3_LANE_FRONT_BYTES=256K -DHZ3_LANE_TRANSFER_BYTES=1M

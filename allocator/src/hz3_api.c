@@ -1,0 +1,207 @@
+// The malloc family. Policy where the standards leave a choice: hz3's man page, "Semantics".
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hz3_api.h"
+#include "hz3_front.h"
+#include "hz3_large.h"
+#include "hz3_log.h"
+#include "hz3_mapping.h"
+#include "hz3_size_class.h"
+#include "hz3_small.h"
+#include "hz3_stats.h"
+
+static HZ3_COLD void *fail_enomem(void)
+{
+    hz3_stat_add(alloc_failed, 1);
+    errno = ENOMEM;
+    return NULL;
+}
+
+static HZ3_NOINLINE void *alloc_large(size_t size, size_t align, bool *is_zero)
+{
+    void *p = size <= PTRDIFF_MAX && align <= PTRDIFF_MAX ? hz3_large_alloc(size, align, is_zero) : NULL;
+    return p != NULL ? p : fail_enomem();
+}
+
+static HZ3_NOINLINE void *alloc_beyond_front(size_t size)
+{
+    bool is_zero;
+    return alloc_large(size, HZ3_MIN_ALIGN, &is_zero);
+}
+
+HZ3_EXPORT void *malloc(size_t size)
+{
+    if (HZ3_UNLIKELY(size > HZ3_MEDIUM_MAX)) {
+        return alloc_beyond_front(size);
+    }
+    return hz3_front_alloc(hz3_class_of(size));
+}
+
+static HZ3_NOINLINE void free_foreign(void *p)
+{
+    if (p == NULL || hz3_mapping_free(p)) {
+        return;
+    }
+    hz3_require(!hz3_mapping_is_freed(p), "free", p, "double free: this block is free already");
+    hz3_die("free", p, "foreign pointer: not allocated by hz3, or unmapped since");
+}
+
+HZ3_EXPORT void free(void *p)
+{
+    if (HZ3_UNLIKELY(!hz3_arena_owns(p))) {
+        free_foreign(p);
+        return;
+    }
+    hz3_front_free(p);
+}
+
+HZ3_EXPORT void *calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return fail_enomem();
+    }
+    bool is_zero = false;
+    void *p = bytes <= HZ3_MEDIUM_MAX ? malloc(bytes) : alloc_large(bytes, HZ3_MIN_ALIGN, &is_zero);
+    if (p != NULL && !is_zero) {
+        memset(p, 0, bytes);
+    }
+    return p;
+}
+
+// Aborts with a message in the caller's name when no live object can begin at p.
+static size_t usable_size(const void *p, const char *function)
+{
+    if (!hz3_arena_owns(p)) {
+        size_t bytes = hz3_mapping_size(p);
+        hz3_require(bytes != 0 || !hz3_mapping_is_freed(p), function, p, "use after free: this block is free already");
+        hz3_require(bytes != 0, function, p, "foreign pointer: not allocated by hz3, or unmapped since");
+        return bytes;
+    }
+    Hz3Tag tag = hz3_tag_of(hz3_page_of(p));
+    hz3_require(tag != HZ3_TAG_NONE, function, p, "use after free or wild pointer: this page is not allocated");
+    if (tag == HZ3_TAG_SPAN) {
+        hz3_require(((uintptr_t)p & (HZ3_PAGE_SIZE - 1)) == 0, function, p, "interior pointer: not the start of its block");
+        return hz3_span_usable_size(p);
+    }
+    hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_object_starts_at(tag, p), function, p,
+                "interior pointer: not the start of its block");
+    return hz3_classes[tag].size;
+}
+
+static void *move_object(void *p, size_t old_usable, size_t size)
+{
+    void *moved = malloc(size);
+    if (moved != NULL) {
+        memcpy(moved, p, size < old_usable ? size : old_usable);
+        free(p);
+    }
+    return moved;
+}
+
+HZ3_EXPORT void *realloc(void *p, size_t size)
+{
+    if (p == NULL) {
+        return malloc(size);
+    }
+    size_t usable = usable_size(p, "realloc");
+    if (size == 0) {
+        free(p);
+        return NULL;
+    }
+    // In place while it fits and wastes less than half.
+    if (size <= usable && size > usable / 2) {
+        return p;
+    }
+    if (size > HZ3_SPAN_MAX && size <= PTRDIFF_MAX && !hz3_arena_owns(p)) {
+        void *resized = hz3_mapping_resize(p, hz3_large_pages(size) << HZ3_PAGE_SHIFT);
+        return resized != NULL ? resized : fail_enomem();
+    }
+    return move_object(p, usable, size);
+}
+
+HZ3_EXPORT void *reallocarray(void *p, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return fail_enomem();
+    }
+    return realloc(p, bytes);
+}
+
+// align: a power of two.
+static void *alloc_aligned(size_t align, size_t size)
+{
+    if (align <= HZ3_MIN_ALIGN) {
+        return malloc(size);
+    }
+    uint32_t class = size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE ? hz3_class_of_aligned(size, align) : 0;
+    if (class != 0) {
+        void *p = hz3_front_alloc(class);
+        // The fallback of a full arena is page-aligned, as much as any class promises.
+        return p != NULL ? p : fail_enomem();
+    }
+    bool is_zero;
+    return alloc_large(size, align, &is_zero);
+}
+
+static bool is_power_of_two(size_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+HZ3_EXPORT int posix_memalign(void **out, size_t align, size_t size)
+{
+    if (!is_power_of_two(align) || align % sizeof(void *) != 0) {
+        return EINVAL;
+    }
+    int saved_errno = errno;
+    void *p = alloc_aligned(align, size);
+    errno = saved_errno;
+    if (p == NULL) {
+        return ENOMEM;
+    }
+    *out = p;
+    return 0;
+}
+
+HZ3_EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+    if (!is_power_of_two(align)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return alloc_aligned(align, size);
+}
+
+HZ3_EXPORT void *memalign(size_t align, size_t size)
+{
+    if (align > PTRDIFF_MAX) {
+        return fail_enomem();
+    }
+    if (!is_power_of_two(align)) {
+        align = align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzl(align - 1));
+    }
+    return alloc_aligned(align, size);
+}
+
+HZ3_EXPORT void *valloc(size_t size)
+{
+    return alloc_aligned(HZ3_PAGE_SIZE, size);
+}
+
+HZ3_EXPORT void *pvalloc(size_t size)
+{
+    size_t rounded;
+    if (__builtin_add_overflow(size, HZ3_PAGE_SIZE - 1, &rounded)) {
+        return fail_enomem();
+    }
+    return alloc_aligned(HZ3_PAGE_SIZE, rounded & ~(HZ3_PAGE_SIZE - 1));
+}
+
+HZ3_EXPORT size_t malloc_usable_size(void *p)
+{
+    return p != NULL ? usable_size(p, "malloc_usable_size") : 0;
+}

@@ -1,0 +1,169 @@
+#include "hz3_arena.h"
+
+#include "hz3_knobs.h"
+#include "hz3_log.h"
+#include "hz3_os.h"
+#include "hz3_segment_packing.h"
+#include "hz3_stats.h"
+
+#define ARENA_MIN_AUTO ((size_t)16 << 30)
+#define RUN_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3RunMeta))
+#define BITS_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3PageBits))
+
+_Static_assert(RUN_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's run metadata is whole pages, so it can be purged");
+_Static_assert(BITS_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's bitmaps are whole pages, so they can be purged");
+
+Hz3Arena hz3_arena;
+
+// Bit set = slot free. Taken by CAS, given back by fetch_or: the same rule as for pages.
+static _Atomic uint64_t *slot_free;
+
+static size_t page_round_up(size_t bytes)
+{
+    return (bytes + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
+}
+
+static size_t wanted_bytes(void)
+{
+    size_t bytes = (size_t)hz3_knobs.ARENA_SIZE;
+    if (bytes == 0) {
+        bytes = 4 * hz3_os_ram_bytes();
+        bytes = bytes < ARENA_MIN_AUTO ? ARENA_MIN_AUTO : bytes;
+    }
+    size_t limit = hz3_os_address_space_limit();
+    if (limit != SIZE_MAX && bytes > limit / 4) {
+        bytes = limit / 4; // threads and mappings need room too
+    }
+    return bytes & ~(HZ3_SEG_SIZE - 1);
+}
+
+// One reservation for all tables. What walks or searches touch without opening a slot (seg, tags, slot bitmap, packing)
+// comes first and is committed at once; run metadata and bitmaps follow their slot.
+static bool reserve_tables(uint32_t slots)
+{
+    size_t seg_bytes = page_round_up(slots * sizeof(Hz3SegMeta));
+    size_t tag_bytes = page_round_up((size_t)slots * HZ3_PAGES_PER_SEG);
+    size_t free_bytes = page_round_up((slots + 63) / 64 * sizeof(uint64_t));
+    size_t pack_bytes = page_round_up(hz3_pack_table_bytes(slots));
+    size_t eager_bytes = seg_bytes + tag_bytes + free_bytes + pack_bytes;
+    bool needs_commit;
+    char *table =
+        hz3_os_reserve(eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG), HZ3_PAGE_SIZE, &needs_commit);
+    if (table == NULL) {
+        return false;
+    }
+    if (needs_commit && !hz3_os_commit(table, eager_bytes)) {
+        hz3_os_unmap(table, eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG));
+        return false;
+    }
+    hz3_os_no_huge_pages(table, eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG));
+    hz3_arena.needs_commit |= needs_commit;
+    hz3_arena.seg = (Hz3SegMeta *)table;
+    hz3_arena.sc_tag = (_Atomic uint8_t *)(table + seg_bytes);
+    slot_free = (_Atomic uint64_t *)(table + seg_bytes + tag_bytes);
+    hz3_pack_init((_Atomic uint64_t *)(table + seg_bytes + tag_bytes + free_bytes), slots);
+    hz3_arena.run = (Hz3RunMeta *)(table + eager_bytes);
+    hz3_arena.bits = (Hz3PageBits *)(table + eager_bytes + slots * RUN_BYTES_PER_SEG);
+    return true;
+}
+
+void hz3_arena_init(void)
+{
+    for (size_t bytes = wanted_bytes(); bytes >= HZ3_SEG_SIZE; bytes = bytes / 2 & ~(HZ3_SEG_SIZE - 1)) {
+        bool needs_commit;
+        void *base = hz3_os_reserve(bytes, HZ3_SEG_SIZE, &needs_commit);
+        if (base == NULL) {
+            continue;
+        }
+        hz3_arena.needs_commit = needs_commit;
+        uint32_t slots = (uint32_t)(bytes >> HZ3_SEG_SHIFT);
+        if (!reserve_tables(slots)) {
+            hz3_os_unmap(base, bytes);
+            continue;
+        }
+        hz3_os_no_huge_pages(base, bytes);
+        hz3_arena.slots = slots;
+        for (uint32_t slot = 0; slot < slots; slot += 64) {
+            uint64_t all = slots - slot >= 64 ? UINT64_MAX : (1ull << (slots - slot)) - 1;
+            atomic_store_explicit(&slot_free[slot / 64], all, memory_order_relaxed);
+        }
+        hz3_arena.base = (uintptr_t)base;
+        hz3_arena.size = bytes;
+        return;
+    }
+}
+
+static bool commit_slot(uint32_t slot)
+{
+    if (!hz3_arena.needs_commit) {
+        return true;
+    }
+    size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
+    return hz3_os_commit(hz3_page_addr((uint32_t)page), HZ3_SEG_SIZE) &&
+           hz3_os_commit(&hz3_arena.run[page], RUN_BYTES_PER_SEG) &&
+           hz3_os_commit(&hz3_arena.bits[page], BITS_BYTES_PER_SEG);
+}
+
+static uint32_t take_lowest_slot(void)
+{
+    for (uint32_t w = 0; w < (hz3_arena.slots + 63) / 64; w++) {
+        uint64_t word = atomic_load_explicit(&slot_free[w], memory_order_relaxed);
+        while (word != 0) {
+            uint64_t bit = word & -word;
+            if (atomic_compare_exchange_weak_explicit(&slot_free[w], &word, word & ~bit, memory_order_acquire,
+                                                      memory_order_relaxed)) {
+                return w * 64 + (uint32_t)__builtin_ctzl(bit);
+            }
+        }
+    }
+    return HZ3_PAGE_NONE;
+}
+
+static void give_slot(uint32_t slot)
+{
+    atomic_fetch_or_explicit(&slot_free[slot / 64], 1ull << (slot % 64), memory_order_release);
+}
+
+uint32_t hz3_arena_slot_open(void)
+{
+    uint32_t slot = take_lowest_slot();
+    if (slot == HZ3_PAGE_NONE) {
+        return HZ3_PAGE_NONE;
+    }
+    if (!commit_slot(slot)) {
+        give_slot(slot);
+        return HZ3_PAGE_NONE;
+    }
+    uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_relaxed);
+    while (touched <= slot && !atomic_compare_exchange_weak_explicit(&hz3_arena.slots_touched, &touched, slot + 1,
+                                                                     memory_order_release, memory_order_relaxed)) {
+    }
+    hz3_stat_add(segments_opened, 1);
+    Hz3SegMeta *meta = &hz3_arena.seg[slot];
+    for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+        atomic_store_explicit(&meta->dirty_bits[w], 0, memory_order_relaxed);
+        atomic_store_explicit(&meta->free_bits[w], UINT64_MAX, memory_order_seq_cst);
+    }
+    hz3_pack_on_free(slot, 0, HZ3_PAGES_PER_SEG);
+    return slot;
+}
+
+// Claimed by us and purged: nobody reads the slot's run metadata and bitmaps until it is opened again, as zero.
+void hz3_arena_slot_close(uint32_t slot)
+{
+    size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
+    hz3_os_purge(&hz3_arena.run[page], RUN_BYTES_PER_SEG);
+    hz3_os_purge(&hz3_arena.bits[page], BITS_BYTES_PER_SEG);
+    hz3_stat_add(segments_retired, 1);
+    give_slot(slot);
+}
+
+uint32_t hz3_arena_slots_closed(void)
+{
+    uint32_t closed = 0;
+    HZ3_FOR_EACH_SLOT(slot)
+    {
+        closed += (atomic_load_explicit(&slot_free[slot / 64], memory_order_relaxed) & (1ull << (slot % 64))) != 0;
+    }
+    return closed;
+}

@@ -1,0 +1,37 @@
+// The middle layer: per shard and class a transfer array (objects on their way between threads, LIFO, untouched run
+// metadata) and the partial runs of small classes. Medium objects are a run each and belong to nobody.
+#ifndef HZ3_CENTRAL_H
+#define HZ3_CENTRAL_H
+
+#include "hz3_types.h"
+
+#define HZ3_BATCH_MAX 128u
+
+// Once, after knobs, size classes and arena. False: the kernel gave no memory for the tables.
+bool hz3_central_init(void);
+uint32_t hz3_shard_count(void);
+
+// Fills out with 1..want objects (want ≤ HZ3_BATCH_MAX); 0 when neither segments nor a reclaim had any.
+uint32_t hz3_central_take(uint32_t shard, uint32_t class, void **out, uint32_t want);
+
+// Takes n objects (n ≤ HZ3_BATCH_MAX) that no thread holds any more. Aborts with a message on objects that are none, and
+// on one that is in the batch or in its run already. Never fails.
+void hz3_central_give(uint32_t shard, uint32_t class, void **objects, uint32_t n);
+
+typedef enum Hz3DrainDepth {
+    HZ3_DRAIN_SURPLUS, // what the low-water mark proves unneeded since the last drain; then the mark starts anew
+    HZ3_DRAIN_ALL,     // everything, inboxes included
+} Hz3DrainDepth;
+
+// Returns transfer arrays to their runs and empty runs to the boundary. max_medium_runs bounds the medium part.
+// Returns the pages released.
+size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs);
+
+// Bytes of objects that wait here, for mallinfo2. A snapshot.
+size_t hz3_central_cached_bytes(void);
+
+void hz3_central_fork_prepare(void);
+void hz3_central_fork_parent(void);
+void hz3_central_fork_child(uint32_t parent_tid);
+
+#endif

@@ -1,0 +1,37 @@
+// Fixed geometry, and the build flags that change the hot path or the checks. Everything that only events read is a
+// run-time knob: see hz3_knobs.def.
+#ifndef HZ3_CONFIG_H
+#define HZ3_CONFIG_H
+
+#define HZ3_PAGE_SHIFT 12
+#define HZ3_PAGE_SIZE ((size_t)1 << HZ3_PAGE_SHIFT)
+#define HZ3_SEG_SHIFT 21
+#define HZ3_SEG_SIZE ((size_t)1 << HZ3_SEG_SHIFT)
+#define HZ3_PAGES_PER_SEG 512u
+#define HZ3_WORDS_PER_SEG 8u
+
+#define HZ3_SHARDS_MAX 64u
+#define HZ3_MIN_ALIGN 16u
+
+// Largest size served by the front (class medium 7) and by page spans of one segment.
+#define HZ3_MEDIUM_MAX ((size_t)32768)
+#define HZ3_SPAN_MAX ((size_t)1 << 20)
+
+// Asserts, lock ranks and structure validators. A plain constant: every variant always compiles.
+#ifndef HZ3_DEBUG
+#define HZ3_DEBUG 0
+#endif
+
+// The lane's name and flags, recorded in the library (`strings lib.so | grep 'hz3 build:'`) and in the stats lines.
+#ifndef HZ3_LANE
+#define HZ3_LANE "custom"
+#endif
+#ifndef HZ3_BUILD_DEFS
+#define HZ3_BUILD_DEFS ""
+#endif
+
+_Static_assert(HZ3_SEG_SIZE == HZ3_PAGES_PER_SEG * HZ3_PAGE_SIZE, "a segment is 512 pages");
+_Static_assert(HZ3_WORDS_PER_SEG * 64 == HZ3_PAGES_PER_SEG, "one bit a page");
+_Static_assert((HZ3_SHARDS_MAX & (HZ3_SHARDS_MAX - 1)) == 0, "shards are masked");
+
+#endif

@@ -1,0 +1,75 @@
+// The front: a slab of array stacks in front of the middle layer, one per thread. malloc and free are the two inline
+// functions here; whatever they can't do is one call into hz3_front_thread.c.
+//
+// A bin is an array of pointers that grows down from `empty` to `full`; `top` is the next object to hand out. One field
+// changes per operation, so there is no count to keep in step. Threads without a slab (before the first call, after their
+// end) point at a static slab whose bins are empty and full at once: both paths miss, and no other check is needed.
+// Bins of tags that are no class are of the same kind: freeing an address with such a tag always takes the slow path.
+#ifndef HZ3_FRONT_H
+#define HZ3_FRONT_H
+
+#include "hz3_arena.h"
+#include "hz3_types.h"
+
+typedef struct Hz3Bin {
+    void **top;   // owner thread only; so are the other two
+    void **empty; // top == empty: nothing cached. *empty may be read
+    void **full;  // top == full: no room
+    void *unused; // 32 bytes: the index is a shift
+} Hz3Bin;
+
+typedef struct Hz3Slab {
+    Hz3Bin bins[HZ3_TAG_COUNT];
+    struct Hz3Slab *next_pooled; // under the pool's lock
+    void *slots[];
+} Hz3Slab;
+
+extern HZ3_TLS Hz3Slab *hz3_slab __attribute__((visibility("hidden")));
+
+// Slow paths. refill: an object of `class`, or NULL when neither arena nor kernel has memory. overflow: frees p, whatever
+// its tag is; aborts with a message when nothing of ours begins at p.
+HZ3_NOINLINE void *hz3_front_refill(uint32_t class);
+HZ3_NOINLINE void hz3_front_overflow(void *p, Hz3Tag tag);
+
+// About 14 instructions: class table, slab, top, object, compare, store.
+static inline void *hz3_front_alloc(uint32_t class)
+{
+    Hz3Bin *bin = &hz3_slab->bins[class];
+    void **top = bin->top;
+    void *object = *top;
+    if (HZ3_UNLIKELY(top == bin->empty)) {
+        return hz3_front_refill(class);
+    }
+    bin->top = top + 1;
+    return object;
+}
+
+// p lies in the arena.
+static inline void hz3_front_free(void *p)
+{
+    Hz3Tag tag = hz3_tag_of(hz3_page_of(p));
+    Hz3Bin *bin = &hz3_slab->bins[tag];
+    void **top = bin->top;
+    if (HZ3_UNLIKELY(top == bin->full)) {
+        hz3_front_overflow(p, tag);
+        return;
+    }
+    top[-1] = p;
+    bin->top = top - 1;
+}
+
+// Computes the layout of a slab; after the size classes are ready.
+void hz3_front_init(void);
+// Once the C library is up: from then on the end of a thread gives its slab back.
+void hz3_front_watch_thread_exit(void);
+
+// Moves everything that this thread caches into the middle layer; checks every object on the way.
+void hz3_front_flush_self(void);
+// Bytes of the objects that this thread caches.
+size_t hz3_front_cached_bytes_self(void);
+
+void hz3_front_fork_prepare(void);
+void hz3_front_fork_parent(void);
+void hz3_front_fork_child(uint32_t parent_tid);
+
+#endif

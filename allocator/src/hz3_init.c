@@ -1,0 +1,63 @@
+#include "hz3_init.h"
+
+#include <stdlib.h>
+
+#include "hz3_arena.h"
+#include "hz3_central.h"
+#include "hz3_fork.h"
+#include "hz3_front.h"
+#include "hz3_knobs.h"
+#include "hz3_lock.h"
+#include "hz3_size_class.h"
+#include "hz3_stats.h"
+
+_Atomic bool hz3_init_done;
+
+static Hz3Lock init_lock = HZ3_LOCK_INIT(HZ3_RANK_INIT);
+
+// Found by `strings` in a library of unknown origin.
+__attribute__((used)) static const char build_text[] = "hz3 build: lane=" HZ3_LANE " defs=" HZ3_BUILD_DEFS;
+
+bool hz3_init_slow(void)
+{
+    hz3_lock_acquire(&init_lock);
+    bool done = atomic_load_explicit(&hz3_init_done, memory_order_relaxed);
+    if (!done) {
+        if (hz3_arena.slots == 0) {
+            hz3_knobs_read();
+            hz3_size_class_init();
+            hz3_arena_init();
+        }
+        done = hz3_central_init();
+        if (done) {
+            hz3_front_init();
+            hz3_stats_init();
+        }
+        atomic_store_explicit(&hz3_init_done, done, memory_order_release);
+    }
+    hz3_lock_release(&init_lock);
+    return done;
+}
+
+// Needs the C library's help, which the first malloc cannot count on yet.
+__attribute__((constructor)) static void constructor(void)
+{
+    hz3_init();
+    hz3_fork_register();
+    hz3_front_watch_thread_exit();
+}
+
+// Flushing checks every object that the main thread freed last: a double free is reported even by a short program.
+__attribute__((destructor)) static void destructor(void)
+{
+    if (!hz3_init()) {
+        return;
+    }
+    hz3_front_flush_self();
+    if (hz3_knobs.KNOBS) {
+        hz3_knobs_print();
+    }
+    if (hz3_knobs.STATS) {
+        hz3_stats_print();
+    }
+}

@@ -1,0 +1,151 @@
+#include "hz3_knobs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hz3_log.h"
+
+// A lane may set these with -D; -DHZ3_S65_STATS=1 is the seed notes' name for "print the counters at exit".
+#ifndef HZ3_LANE_FRONT_BYTES
+#define HZ3_LANE_FRONT_BYTES 64K
+#endif
+#ifndef HZ3_LANE_TRANSFER_BYTES
+#define HZ3_LANE_TRANSFER_BYTES 256K
+#endif
+#ifdef HZ3_S65_STATS
+#define HZ3_S65_STATS_DEFAULT HZ3_S65_STATS
+#else
+#define HZ3_S65_STATS_DEFAULT 0
+#endif
+
+typedef enum { KNOB_BOOL, KNOB_COUNT, KNOB_BYTES, KNOB_PATH } KnobType;
+
+typedef struct Knob {
+    const char *name;
+    KnobType type;
+    const char *build_value;   // "HZ3_<name>" itself unless -DHZ3_<name>=... gave it a value
+    const char *default_value; // text, parsed like the environment's, so that a suffix works everywhere
+    const char *min;
+    const char *max;
+    const char *meaning;
+    void *value;
+} Knob;
+
+Hz3Knobs hz3_knobs;
+
+#define TEXT(...) #__VA_ARGS__
+#define EXPANDED_TEXT(...) TEXT(__VA_ARGS__)
+
+static const Knob knobs[] = {
+#define HZ3_KNOB(name, type, default_value, min, max, meaning)                                                         \
+    {"HZ3_" #name,                                                                                                     \
+     KNOB_##type,                                                                                                      \
+     EXPANDED_TEXT(HZ3_##name),                                                                                        \
+     EXPANDED_TEXT(default_value),                                                                                     \
+     #min,                                                                                                             \
+     #max,                                                                                                             \
+     meaning,                                                                                                          \
+     &hz3_knobs.name},
+#include "hz3_knobs.def"
+#undef HZ3_KNOB
+};
+
+#define KNOB_COUNT_ALL (sizeof knobs / sizeof knobs[0])
+
+static bool parse_number(const char *text, bool suffix_allowed, uint64_t *out)
+{
+    if (*text < '0' || *text > '9') {
+        return false;
+    }
+    int saved_errno = errno;
+    errno = 0;
+    char *end;
+    uint64_t number = strtoull(text, &end, 0);
+    bool in_range = errno == 0;
+    errno = saved_errno;
+    const char *suffixes = "KMGT";
+    const char *suffix = *end != '\0' && suffix_allowed ? strchr(suffixes, *end & ~0x20) : NULL;
+    uint32_t shift = 0;
+    if (suffix != NULL) {
+        shift = 10 * (uint32_t)(suffix - suffixes + 1);
+        end++;
+    }
+    *out = number << shift;
+    return in_range && *end == '\0' && (*out >> shift) == number;
+}
+
+static const char *type_text(KnobType type)
+{
+    switch (type) {
+    case KNOB_BOOL:
+        return "0 or 1";
+    case KNOB_COUNT:
+        return "a whole number";
+    case KNOB_BYTES:
+        return "bytes, with K, M, G or T";
+    default:
+        return "text";
+    }
+}
+
+// Returns false and leaves the knob alone when the text is not a value of its type and range.
+static bool set_knob(const Knob *knob, const char *text)
+{
+    if (knob->type == KNOB_PATH) {
+        *(const char **)knob->value = *text != '\0' ? text : NULL;
+        return true;
+    }
+    uint64_t number;
+    uint64_t min;
+    uint64_t max;
+    bool is_bytes = knob->type == KNOB_BYTES;
+    if (!parse_number(knob->min, true, &min) || !parse_number(knob->max, true, &max) ||
+        !parse_number(text, is_bytes, &number) || number < min || number > max) {
+        return false;
+    }
+    if (knob->type == KNOB_BOOL) {
+        *(bool *)knob->value = number != 0;
+    } else {
+        *(uint64_t *)knob->value = number;
+    }
+    return true;
+}
+
+static void set_knob_or_complain(const Knob *knob, const char *text, const char *where)
+{
+    if (!set_knob(knob, text)) {
+        hz3_log("hz3: %s=%s (%s) is not %s from %s to %s; the default %s stays", knob->name, text, where,
+                type_text(knob->type), knob->min, knob->max, knob->default_value);
+    }
+}
+
+void hz3_knobs_read(void)
+{
+    for (size_t i = 0; i < KNOB_COUNT_ALL; i++) {
+        const Knob *knob = &knobs[i];
+        set_knob(knob, knob->default_value);
+        if (strcmp(knob->build_value, knob->name) != 0) {
+            set_knob_or_complain(knob, knob->build_value, "build");
+        }
+        const char *text = secure_getenv(knob->name);
+        if (text != NULL) {
+            set_knob_or_complain(knob, text, "environment");
+        }
+    }
+}
+
+void hz3_knobs_print(void)
+{
+    for (size_t i = 0; i < KNOB_COUNT_ALL; i++) {
+        const Knob *knob = &knobs[i];
+        if (knob->type == KNOB_PATH) {
+            const char *path = *(const char **)knob->value;
+            hz3_log("%s=%s (text) %s", knob->name, path != NULL ? path : "", knob->meaning);
+            continue;
+        }
+        uint64_t number = knob->type == KNOB_BOOL ? *(bool *)knob->value : *(uint64_t *)knob->value;
+        hz3_log("%s=%llu (default %s, %s..%s) %s", knob->name, (unsigned long long)number, knob->default_value,
+                knob->min, knob->max, knob->meaning);
+    }
+}

@@ -1,0 +1,39 @@
+// Objects with an mmap of their own: above 1 MiB, alignments above 1 MiB, and everything when the arena is full. A
+// registry outside of user memory knows each of them, so that a foreign pointer is recognised; freed mappings wait in a
+// bounded best-fit cache. Thread-safe; no syscall under the lock.
+#ifndef HZ3_MAPPING_H
+#define HZ3_MAPPING_H
+
+#include "hz3_types.h"
+
+// bytes: a multiple of the page size. *is_zero: fresh from the kernel. NULL: the kernel refused.
+void *hz3_mapping_alloc(size_t bytes, size_t align, bool *is_zero);
+
+// False: no mapping of ours begins at p.
+bool hz3_mapping_free(void *p);
+
+// 0: no mapping of ours begins at p.
+size_t hz3_mapping_size(const void *p);
+
+// True when p waits in the cache: somebody freed it before.
+bool hz3_mapping_is_freed(const void *p);
+
+// Resizes a live mapping, moving it if it must. NULL: the kernel refused and the old mapping is as it was.
+void *hz3_mapping_resize(void *p, size_t new_bytes);
+
+// Returns cached mappings to the kernel: those unused since the previous trim, or all. Returns the pages given back.
+size_t hz3_mapping_trim(bool all);
+
+typedef struct Hz3MappingFigures {
+    size_t live_count;
+    size_t live_bytes;
+    size_t cached_bytes;
+} Hz3MappingFigures;
+
+Hz3MappingFigures hz3_mapping_figures(void);
+
+void hz3_mapping_fork_prepare(void);
+void hz3_mapping_fork_parent(void);
+void hz3_mapping_fork_child(uint32_t parent_tid);
+
+#endif

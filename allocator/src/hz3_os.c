@@ -1,0 +1,211 @@
+#include "hz3_os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+static void *map_anonymous(size_t bytes, int prot, int flags)
+{
+    int saved_errno = errno;
+    void *p = mmap(NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    errno = saved_errno;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+// Maps more than asked and cuts both ends off.
+static void *map_anonymous_aligned(size_t bytes, size_t align, int prot, int flags)
+{
+    size_t total;
+    if (__builtin_add_overflow(bytes, align, &total)) {
+        return NULL;
+    }
+    char *raw = map_anonymous(total, prot, flags);
+    if (raw == NULL) {
+        return NULL;
+    }
+    char *start = (char *)(((uintptr_t)raw + align - 1) & ~(align - 1));
+    size_t before = (size_t)(start - raw);
+    size_t after = align - before;
+    if (before != 0) {
+        hz3_os_unmap(raw, before);
+    }
+    if (after != 0) {
+        hz3_os_unmap(start + bytes, after);
+    }
+    return start;
+}
+
+void *hz3_os_reserve(size_t bytes, size_t align, bool *needs_commit)
+{
+    *needs_commit = false;
+    void *p = map_anonymous_aligned(bytes, align, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+    if (p == NULL) {
+        *needs_commit = true;
+        p = map_anonymous_aligned(bytes, align, PROT_NONE, MAP_NORESERVE);
+    }
+    return p;
+}
+
+bool hz3_os_commit(void *addr, size_t bytes)
+{
+    int saved_errno = errno;
+    bool ok = mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+    errno = saved_errno;
+    return ok;
+}
+
+void *hz3_os_map(size_t bytes)
+{
+    return map_anonymous(bytes, PROT_READ | PROT_WRITE, 0);
+}
+
+void *hz3_os_map_aligned(size_t bytes, size_t align)
+{
+    if (align <= HZ3_PAGE_SIZE) {
+        return hz3_os_map(bytes);
+    }
+    return map_anonymous_aligned(bytes, align, PROT_READ | PROT_WRITE, 0);
+}
+
+bool hz3_os_unmap(void *addr, size_t bytes)
+{
+    int saved_errno = errno;
+    bool ok = munmap(addr, bytes) == 0;
+    errno = saved_errno;
+    return ok;
+}
+
+void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes)
+{
+    int saved_errno = errno;
+    void *p = mremap(addr, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    errno = saved_errno;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void *hz3_os_map_new_file(const char *path, size_t bytes)
+{
+    int saved_errno = errno;
+    void *p = MAP_FAILED;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd >= 0) {
+        if (ftruncate(fd, (off_t)bytes) == 0) {
+            p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        }
+        close(fd);
+        if (p == MAP_FAILED) {
+            unlink(path);
+        }
+    }
+    errno = saved_errno;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool hz3_os_make_private(void *addr, size_t bytes)
+{
+    void *copy = hz3_os_map(bytes);
+    if (copy == NULL) {
+        return false;
+    }
+    memcpy(copy, addr, bytes);
+    int saved_errno = errno;
+    bool ok = mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, addr) != MAP_FAILED;
+    errno = saved_errno;
+    if (!ok) {
+        hz3_os_unmap(copy, bytes);
+    }
+    return ok;
+}
+
+bool hz3_os_purge(void *addr, size_t bytes)
+{
+    int saved_errno = errno;
+    bool ok = madvise(addr, bytes, MADV_DONTNEED) == 0;
+    errno = saved_errno;
+    return ok;
+}
+
+void hz3_os_no_huge_pages(void *addr, size_t bytes)
+{
+    int saved_errno = errno;
+    madvise(addr, bytes, MADV_NOHUGEPAGE);
+    errno = saved_errno;
+}
+
+void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected)
+{
+    int saved_errno = errno;
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+    errno = saved_errno;
+}
+
+void hz3_os_futex_wake_one(_Atomic uint32_t *word)
+{
+    int saved_errno = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    errno = saved_errno;
+}
+
+uint32_t hz3_os_tid(void)
+{
+    return (uint32_t)syscall(SYS_gettid);
+}
+
+uint32_t hz3_os_cpu(void)
+{
+    int saved_errno = errno;
+    int cpu = sched_getcpu();
+    errno = saved_errno;
+    return cpu < 0 ? 0 : (uint32_t)cpu;
+}
+
+uint32_t hz3_os_cpu_count(void)
+{
+    int saved_errno = errno;
+    cpu_set_t set;
+    uint32_t count = sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : HZ3_SHARDS_MAX;
+    errno = saved_errno;
+    return count;
+}
+
+size_t hz3_os_ram_bytes(void)
+{
+    int saved_errno = errno;
+    struct sysinfo info;
+    size_t bytes = sysinfo(&info) == 0 ? (size_t)info.totalram * info.mem_unit : 0;
+    errno = saved_errno;
+    return bytes;
+}
+
+size_t hz3_os_address_space_limit(void)
+{
+    int saved_errno = errno;
+    struct rlimit limit;
+    bool ok = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    errno = saved_errno;
+    return ok ? (size_t)limit.rlim_cur : SIZE_MAX;
+}
+
+void hz3_os_write_stderr(const char *text, size_t bytes)
+{
+    int saved_errno = errno;
+    while (bytes > 0) {
+        ssize_t n = write(STDERR_FILENO, text, bytes);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            break;
+        }
+        text += n;
+        bytes -= (size_t)n;
+    }
+    errno = saved_errno;
+}

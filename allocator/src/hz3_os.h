@@ -1,0 +1,40 @@
+// The only file that talks to the kernel. Keeps errno, returns NULL / false, never prints, never aborts. Thread-safe.
+// A test may replace it to inject faults.
+#ifndef HZ3_OS_H
+#define HZ3_OS_H
+
+#include "hz3_types.h"
+
+// Address space without memory, aligned to `align` (a power of two ≥ a page). *needs_commit: the kernel counts every
+// writable page (strict overcommit), so that the range is PROT_NONE and hz3_os_commit must precede each use.
+void *hz3_os_reserve(size_t bytes, size_t align, bool *needs_commit);
+bool hz3_os_commit(void *addr, size_t bytes);
+
+// Zeroed readable and writable memory, page-aligned.
+void *hz3_os_map(size_t bytes);
+void *hz3_os_map_aligned(size_t bytes, size_t align);
+bool hz3_os_unmap(void *addr, size_t bytes);
+// Grows or shrinks a mapping, moving it if it must; NULL leaves the old one as it was.
+void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes);
+// Creates `path` (it must not exist) of this size and maps it shared.
+void *hz3_os_map_new_file(const char *path, size_t bytes);
+// Replaces the mapping at addr by a private copy of its content; false: nothing changed.
+bool hz3_os_make_private(void *addr, size_t bytes);
+
+// Gives the pages back; they read as zero afterwards. False: they keep their content.
+bool hz3_os_purge(void *addr, size_t bytes);
+// Keeps transparent huge pages out, so that a purged page really is freed.
+void hz3_os_no_huge_pages(void *addr, size_t bytes);
+
+void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
+void hz3_os_futex_wake_one(_Atomic uint32_t *word);
+
+uint32_t hz3_os_tid(void);
+uint32_t hz3_os_cpu(void);
+uint32_t hz3_os_cpu_count(void);
+size_t hz3_os_ram_bytes(void);
+// RLIMIT_AS, or SIZE_MAX.
+size_t hz3_os_address_space_limit(void);
+void hz3_os_write_stderr(const char *text, size_t bytes);
+
+#endif

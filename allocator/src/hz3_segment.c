@@ -1,0 +1,210 @@
+#include "hz3_segment.h"
+
+#include "hz3_log.h"
+
+// Bit i stays set iff bits i..i+n-1 were all set.
+static uint64_t run_starts(uint64_t word, uint32_t n)
+{
+    for (uint32_t have = 1; have < n;) {
+        uint32_t step = have < n - have ? have : n - have;
+        word &= word >> step;
+        have += step;
+    }
+    return word;
+}
+
+// Bits at multiples of `align` (a power of two up to 64).
+static uint64_t aligned_bits(uint32_t align)
+{
+    return align >= 64 ? 1 : UINT64_MAX / ((1ull << align) - 1);
+}
+
+// One try at one word. Lowest start first: it packs, and it takes the same pages again, which are warm.
+static uint32_t claim_in_word(Hz3SegMeta *meta, uint32_t w, uint32_t pages, uint64_t aligned, bool dirty_only)
+{
+    uint64_t word = atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed);
+    for (;;) {
+        uint64_t candidates = word;
+        if (dirty_only) {
+            candidates &= atomic_load_explicit(&meta->dirty_bits[w], memory_order_relaxed);
+        }
+        uint64_t starts = run_starts(candidates, pages) & aligned;
+        if (starts == 0) {
+            return HZ3_PAGE_NONE;
+        }
+        uint32_t bit = (uint32_t)__builtin_ctzl(starts);
+        uint64_t mask = ((1ull << pages) - 1) << bit;
+        if (atomic_compare_exchange_weak_explicit(&meta->free_bits[w], &word, word & ~mask, memory_order_acquire,
+                                                  memory_order_relaxed)) {
+            return w * 64 + bit;
+        }
+    }
+}
+
+static uint32_t claim_short(Hz3SegMeta *meta, uint32_t pages, uint64_t aligned)
+{
+    for (int dirty_only = 1; dirty_only >= 0; dirty_only--) {
+        for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+            uint32_t idx = claim_in_word(meta, w, pages, aligned, dirty_only);
+            if (idx != HZ3_PAGE_NONE) {
+                return idx;
+            }
+        }
+    }
+    return HZ3_PAGE_NONE;
+}
+
+// Takes exactly these pages, word by word in address order; gives back what it took when one word no longer has them.
+static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+{
+    HZ3_FOR_EACH_WORD(w, page_idx, pages)
+    {
+        uint64_t mask = hz3_word_mask(w, page_idx, pages);
+        uint64_t word = atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed);
+        do {
+            if ((word & mask) != mask) {
+                if (w > page_idx / 64) {
+                    hz3_segment_publish(meta, page_idx, w * 64 - page_idx);
+                }
+                return false;
+            }
+        } while (!atomic_compare_exchange_weak_explicit(&meta->free_bits[w], &word, word & ~mask, memory_order_acquire,
+                                                        memory_order_relaxed));
+    }
+    return true;
+}
+
+// First free page at or after idx, or 512.
+static uint32_t next_free(const uint64_t *words, uint32_t idx)
+{
+    while (idx < HZ3_PAGES_PER_SEG) {
+        uint64_t word = words[idx / 64] >> (idx % 64);
+        if (word != 0) {
+            return idx + (uint32_t)__builtin_ctzl(word);
+        }
+        idx = (idx / 64 + 1) * 64;
+    }
+    return HZ3_PAGES_PER_SEG;
+}
+
+// First taken page at or after idx, or 512.
+static uint32_t next_taken(const uint64_t *words, uint32_t idx)
+{
+    while (idx < HZ3_PAGES_PER_SEG) {
+        uint64_t word = ~words[idx / 64] >> (idx % 64);
+        if (word != 0) {
+            return idx + (uint32_t)__builtin_ctzl(word);
+        }
+        idx = (idx / 64 + 1) * 64;
+    }
+    return HZ3_PAGES_PER_SEG;
+}
+
+static void snapshot(const Hz3SegMeta *meta, uint64_t *words)
+{
+    for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+        words[w] = atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed);
+    }
+}
+
+static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
+{
+    uint64_t words[HZ3_WORDS_PER_SEG];
+    snapshot(meta, words);
+    for (uint32_t idx = next_free(words, 0); idx + pages <= HZ3_PAGES_PER_SEG; idx = next_free(words, idx)) {
+        idx = (idx + align_pages - 1) & ~(align_pages - 1);
+        uint32_t end = next_taken(words, idx);
+        if (end >= idx + pages) {
+            if (claim_exactly(meta, idx, pages)) {
+                return idx;
+            }
+            snapshot(meta, words); // lost a race: look again from here on
+        }
+        idx = end > idx ? end : idx + 1;
+    }
+    return HZ3_PAGE_NONE;
+}
+
+uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
+{
+    if (pages <= HZ3_WORD_RUN_MAX && align_pages <= 64) {
+        return claim_short(meta, pages, aligned_bits(align_pages));
+    }
+    return claim_long(meta, pages, align_pages);
+}
+
+bool hz3_segment_claim_whole(Hz3SegMeta *meta)
+{
+    return claim_exactly(meta, 0, HZ3_PAGES_PER_SEG);
+}
+
+void hz3_segment_publish(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+{
+    HZ3_FOR_EACH_WORD(w, page_idx, pages)
+    {
+        uint64_t mask = hz3_word_mask(w, page_idx, pages);
+        // seq_cst, not release: packing's hints are ordered against it (hz3_segment_packing.h); the same instruction on x86.
+        uint64_t before = atomic_fetch_or_explicit(&meta->free_bits[w], mask, memory_order_seq_cst);
+        hz3_assert((before & mask) == 0);
+        (void)before;
+    }
+}
+
+void hz3_segment_mark_dirty(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+{
+    HZ3_FOR_EACH_WORD(w, page_idx, pages)
+    {
+        uint64_t mask = hz3_word_mask(w, page_idx, pages);
+        if ((atomic_load_explicit(&meta->dirty_bits[w], memory_order_relaxed) & mask) != mask) {
+            atomic_fetch_or_explicit(&meta->dirty_bits[w], mask, memory_order_relaxed);
+        }
+    }
+}
+
+bool hz3_segment_is_clean(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+{
+    HZ3_FOR_EACH_WORD(w, page_idx, pages)
+    {
+        if (atomic_load_explicit(&meta->dirty_bits[w], memory_order_relaxed) & hz3_word_mask(w, page_idx, pages)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool hz3_segment_any_free(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+{
+    HZ3_FOR_EACH_WORD(w, page_idx, pages)
+    {
+        if (atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed) & hz3_word_mask(w, page_idx, pages)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t hz3_segment_free_pages(const Hz3SegMeta *meta)
+{
+    uint32_t pages = 0;
+    for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+        pages += (uint32_t)__builtin_popcountl(atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed));
+    }
+    return pages;
+}
+
+uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx)
+{
+    uint64_t words[HZ3_WORDS_PER_SEG];
+    snapshot(meta, words);
+    uint32_t end = next_taken(words, page_idx);
+    uint32_t start = page_idx;
+    while (start > 0) {
+        uint64_t word = ~words[(start - 1) / 64] << (63 - (start - 1) % 64);
+        if (word != 0) {
+            start -= (uint32_t)__builtin_clzl(word);
+            break;
+        }
+        start = (start - 1) / 64 * 64;
+    }
+    return end - start;
+}

@@ -1,0 +1,46 @@
+// The lock-free page map of one segment. Invariants (the page states are in hz3_types.h):
+//   I1  a page's free bit goes 1 → 0 only by the CAS of the one who takes it (acquire: it sees what the giver wrote);
+//   I2  it goes 0 → 1 only by that owner's fetch_or (release: everything it wrote before is seen by the next taker);
+//   I3  between the two the owner alone writes the page's tag, dirty bit, run metadata and bitmap.
+// So two threads can never both own a page, whatever they read before the CAS. Nothing here blocks or allocates.
+#ifndef HZ3_SEGMENT_H
+#define HZ3_SEGMENT_H
+
+#include "hz3_types.h"
+
+#define HZ3_WORD_RUN_MAX 16u // a run up to this long is taken inside one 64-page word by one CAS
+
+// Takes `pages` contiguous pages, the first at a multiple of `align_pages` (a power of two). Runs of at most
+// HZ3_WORD_RUN_MAX pages prefer resident pages and lie inside one word. Returns the page's index or HZ3_PAGE_NONE.
+uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages);
+
+// Takes all 512 pages, or none and returns false.
+bool hz3_segment_claim_whole(Hz3SegMeta *meta);
+
+// Gives pages back that the caller took. Through the release boundary, and from those who claimed without using.
+void hz3_segment_publish(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
+
+void hz3_segment_mark_dirty(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
+
+// For the owner of the pages: none of them was used since it was last zero.
+bool hz3_segment_is_clean(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
+
+// True if any of the pages is free, which a caller about to release them must never see.
+bool hz3_segment_any_free(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
+
+// A snapshot, good for hints and figures.
+uint32_t hz3_segment_free_pages(const Hz3SegMeta *meta);
+uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx);
+
+// Bits [page_idx, page_idx + pages) that fall into word w.
+static inline uint64_t hz3_word_mask(uint32_t w, uint32_t page_idx, uint32_t pages)
+{
+    uint32_t from = page_idx > w * 64 ? page_idx - w * 64 : 0;
+    uint32_t to = page_idx + pages < (w + 1) * 64 ? page_idx + pages - w * 64 : 64;
+    return (to == 64 ? UINT64_MAX : (1ull << to) - 1) & (UINT64_MAX << from);
+}
+
+#define HZ3_FOR_EACH_WORD(w, page_idx, pages)                                                                          \
+    for (uint32_t w = (page_idx) / 64; w <= ((page_idx) + (pages)-1) / 64; w++)
+
+#endif

@@ -1,0 +1,134 @@
+#include "hz3_segment_packing.h"
+
+#include "hz3_arena.h"
+#include "hz3_segment.h"
+
+// Lengths 1..16 exactly (every run of the middle layer), then one level per doubling for spans.
+#define LEVELS_EXACT HZ3_WORD_RUN_MAX
+#define LEVELS (LEVELS_EXACT + 5)
+
+static _Atomic uint64_t *may_hold; // [level][slot / 64]
+static uint32_t words_per_level;
+
+// The slot a shard took pages from last: one compact place to look first, and fewer threads on one page map.
+static _Atomic uint32_t current_slot[HZ3_SHARDS_MAX];
+
+size_t hz3_pack_table_bytes(uint32_t slots)
+{
+    return (slots + 63) / 64 * sizeof(uint64_t) * LEVELS;
+}
+
+void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots)
+{
+    may_hold = table;
+    words_per_level = (slots + 63) / 64;
+    for (uint32_t s = 0; s < HZ3_SHARDS_MAX; s++) {
+        atomic_store_explicit(&current_slot[s], HZ3_PAGE_NONE, memory_order_relaxed);
+    }
+}
+
+// Exact up to 16; above, the level that every run of this length or longer reaches: 17..32, 33..64, ..., 257..512.
+static uint32_t level_of(uint32_t pages)
+{
+    return pages <= LEVELS_EXACT ? pages - 1 : LEVELS_EXACT + (27 - (uint32_t)__builtin_clz(pages - 1));
+}
+
+_Static_assert(LEVELS == 21, "512 pages are the last level: 16 + 27 - clz(511)");
+
+static _Atomic uint64_t *hint_word(uint32_t level, uint32_t slot)
+{
+    return &may_hold[level * words_per_level + slot / 64];
+}
+
+static void set_hint(uint32_t level, uint32_t slot)
+{
+    uint64_t bit = 1ull << (slot % 64);
+    _Atomic uint64_t *word = hint_word(level, slot);
+    if ((atomic_load_explicit(word, memory_order_seq_cst) & bit) == 0) {
+        atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
+    }
+}
+
+void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
+{
+    uint32_t run = hz3_segment_free_run_around(&hz3_arena.seg[slot], page_idx);
+    uint32_t longest = run < pages ? pages : run; // others may have taken some again: a hint may be wrong this way
+    for (uint32_t level = level_of(longest) + 1; level-- > 0;) {
+        set_hint(level, slot);
+    }
+}
+
+static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t idx = hz3_segment_claim(&hz3_arena.seg[slot], pages, align_pages);
+    if (idx == HZ3_PAGE_NONE) {
+        return HZ3_PAGE_NONE;
+    }
+    if (atomic_load_explicit(&current_slot[shard], memory_order_relaxed) != slot) {
+        atomic_store_explicit(&current_slot[shard], slot, memory_order_relaxed);
+    }
+    return slot * HZ3_PAGES_PER_SEG + idx;
+}
+
+// A failed try under an alignment says nothing about the length, so it leaves the hint.
+static uint32_t claim_by_hint(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t page = claim_in_slot(shard, slot, pages, align_pages);
+    if (page != HZ3_PAGE_NONE || align_pages > 1) {
+        return page;
+    }
+    uint32_t level = level_of(pages);
+    atomic_fetch_and_explicit(hint_word(level, slot), ~(1ull << (slot % 64)), memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst);
+    page = claim_in_slot(shard, slot, pages, align_pages);
+    if (page != HZ3_PAGE_NONE) {
+        set_hint(level, slot);
+    }
+    return page;
+}
+
+static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t level = level_of(pages);
+    uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_acquire);
+    for (uint32_t w = 0; w < (touched + 63) / 64; w++) {
+        uint64_t word = atomic_load_explicit(&may_hold[level * words_per_level + w], memory_order_relaxed);
+        for (; word != 0; word &= word - 1) {
+            uint32_t page = claim_by_hint(shard, w * 64 + (uint32_t)__builtin_ctzl(word), pages, align_pages);
+            if (page != HZ3_PAGE_NONE) {
+                return page;
+            }
+        }
+    }
+    return HZ3_PAGE_NONE;
+}
+
+// Levels above 16 are ranges, so their hint may have been cleared by a longer request: without a slot left, look at all.
+static uint32_t claim_anywhere(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    HZ3_FOR_EACH_SLOT(slot)
+    {
+        uint32_t page = claim_in_slot(shard, slot, pages, align_pages);
+        if (page != HZ3_PAGE_NONE) {
+            return page;
+        }
+    }
+    return HZ3_PAGE_NONE;
+}
+
+uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    if (hz3_arena.slots == 0) {
+        return HZ3_PAGE_NONE;
+    }
+    uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
+    uint32_t page = slot == HZ3_PAGE_NONE ? HZ3_PAGE_NONE : claim_in_slot(shard, slot, pages, align_pages);
+    if (page == HZ3_PAGE_NONE) {
+        page = claim_lowest_hinted(shard, pages, align_pages);
+    }
+    // A new slot is public at once, so that others may empty it before us; each turn of the loop used one up.
+    while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open()) != HZ3_PAGE_NONE) {
+        page = claim_in_slot(shard, slot, pages, align_pages);
+    }
+    return page != HZ3_PAGE_NONE ? page : claim_anywhere(shard, pages, align_pages);
+}

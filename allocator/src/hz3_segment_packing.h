@@ -1,0 +1,23 @@
+// Which segment feeds a request for pages: the shard's current one, else the lowest-addressed used segment that may have
+// the room, else a new slot. Address-ordered first fit empties the high segments; any shard may use any segment.
+//
+// The hint table: per level (a length of free run) one bit per slot, "may hold such a run". Set by every release that
+// makes one, cleared by a failed try. It may say yes in vain. That it never says no in vain rests on one order: a releaser
+// publishes the pages and then sets the bit; a failed claimer clears the bit and then looks once more (both seq_cst). A
+// claim of several words that is rolled back may still lose one, so before a failure all segments are tried without hints.
+#ifndef HZ3_SEGMENT_PACKING_H
+#define HZ3_SEGMENT_PACKING_H
+
+#include "hz3_types.h"
+
+size_t hz3_pack_table_bytes(uint32_t slots);
+void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots);
+
+// After pages of the slot became free.
+void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages);
+
+// Takes pages somewhere in the arena for this shard; a page number, or HZ3_PAGE_NONE when no segment has them and no slot
+// is left. Makes no attempt to reclaim.
+uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages);
+
+#endif

@@ -1,0 +1,66 @@
+// Size classes. A class is also the tag of its pages and the index of its bin, so 0 is never a class.
+//   1..27   small, 16..3584 bytes, in runs of many objects
+//   28..35  medium, 4096..32768 bytes: the seed notes' sc 0..7, one object of sc + 1 pages a run
+#ifndef HZ3_SIZE_CLASS_H
+#define HZ3_SIZE_CLASS_H
+
+#include "hz3_types.h"
+
+#define HZ3_CLASS_FIRST 1u
+#define HZ3_CLASS_SMALL_LAST 27u
+#define HZ3_CLASS_MEDIUM_FIRST 28u
+#define HZ3_CLASS_LAST 35u
+#define HZ3_CLASS_COUNT 36u // the index 0 included
+
+_Static_assert(HZ3_CLASS_FIRST == HZ3_TAG_CLASS_FIRST && HZ3_CLASS_LAST == HZ3_TAG_CLASS_LAST, "a class is a tag");
+
+#define HZ3_FRONT_CAP_MAX 128u
+#define HZ3_FRONT_CAP_MIN 8u
+#define HZ3_TRANSFER_CAP_MAX 1024u
+
+typedef struct Hz3Class {
+    uint32_t size;
+    uint32_t pages;        // of a run
+    uint32_t objs;         // in a run
+    uint32_t reciprocal;   // ceil(2^32 / size): offset * reciprocal >> 32 == offset / size inside a run
+    uint32_t front_cap;    // objects a front bin holds; from HZ3_FRONT_BYTES
+    uint32_t transfer_cap; // objects a transfer array holds; from HZ3_TRANSFER_BYTES
+} Hz3Class;
+
+extern Hz3Class hz3_classes[HZ3_CLASS_COUNT];
+
+// Indexed by (size + 15) / 16 for sizes up to 32768; size 0 gets the 16-byte class. Filled at compile time.
+extern const uint8_t hz3_class_of_units[HZ3_MEDIUM_MAX / 16 + 1];
+
+// Fills in the capacities; after the knobs are read.
+void hz3_size_class_init(void);
+
+static inline uint32_t hz3_class_of(size_t size)
+{
+    return hz3_class_of_units[(size + 15) >> 4];
+}
+
+// The smallest class of at least `size` bytes whose objects are all aligned to `align` (a power of two ≤ a page), or 0.
+uint32_t hz3_class_of_aligned(size_t size, size_t align);
+
+static inline bool hz3_class_is_medium(uint32_t class)
+{
+    return class >= HZ3_CLASS_MEDIUM_FIRST;
+}
+
+// Pages of a medium run; sc counts from 0 = 4096 bytes.
+static inline uint32_t hz3_sc_to_pages(uint32_t sc)
+{
+    return sc + 1;
+}
+
+// Pages for an object above 32 KiB: at most 12.5 % more than asked.
+static inline size_t hz3_large_pages(size_t size)
+{
+    size_t pages = (size + HZ3_PAGE_SIZE - 1) >> HZ3_PAGE_SHIFT;
+    uint32_t log2 = 63u - (uint32_t)__builtin_clzl(pages | 8);
+    size_t step = (size_t)1 << (log2 - 3);
+    return (pages + step - 1) & ~(step - 1);
+}
+
+#endif

@@ -1,0 +1,28 @@
+// Runs of small objects: an out-of-line bitmap says which objects are in the run. Everything here but hz3_run_create
+// happens under the central lock of the run's owner; the caller holds it.
+#ifndef HZ3_SMALL_H
+#define HZ3_SMALL_H
+
+#include "hz3_types.h"
+
+// Makes a run of `class` out of pages that the caller has claimed; all objects in it, on no list.
+void hz3_run_create(uint32_t page, uint32_t class, uint32_t shard);
+
+// Takes up to n objects out of the run in address order; returns how many.
+uint32_t hz3_run_take(uint32_t run, uint32_t class, void **out, uint32_t n);
+
+// Puts an object back. Aborts with a message when the pointer is not an object of a live run or is in its run already.
+void hz3_run_put(uint32_t run, uint32_t class, void *object);
+
+// The first page of the run that holds this page of a small class.
+uint32_t hz3_run_of_page(uint32_t page);
+
+// Aborts with a message when `object` is not the start of an object of `class` in a live run.
+void hz3_object_require(uint32_t class, const void *object);
+
+// True if p is the start of an object, whatever its class; for entry points that must not abort on their own.
+bool hz3_object_starts_at(uint32_t class, const void *object);
+
+bool hz3_run_is_valid(uint32_t run, uint32_t class);
+
+#endif

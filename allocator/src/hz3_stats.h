@@ -1,0 +1,42 @@
+// Event counters in per-shard stripes: hz3_stat_add(name, n). The stripes lie in a page that HZ3_STATS_FILE maps to a
+// file, so that another process can sample them; its layout is in hz3.h.
+#ifndef HZ3_STATS_H
+#define HZ3_STATS_H
+
+#include "hz3_types.h"
+
+typedef enum Hz3Counter {
+#define HZ3_COUNTER(name, meaning) HZ3_STAT_##name,
+#include "hz3_stats.def"
+#undef HZ3_COUNTER
+    HZ3_STAT_COUNT,
+} Hz3Counter;
+
+// Rounded up to whole cache lines: one stripe is written by one CPU most of the time.
+#define HZ3_STAT_STRIPE_SLOTS ((HZ3_STAT_COUNT + 7u) & ~7u)
+
+typedef struct Hz3StatStripe {
+    _Alignas(64) _Atomic uint64_t value[HZ3_STAT_STRIPE_SLOTS];
+} Hz3StatStripe;
+
+extern Hz3StatStripe *hz3_stat_stripes;
+
+#define hz3_stat_add(name, n)                                                                                          \
+    ((void)atomic_fetch_add_explicit(&hz3_stat_stripes[hz3_shard_now()].value[HZ3_STAT_##name], (uint64_t)(n),          \
+                                     memory_order_relaxed))
+#define hz3_stat_sum(name) hz3_stats_sum(HZ3_STAT_##name)
+
+// The shard of the CPU this thread runs on at this moment.
+uint32_t hz3_shard_now(void);
+
+// Sum over the stripes; exact once writers are quiet.
+uint64_t hz3_stats_sum(Hz3Counter counter);
+
+// Maps HZ3_STATS_FILE when it is set; without it, or when it cannot be created, the counters stay in memory.
+void hz3_stats_init(void);
+// The child's counts are its own: they leave the parent's file alone.
+void hz3_stats_fork_child(void);
+// The one-shot lines of HZ3_STATS=1.
+void hz3_stats_print(void);
+
+#endif
