@@ -17,4 +17,26 @@ $(WORKLOADS_OBJ)/%.o: workloads/%.c workloads/workloads.mk
 $(WORKLOADS_PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(WORKLOADS_OBJ)/%.o $(WORKLOADS_COMMON:%=$(WORKLOADS_OBJ)/%.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -o $@
 
--include $(wildcard $(WORKLOADS_OBJ)/*.d)
+WORKLOADS_CMOCKA := ring_test protocol_test
+WORKLOADS_CMOCKA_PROGRAMS := $(WORKLOADS_CMOCKA:%=$(BUILD)/tests/workloads_%)
+TESTS += $(WORKLOADS_CMOCKA_PROGRAMS) $(BUILD)/tests/workloads_ring_test_tsan $(wildcard workloads/tests/*.t)
+
+$(WORKLOADS_OBJ)/tests/%.o: WORKLOADS_CFLAGS += -Iworkloads
+
+$(WORKLOADS_CMOCKA_PROGRAMS): $(BUILD)/tests/workloads_%: $(WORKLOADS_OBJ)/tests/%.o $(WORKLOADS_OBJ)/util.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -lcmocka -o $@
+
+# Always gcc: Debian's clang comes without the sanitizers' runtime.
+$(BUILD)/tests/workloads_ring_test_tsan: workloads/tests/ring_test.c workloads/util.c $(wildcard workloads/*.h) \
+		workloads/workloads.mk
+	@mkdir -p $(@D)
+	gcc $(filter-out -MMD -MP,$(WORKLOADS_CFLAGS)) -Iworkloads -fsanitize=thread $(filter %.c,$^) -lcmocka -o $@
+
+$(BUILD)/tests/liboverlapping_malloc.so: workloads/tests/overlapping_malloc.c workloads/workloads.mk
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(WORKLOADS_CFLAGS)) -shared -fPIC $< -o $@
+
+test-built: $(BUILD)/tests/liboverlapping_malloc.so
+
+-include $(wildcard $(WORKLOADS_OBJ)/*.d $(WORKLOADS_OBJ)/tests/*.d)
