@@ -1,4 +1,19 @@
 # hz3 as the top level sees it: allocator/Makefile builds the lanes, so that it also works alone (`make -C allocator`).
+HZ3_LANES := scale fast debug
+HZ3_LIBS := $(foreach lane,$(HZ3_LANES),$(BUILD)/libhakozuna_hz3_$(lane).so)
+
 allocator:
-	@$(MAKE) --no-print-directory -C allocator BUILD=$(abspath $(BUILD)) CC=$(CC)
-.PHONY: allocator
+	@$(MAKE) --no-print-directory -C allocator BUILD=$(abspath $(BUILD)) CC='$(CC)' $(HZ3_LANES:%=all_ldpreload_%)
+
+install-allocator: allocator
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 755 $(BUILD)/libhakozuna_hz3_scale.so $(BUILD)/libhakozuna_hz3_fast.so $(DESTDIR)$(PREFIX)/lib
+	install -m 644 allocator/include/hz3.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 allocator/hz3.3 $(DESTDIR)$(PREFIX)/share/man/man3
+	sed 's|@PREFIX@|$(PREFIX)|' allocator/hz3.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hz3.pc
+
+INSTALLS += install-allocator
+.PHONY: allocator install-allocator
+
+-include allocator/tests/tests.mk
+-include allocator/tests/unit/unit.mk

@@ -47,11 +47,12 @@ static inline void *hz3_front_alloc(uint32_t class)
 // p lies in the arena.
 static inline void hz3_front_free(void *p)
 {
-    Hz3Tag tag = hz3_tag_of(hz3_page_of(p));
+    size_t page = ((uintptr_t)p - hz3_arena.base) >> HZ3_PAGE_SHIFT;
+    size_t tag = atomic_load_explicit(&hz3_arena.sc_tag[page], memory_order_relaxed);
     Hz3Bin *bin = &hz3_slab->bins[tag];
     void **top = bin->top;
     if (HZ3_UNLIKELY(top == bin->full)) {
-        hz3_front_overflow(p, tag);
+        hz3_front_overflow(p, (Hz3Tag)tag);
         return;
     }
     top[-1] = p;
