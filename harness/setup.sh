@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
     gcc make perl pkg-config          # build and test runner
     binutils                          # the golden test of the fast path reads its assembly with objdump
-    libcyaml-dev libjansson-dev libcsv-dev libcmocka-dev  # hzb's YAML, JSON and CSV; unit tests
+    libcyaml-dev libyaml-dev libjansson-dev libcsv-dev libcmocka-dev  # hzb's YAML, JSON and CSV; unit tests
     gnuplot-nox                       # plots
     libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4      # the allocators hz3 is measured against
 )

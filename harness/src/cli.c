@@ -1,0 +1,217 @@
+#include "cli.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+
+const char *argp_program_version = "hzb 0.1";
+
+enum {
+    KEY_CONFIG = 256,
+    KEY_BUILD,
+    KEY_PLOTS,
+    KEY_LOCK,
+    KEY_ALLOCATOR,
+    KEY_DRY_RUN,
+    KEY_TEST,
+    KEY_ROUNDS,
+    KEY_SEED,
+    KEY_MARKDOWN,
+    KEY_JSON,
+};
+
+#define OPTIONS_CONFIG                                                                                                 \
+    {"config", KEY_CONFIG, "DIR", 0, "Folder of allocators.yaml and workloads.yaml", 1},                               \
+    {                                                                                                                  \
+        "build", KEY_BUILD, "DIR", 0, "What {build} stands for in them (default: the folder of hzb)", 1                \
+    }
+#define OPTIONS_SELECT                                                                                                 \
+    {"allocators", 'a', "REGEX", 0, "Only these allocators", 2},                                                       \
+        {"workloads", 'w', "REGEX", 0, "Only cells whose id or workload matches", 2},                                  \
+        {"param", 'p', "KEY=VALUE", 0, "Only cells with this parameter; may be given more than once", 2},              \
+        {"allocator", KEY_ALLOCATOR, "NAME=PATH", 0, "One more arm: this library", 3},                                 \
+        {"rounds", KEY_ROUNDS, "N", 0, "Rounds of every cell, instead of the matrix's", 3},                            \
+        {"seed", KEY_SEED, "N", 0, "Seed of the plan, instead of the matrix's", 3},                                    \
+    {                                                                                                                  \
+        "test", KEY_TEST, 0, 0, "One tiny round that verifies and keeps no figures", 3                                 \
+    }
+#define OPTION_LOCK                                                                                                    \
+    {                                                                                                                  \
+        "lock", KEY_LOCK, "FILE", 0, "The host's lock (default: /tmp/hzb.lock)", 4                                     \
+    }
+
+static const struct argp_option plan_options[] = {OPTIONS_CONFIG, OPTIONS_SELECT, {0}};
+static const struct argp_option run_options[] = {
+    OPTIONS_CONFIG,
+    OPTIONS_SELECT,
+    OPTION_LOCK,
+    {"dry-run", KEY_DRY_RUN, 0, 0, "Say how many processes and how long; touch nothing", 3},
+    {"output", 'o', "DIR", 0, "Make the result folder in DIR (default: results)", 3},
+    {0}};
+static const struct argp_option resume_options[] = {OPTION_LOCK, {0}};
+static const struct argp_option list_options[] = {OPTIONS_CONFIG, {0}};
+static const struct argp_option doctor_options[] = {OPTIONS_CONFIG, {"json", KEY_JSON, 0, 0, "For programs", 3}, {0}};
+static const struct argp_option plot_options[] = {
+    {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3}, {0}};
+static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
+
+typedef struct {
+    const char *name;
+    const char *args_doc;
+    const char *doc;
+    const struct argp_option *options;
+    HzbExit (*run)(const Options *options);
+    bool target_needed, target_allowed;
+} Command;
+
+static const Command commands[] = {
+    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true},
+    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true},
+    {"resume", "[RESULTS]", "Go on with a plan that was interrupted (default: results/latest).", resume_options,
+     command_resume, false, true},
+    {"list", "[MATRIX]", "List allocators, workloads and the cells of a matrix.", list_options, command_list, false,
+     true},
+    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false},
+    {"table", "[RESULTS]", "Print medians per allocator and cell (default: results/latest).", table_options,
+     command_table, false, true},
+    {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
+     false, true},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+typedef struct {
+    const Command *command;
+    Options options;
+} Parse;
+
+static unsigned rounds_of(const char *text, struct argp_state *state)
+{
+    uint64_t value;
+    if (!parse_u64(text, &value) || value < 1 || value > 10000)
+        argp_error(state, "--rounds '%s': expected a whole number from 1 to 10000", text);
+    return (unsigned)value;
+}
+
+static void set_target(Parse *parse, char *text, struct argp_state *state)
+{
+    if (parse->options.target || !parse->command->target_allowed) argp_error(state, "unexpected argument '%s'", text);
+    parse->options.target = text;
+}
+
+/* Options that are kept as they are. */
+static bool parse_plain(int key, char *text, Options *options)
+{
+    const struct {
+        int key;
+        const char **text;
+        bool *flag;
+    } plain[] = {{KEY_CONFIG, &options->config_dir, NULL},
+                 {KEY_BUILD, &options->build_dir, NULL},
+                 {KEY_PLOTS, &options->plots_dir, NULL},
+                 {KEY_LOCK, &options->lock_path, NULL},
+                 {'o', &options->output, NULL},
+                 {'a', &options->allocator_regex, NULL},
+                 {'w', &options->cell_regex, NULL},
+                 {KEY_DRY_RUN, NULL, &options->dry_run},
+                 {KEY_TEST, NULL, &options->test},
+                 {KEY_MARKDOWN, NULL, &options->markdown},
+                 {KEY_JSON, NULL, &options->json}};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        if (plain[i].key != key) continue;
+        if (plain[i].text)
+            *plain[i].text = text;
+        else
+            *plain[i].flag = true;
+        return true;
+    }
+    return false;
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    Parse *parse = state->input;
+    Options *options = &parse->options;
+    if (parse_plain(key, text, options)) return 0;
+    switch (key) {
+    case 'p':
+        if (!strchr(text, '=')) argp_error(state, "-p '%s': expected key=value", text);
+        list_add(&options->param_filters, text);
+        return 0;
+    case KEY_ALLOCATOR:
+        list_add(&options->extra_arms, text);
+        return 0;
+    case KEY_ROUNDS:
+        options->rounds = rounds_of(text, state);
+        return 0;
+    case KEY_SEED:
+        options->seed_given = parse_u64(text, &options->seed);
+        if (!options->seed_given) argp_error(state, "--seed '%s': expected a whole number from 0", text);
+        return 0;
+    case ARGP_KEY_ARG:
+        set_target(parse, text, state);
+        return 0;
+    case ARGP_KEY_END:
+        if (parse->command->target_needed && !options->target)
+            argp_error(state, "expected the path of a matrix, e.g. harness/matrix/quick.yaml");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int run_command(const Command *command, int argc, char **argv, const StrList *command_line)
+{
+    Parse parse = {.command = command, .options = {.command_line = *command_line}};
+    const struct argp argp = {command->options, parse_option, command->args_doc, command->doc, NULL, NULL, NULL};
+    argv[0] = xfmt("hzb %s", command->name);
+    argp_parse(&argp, argc, argv, 0, NULL, &parse);
+    return (int)command->run(&parse.options);
+}
+
+static void print_usage(FILE *out)
+{
+    fputs("Usage: hzb COMMAND [OPTION...] [ARGUMENT]\n"
+          "Measures memory allocators: speed, memory and what they give back.\n\nCommands:\n",
+          out);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-8s %-10s %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
+    fputs("\n`hzb COMMAND --help` lists a command's options.\n"
+          "Exit codes: 0 clean, 12 bad samples, 13 environment changed, 64 usage, 70 internal, 74 input/output.\n",
+          out);
+}
+
+static const Command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    return NULL;
+}
+
+int cli_main(int argc, char **argv)
+{
+    StrList command_line = {0};
+    for (int i = 0; i < argc; i++)
+        list_add(&command_line, argv[i]);
+    const char *name = argc < 2 ? "--help" : argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+        print_usage(argc < 2 ? stderr : stdout);
+        return argc < 2 ? HZB_USAGE : HZB_OK;
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts(argp_program_version);
+        return HZB_OK;
+    }
+    const Command *command = find_command(name);
+    if (!command) {
+        hzb_error("no command '%s'; see hzb --help", name);
+        return HZB_USAGE;
+    }
+    if (getenv("LD_PRELOAD")) {
+        hzb_error("LD_PRELOAD is set for hzb itself; name the library in allocators.yaml or with --allocator");
+        return HZB_USAGE;
+    }
+    return run_command(command, argc - 1, argv + 1, &command_line);
+}

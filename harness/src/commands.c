@@ -1,0 +1,107 @@
+#include "commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "experiment.h"
+#include "plan.h"
+#include "progress.h"
+#include "resultdir.h"
+#include "summary.h"
+#include "sweep.h"
+#include "table.h"
+
+#define RESULTS_DIR "results"
+#define LOCK_PATH "/tmp/hzb.lock"
+
+/* The shared first half of plan and run. */
+typedef struct {
+    Config config;
+    Experiment experiment;
+    Plan plan;
+} Planned;
+
+static bool make_plan(const Options *options, Planned *planned)
+{
+    return config_load(&planned->config, options->config_dir, options->target) &&
+           experiment_make(&planned->config, options, &planned->experiment) &&
+           plan_make(&planned->config, options, &planned->experiment, &planned->plan);
+}
+
+static void announce(const Planned *planned)
+{
+    char *eta = duration_text(plan_expect_s(&planned->plan));
+    hzb_note("%u processes, %u allocators, about %s", planned->plan.count, planned->experiment.arm_count, eta);
+    free(eta);
+}
+
+HzbExit command_plan(const Options *options)
+{
+    Planned planned;
+    if (!make_plan(options, &planned)) return HZB_USAGE;
+    plan_write(&planned.plan, stdout);
+    if (fflush(stdout) != 0) return HZB_IO;
+    announce(&planned);
+    return HZB_OK;
+}
+
+static HzbExit measure(const Options *options, const char *dir)
+{
+    return host_lock(options->lock_path ? options->lock_path : LOCK_PATH) ? sweep(dir, options->test) : HZB_IO;
+}
+
+/* One tiny round whose figures nobody keeps: the folder stays only if something went wrong, for its logs. */
+static HzbExit verify(const Options *options, Planned *planned)
+{
+    char *output = xstrdup("/tmp/hzb-test-XXXXXX");
+    if (!mkdtemp(output)) {
+        hzb_error("%s: %s", output, strerror(errno));
+        return HZB_IO;
+    }
+    char *dir = resultdir_make(output, &planned->config, &planned->experiment, &planned->plan);
+    HzbExit result = dir ? measure(options, dir) : HZB_IO;
+    if (result == HZB_OK) {
+        printf("test: %u processes ok\n", planned->plan.count);
+        resultdir_remove(output);
+    } else {
+        hzb_error("test failed; records and logs are in %s", dir ? dir : output);
+    }
+    return result;
+}
+
+HzbExit command_run(const Options *options)
+{
+    Planned planned;
+    const char *output = options->output ? options->output : RESULTS_DIR;
+    if (!make_plan(options, &planned)) return HZB_USAGE;
+    announce(&planned);
+    if (options->dry_run) return HZB_OK;
+    if (options->test) return verify(options, &planned);
+    char *dir = resultdir_make(output, &planned.config, &planned.experiment, &planned.plan);
+    if (!dir || !resultdir_set_latest(output, planned.experiment.run_id)) return HZB_IO;
+    printf("%s\n", dir);
+    fflush(stdout);
+    return measure(options, dir);
+}
+
+static const char *result_dir(const Options *options)
+{
+    return options->target ? options->target : RESULTS_DIR "/latest";
+}
+
+HzbExit command_resume(const Options *options)
+{
+    return measure(options, result_dir(options));
+}
+
+HzbExit command_table(const Options *options)
+{
+    Results results;
+    if (!results_load(result_dir(options), &results)) return HZB_IO;
+    table_print(&results, options->markdown, stdout);
+    return fflush(stdout) == 0 ? HZB_OK : HZB_IO;
+}

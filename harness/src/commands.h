@@ -1,0 +1,15 @@
+/* The subcommands; each returns the exit code of the program. */
+#ifndef HZB_COMMANDS_H
+#define HZB_COMMANDS_H
+
+#include "cli.h"
+
+HzbExit command_plan(const Options *options);
+HzbExit command_run(const Options *options);
+HzbExit command_resume(const Options *options);
+HzbExit command_list(const Options *options);
+HzbExit command_doctor(const Options *options);
+HzbExit command_plot(const Options *options);
+HzbExit command_table(const Options *options);
+
+#endif

@@ -1,0 +1,274 @@
+#include "config.h"
+
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <libgen.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "util.h"
+
+#define TEXT_MAX 4096
+#define STRING(key, flags, type, member)                                                                               \
+    CYAML_FIELD_STRING_PTR(key, (flags) | CYAML_FLAG_POINTER, type, member, 1, TEXT_MAX)
+#define STRINGS(key, flags, type, member)                                                                              \
+    CYAML_FIELD_SEQUENCE(key, (flags) | CYAML_FLAG_POINTER, type, member, &string_value, 0, CYAML_UNLIMITED)
+#define REQUIRED CYAML_FLAG_DEFAULT
+#define OPTIONAL CYAML_FLAG_OPTIONAL
+
+static const cyaml_schema_value_t string_value = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, TEXT_MAX)};
+
+static const cyaml_schema_field_t allocator_fields[] = {
+    STRING("name", REQUIRED, CfgAllocator, name),
+    STRING("inherits", OPTIONAL, CfgAllocator, inherits),
+    STRING("preload", OPTIONAL, CfgAllocator, preload),
+    STRING("stats_file_env", OPTIONAL, CfgAllocator, stats_file_env),
+    STRINGS("env", OPTIONAL, CfgAllocator, env),
+    CYAML_FIELD_BOOL("optional", OPTIONAL, CfgAllocator, optional),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t allocator_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgAllocator, allocator_fields)};
+static const cyaml_schema_field_t allocators_fields[] = {
+    CYAML_FIELD_SEQUENCE("allocators", CYAML_FLAG_POINTER, CfgAllocators, allocators, &allocator_value, 1,
+                         CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t allocators_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, CfgAllocators, allocators_fields)};
+
+static const cyaml_strval_t direction_names[] = {{"up", DIRECTION_UP}, {"down", DIRECTION_DOWN}};
+static const cyaml_schema_field_t metric_fields[] = {
+    STRING("name", REQUIRED, CfgMetric, name),
+    CYAML_FIELD_ENUM("direction", CYAML_FLAG_STRICT, CfgMetric, direction, direction_names,
+                     CYAML_ARRAY_LEN(direction_names)),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t metric_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgMetric, metric_fields)};
+static const cyaml_schema_field_t workload_fields[] = {
+    STRING("name", REQUIRED, CfgWorkload, name),
+    STRING("bin", REQUIRED, CfgWorkload, bin),
+    STRINGS("argv", REQUIRED, CfgWorkload, argv),
+    STRINGS("params", OPTIONAL, CfgWorkload, params),
+    STRINGS("fixed", OPTIONAL, CfgWorkload, fixed),
+    STRINGS("test_params", OPTIONAL, CfgWorkload, test_params),
+    CYAML_FIELD_SEQUENCE("metrics", CYAML_FLAG_POINTER, CfgWorkload, metrics, &metric_value, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_FLOAT("timeout_s", REQUIRED, CfgWorkload, timeout_s),
+    CYAML_FIELD_BOOL("allow_fallback", OPTIONAL, CfgWorkload, allow_fallback),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t workload_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgWorkload, workload_fields)};
+static const cyaml_schema_field_t workloads_fields[] = {
+    CYAML_FIELD_SEQUENCE("workloads", CYAML_FLAG_POINTER, CfgWorkloads, workloads, &workload_value, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t workloads_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, CfgWorkloads, workloads_fields)};
+
+static const cyaml_schema_field_t cell_fields[] = {
+    STRING("id", REQUIRED, CfgCell, id),
+    STRING("workload", REQUIRED, CfgCell, workload),
+    STRINGS("params", OPTIONAL, CfgCell, params),
+    CYAML_FIELD_UINT("rounds", REQUIRED, CfgCell, rounds),
+    CYAML_FIELD_FLOAT("expect_s", REQUIRED, CfgCell, expect_s),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t cell_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgCell, cell_fields)};
+static const cyaml_schema_field_t arms_fields[] = {
+    STRINGS("base", OPTIONAL, CfgArms, base),
+    STRINGS("cand", OPTIONAL, CfgArms, cand),
+    STRINGS("refs", OPTIONAL, CfgArms, refs),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t matrix_fields[] = {
+    STRING("name", REQUIRED, CfgMatrix, name),
+    CYAML_FIELD_UINT("seed", REQUIRED, CfgMatrix, seed),
+    CYAML_FIELD_MAPPING("arms", REQUIRED, CfgMatrix, arms, arms_fields),
+    CYAML_FIELD_UINT("sample_ms", OPTIONAL, CfgMatrix, sample_ms),
+    CYAML_FIELD_FLOAT("mem_guard_pct", OPTIONAL, CfgMatrix, mem_guard_pct),
+    CYAML_FIELD_FLOAT("steal_max_pct", OPTIONAL, CfgMatrix, steal_max_pct),
+    CYAML_FIELD_SEQUENCE("cells", CYAML_FLAG_POINTER, CfgMatrix, cells, &cell_value, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t matrix_schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, CfgMatrix, matrix_fields)};
+
+/* What libcyaml logs about a failed load: the reason, then a backtrace, innermost first. */
+typedef struct {
+    char *reason;
+    unsigned line, column; /* of the innermost entry: the last event libcyaml had taken in */
+    StrList fields;        /* names of the mapping fields on the way, innermost first */
+} LoadLog;
+
+static void on_log(cyaml_log_t level, void *context, const char *format, va_list args)
+{
+    LoadLog *log = context;
+    char *text = NULL, *place;
+    (void)level;
+    if (vasprintf(&text, format, args) < 0) return;
+    text[strcspn(text, "\n")] = 0;
+    if (!log->reason) {
+        log->reason = xstrdup(strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
+    } else if ((place = strstr(text, "(line: "))) {
+        if (!log->line) sscanf(place, "(line: %u, column: %u)", &log->line, &log->column);
+        char *name = strstr(text, "in mapping field '");
+        if (name) {
+            name += strlen("in mapping field '");
+            name[strcspn(name, "'")] = 0;
+            list_add(&log->fields, name);
+        }
+    }
+    free(text);
+}
+
+/* A position in a YAML file, counted from 1; line 0 = not found. `problem` is set if the file is not YAML. */
+typedef struct {
+    size_t line, column;
+    char *problem;
+} YamlPlace;
+
+/* First scalar that reads `scalar` (NULL: any syntax error) at or behind the given position. */
+static YamlPlace yaml_find(const char *path, const char *scalar, size_t from_line, size_t from_column)
+{
+    yaml_parser_t parser;
+    yaml_event_t event;
+    YamlPlace place = {0};
+    FILE *file = fopen(path, "re");
+    if (!file) return place;
+    bool more = yaml_parser_initialize(&parser);
+    yaml_parser_set_input_file(&parser, file);
+    while (more) {
+        if (!yaml_parser_parse(&parser, &event)) {
+            place = (YamlPlace){parser.problem_mark.line + 1, parser.problem_mark.column + 1,
+                                xstrdup(parser.problem ? parser.problem : "not YAML")};
+            break;
+        }
+        size_t line = event.start_mark.line + 1, column = event.start_mark.column + 1;
+        bool behind = line > from_line || (line == from_line && column >= from_column);
+        if (scalar && behind && event.type == YAML_SCALAR_EVENT &&
+            strcmp((const char *)event.data.scalar.value, scalar) == 0) {
+            place = (YamlPlace){line, column, NULL};
+        }
+        more = !place.line && event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    fclose(file);
+    return place;
+}
+
+void config_error_at(const char *path, const char *scalar, const char *format, ...)
+{
+    char *message = NULL;
+    va_list args;
+    va_start(args, format);
+    int length = vasprintf(&message, format, args);
+    va_end(args);
+    YamlPlace place = yaml_find(path, scalar, 0, 0);
+    if (place.line)
+        hzb_error("%s:%zu:%zu: %s", path, place.line, place.column, length < 0 ? "?" : message);
+    else
+        hzb_error("%s: %s", path, length < 0 ? "?" : message);
+    free(message);
+}
+
+/* The mapping that the backtrace ended in, by walking the schema along the field names. */
+static const cyaml_schema_field_t *fields_at(const cyaml_schema_value_t *value, const StrList *path)
+{
+    for (unsigned i = path->count; i > 0; i--) {
+        const cyaml_schema_field_t *field = value->mapping.fields;
+        while (field->key && strcmp(field->key, path->items[i - 1]) != 0)
+            field++;
+        if (!field->key) return NULL;
+        value = &field->value;
+        if (value->type == CYAML_SEQUENCE) value = value->sequence.entry;
+        if (value->type != CYAML_MAPPING) return NULL;
+    }
+    return value->mapping.fields;
+}
+
+static void explain_unknown_key(const char *path, const cyaml_schema_value_t *schema, const LoadLog *log)
+{
+    const char *key = log->reason + strlen("Unexpected key: ");
+    YamlPlace place = yaml_find(path, key, log->line, log->column);
+    const cyaml_schema_field_t *field = fields_at(schema, &log->fields);
+    char *expected = xstrdup("");
+    for (; field && field->key; field++)
+        expected = xfmt("%s%s%s", expected, *expected ? ", " : "", field->key);
+    hzb_error("%s:%zu:%zu: unknown key '%s', expected one of: %s", path, place.line, place.column, key, expected);
+}
+
+static void explain(const char *path, const cyaml_schema_value_t *schema, const LoadLog *log, cyaml_err_t error)
+{
+    if (error == CYAML_ERR_FILE_OPEN) {
+        hzb_error("%s: %s", path, strerror(errno));
+    } else if (error == CYAML_ERR_INVALID_KEY) {
+        explain_unknown_key(path, schema, log);
+    } else if (error == CYAML_ERR_LIBYAML_PARSER) {
+        YamlPlace place = yaml_find(path, NULL, 0, 0);
+        hzb_error("%s:%zu:%zu: %s", path, place.line, place.column, place.problem ? place.problem : "not YAML");
+    } else {
+        const char *field = log->fields.count ? log->fields.items[0] : "document";
+        const char *reason = log->reason ? log->reason : cyaml_strerror(error);
+        hzb_error("%s:%u:%u: %s (in '%s')", path, log->line, log->column, reason, field);
+    }
+}
+
+static bool load(const char *path, const cyaml_schema_value_t *schema, void **data)
+{
+    LoadLog log = {0};
+    const cyaml_config_t config = {
+        .log_fn = on_log, .log_ctx = &log, .log_level = CYAML_LOG_WARNING, .mem_fn = cyaml_mem};
+    *data = NULL;
+    errno = 0;
+    cyaml_err_t error = cyaml_load_file(path, &config, schema, data, NULL);
+    if (error == CYAML_OK && *data) return true;
+    if (error == CYAML_OK)
+        hzb_error("%s: is empty, expected a key '%s'", path, schema->mapping.fields[0].key);
+    else
+        explain(path, schema, &log, error);
+    return false;
+}
+
+/* harness/matrix/x.yaml -> harness */
+static char *default_config_dir(const char *matrix_path)
+{
+    if (!matrix_path) return xfmt("%s/../harness", program_dir());
+    char *dir = dirname(xstrdup(matrix_path));
+    if (strcmp(dir, ".") == 0) return xstrdup("..");
+    return dirname(dir);
+}
+
+bool config_load(Config *config, const char *config_dir, const char *matrix_path)
+{
+    const char *dir = config_dir ? config_dir : default_config_dir(matrix_path);
+    *config = (Config){.allocators_path = xfmt("%s/allocators.yaml", dir),
+                       .workloads_path = xfmt("%s/workloads.yaml", dir),
+                       .matrix_path = matrix_path ? xstrdup(matrix_path) : NULL};
+    void *allocators, *workloads, *matrix = NULL;
+    bool ok = (!matrix_path || load(matrix_path, &matrix_schema, &matrix)) &&
+              load(config->allocators_path, &allocators_schema, &allocators) &&
+              load(config->workloads_path, &workloads_schema, &workloads);
+    if (!ok) return false;
+    config->allocators = allocators;
+    config->workloads = workloads;
+    config->matrix = matrix;
+    return config_check(config);
+}
+
+const CfgAllocator *config_allocator(const Config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->allocators->allocators_count; i++)
+        if (strcmp(config->allocators->allocators[i].name, name) == 0) return &config->allocators->allocators[i];
+    return NULL;
+}
+
+const CfgWorkload *config_workload(const Config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->workloads->workloads_count; i++)
+        if (strcmp(config->workloads->workloads[i].name, name) == 0) return &config->workloads->workloads[i];
+    return NULL;
+}

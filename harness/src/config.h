@@ -1,0 +1,104 @@
+/* The three YAML files as structs. libcyaml checks keys and types; config_check.c checks what a schema cannot. */
+#ifndef HZB_CONFIG_H
+#define HZB_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    char *name;
+    char *inherits;       /* takes over everything below from this allocator; env entries are merged */
+    char *preload;        /* path, or file name looked up in the system's library folders; NULL = glibc */
+    char *stats_file_env; /* variable that makes the allocator map its live counters */
+    char **env;
+    unsigned env_count;
+    bool optional; /* a missing library is recorded as skipped, not an error */
+} CfgAllocator;
+
+typedef enum { DIRECTION_UP, DIRECTION_DOWN } Direction;
+
+typedef struct {
+    char *name; /* a column of runs.csv */
+    Direction direction;
+} CfgMetric;
+
+typedef struct {
+    char *name;
+    char *bin;
+    char **argv; /* {param}, {seed} are filled in */
+    unsigned argv_count;
+    char **params; /* key=default; a cell may change them */
+    unsigned params_count;
+    char **fixed; /* key=value; a cell may not */
+    unsigned fixed_count;
+    char **test_params; /* key=value for --test */
+    unsigned test_params_count;
+    CfgMetric *metrics;
+    unsigned metrics_count;
+    double timeout_s;
+    bool allow_fallback;
+} CfgWorkload;
+
+typedef struct {
+    char *id;
+    char *workload;
+    char **params;
+    unsigned params_count;
+    unsigned rounds;
+    double expect_s;
+} CfgCell;
+
+typedef struct {
+    char **base;
+    unsigned base_count;
+    char **cand;
+    unsigned cand_count;
+    char **refs;
+    unsigned refs_count;
+} CfgArms;
+
+typedef struct {
+    CfgAllocator *allocators;
+    unsigned allocators_count;
+} CfgAllocators;
+
+typedef struct {
+    CfgWorkload *workloads;
+    unsigned workloads_count;
+} CfgWorkloads;
+
+typedef struct {
+    char *name;
+    uint64_t seed;
+    CfgArms arms;
+    unsigned sample_ms;
+    double mem_guard_pct;
+    double steal_max_pct;
+    CfgCell *cells;
+    unsigned cells_count;
+} CfgMatrix;
+
+typedef struct {
+    char *allocators_path;
+    char *workloads_path;
+    char *matrix_path; /* NULL when only the other two were asked for */
+    CfgAllocators *allocators;
+    CfgWorkloads *workloads;
+    CfgMatrix *matrix;
+} Config;
+
+/* Loads `config_dir`/{allocators,workloads}.yaml and, unless NULL, the matrix. `config_dir` NULL: the parent folder of
+   the matrix's folder, or harness/ beside the program's folder. Says what is wrong and returns false. */
+bool config_load(Config *config, const char *config_dir, const char *matrix_path);
+
+/* What the schemas cannot say: names that must exist, be unique or be well formed. */
+bool config_check(const Config *config);
+
+/* Prints `path:line:column: message`, the place being the first scalar of the file that reads `scalar`. */
+void config_error_at(const char *path, const char *scalar, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+const CfgAllocator *config_allocator(const Config *config, const char *name);
+const CfgWorkload *config_workload(const Config *config, const char *name);
+
+#endif

@@ -1,0 +1,66 @@
+/* What is measured, resolved: libraries and programs found and hashed, variants flattened. Made from the YAML files
+   when a result folder is created, from then on read back from its manifest, so that editing YAML changes no plan. */
+#ifndef HZB_EXPERIMENT_H
+#define HZB_EXPERIMENT_H
+
+#include <stdbool.h>
+
+#include "cli.h"
+#include "config.h"
+#include "util.h"
+
+typedef struct {
+    char *name;
+    char *role;    /* base, cand or ref */
+    char *preload; /* absolute path; NULL = the C library's own malloc */
+    char *sha256;  /* of the library; NULL without one */
+    char *stats_file_env;
+    StrList env;
+    bool missing; /* optional and not found: its samples are recorded as skipped */
+    FileId id;
+} Arm;
+
+typedef struct {
+    char *name;
+    char *bin; /* absolute path */
+    char *sha256;
+    StrList argv;
+    bool allow_fallback;
+    CfgMetric *metrics;
+    unsigned metrics_count;
+    FileId id;
+} Workload;
+
+typedef struct {
+    unsigned sample_ms;
+    double mem_guard_pct;    /* of the machine's memory */
+    double steal_max_pct;    /* of CPU time; above: invalid */
+    double fallback_max_pct; /* of remote frees; above: invalid unless the workload allows it */
+} Limits;
+
+typedef struct {
+    char *run_id; /* name of the result folder */
+    char *matrix;
+    Arm *arms;
+    unsigned arm_count;
+    Workload *workloads;
+    unsigned workload_count;
+    StrList known_libs; /* every preload that exists; the glibc arm must map none of them */
+    Limits limits;
+    StrList command_line; /* how hzb was called to make it */
+} Experiment;
+
+/* Absolute path of a library as allocators.yaml names it, or NULL if there is none. */
+char *library_find(const Config *config, const Options *options, const char *preload);
+/* One allocator with all that it inherits; its library is looked up, not yet hashed. A library that is not found has
+   its configured name in `preload` and sets `missing`. Returns false if it is missing and not optional. */
+bool arm_resolve(const Config *config, const Options *options, const CfgAllocator *allocator, Arm *arm);
+/* Absolute path of a workload's program; need not exist. */
+char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload);
+
+bool experiment_make(const Config *config, const Options *options, Experiment *experiment);
+
+const Arm *experiment_arm(const Experiment *experiment, const char *name);
+const Workload *experiment_workload(const Experiment *experiment, const char *name);
+
+#endif

@@ -1,0 +1,24 @@
+/* manifest.json: what was measured, where, and by which bytes. `resume` runs from it alone. */
+#ifndef HZB_MANIFEST_H
+#define HZB_MANIFEST_H
+
+#include <stdbool.h>
+
+#include "config.h"
+#include "experiment.h"
+
+typedef struct {
+    char *sha; /* short hash of HEAD, "nogit" outside of a repository */
+    bool dirty;
+} GitState;
+
+GitState git_state(void);
+
+/* Writes dir/manifest.json. */
+bool manifest_write(const char *dir, const Experiment *experiment, const Config *config, const GitState *git);
+bool manifest_load(const char *dir, Experiment *experiment);
+
+/* Compares the libraries, programs and the machine with what the manifest says. Prints each difference. */
+bool manifest_still_true(const char *dir, const Experiment *experiment);
+
+#endif

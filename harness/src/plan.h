@@ -1,0 +1,48 @@
+/* The plan: every process to run, in order. Written once as plan.csv, never changed. */
+#ifndef HZB_PLAN_H
+#define HZB_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cli.h"
+#include "config.h"
+#include "experiment.h"
+
+typedef struct {
+    unsigned seq;   /* 1.. in execution order */
+    unsigned round; /* 1.. */
+    unsigned slot;  /* 1.. within the block = (round, cell) */
+    char *cell_id;
+    char *workload;
+    char *params; /* all of them, `key=value` joined by blanks */
+    char *allocator;
+    char *role;
+    uint64_t seed;          /* equal within a block */
+    unsigned env_pad_bytes; /* equal within a block: moves the stack alike for all arms */
+    double timeout_s;
+    double expect_s;
+} PlanRow;
+
+typedef struct {
+    PlanRow *rows;
+    unsigned count;
+} Plan;
+
+/* Rounds outermost, then cells, then arms: the arms of a cell stand next to each other in time and every cell is
+   spread over the whole run. */
+bool plan_make(const Config *config, const Options *options, const Experiment *experiment, Plan *plan);
+
+/* Which arm of n stands in a slot (both from 0): rotated from pair of rounds to pair, reversed in every second round,
+   so that over a pair of rounds each arm's slots add up to n - 1. */
+unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned n);
+
+void plan_write(const Plan *plan, FILE *out);
+bool plan_load(const char *dir, Plan *plan);
+bool plan_same_block(const PlanRow *a, const PlanRow *b);
+double plan_expect_s(const Plan *plan);
+/* "3 min 20 s" */
+char *duration_text(double seconds);
+
+#endif

@@ -1,0 +1,17 @@
+/* What the user sees while a sweep runs: one line with an ETA on a terminal, one line a block elsewhere. */
+#ifndef HZB_PROGRESS_H
+#define HZB_PROGRESS_H
+
+#include "plan.h"
+#include "record.h"
+
+void progress_before(const Plan *plan, const RunRows *runs);
+void progress_block(const Plan *plan, const RunRows *runs, unsigned first);
+void progress_end(void);
+
+/* Seconds until the plan is done: measured wall time where a cell has some, expect_s elsewhere. */
+double progress_eta_s(const Plan *plan, const RunRows *runs);
+/* Samples that are neither ok nor skipped. */
+unsigned progress_bad_samples(const RunRows *runs);
+
+#endif

@@ -1,0 +1,113 @@
+#include "sampler.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "csvio.h"
+#include "target.h"
+
+static const char before_first_phase[] = "start";
+
+void sampler_start(Sampler *sampler, int statm_fd, const LivePage *live, CounterFile *counters, uint64_t start_ns)
+{
+    *sampler = (Sampler){.live = live, .counters = counters, .statm_fd = statm_fd, .start_ns = start_ns};
+    sampler_phase(sampler, before_first_phase);
+}
+
+void sampler_phase(Sampler *sampler, const char *name)
+{
+    for (unsigned i = 0; i < sampler->phases.count; i++) {
+        if (strcmp(sampler->phases.items[i], name) != 0) continue;
+        sampler->phase = i;
+        return;
+    }
+    list_add(&sampler->phases, name);
+    sampler->phase = sampler->phases.count - 1;
+}
+
+static uint64_t *values_of(const Sampler *sampler, unsigned index)
+{
+    return sampler->values + (size_t)(index - sampler->first_counted) * sampler->counters->counter_count;
+}
+
+static void take_counters(Sampler *sampler)
+{
+    const CounterFile *file = sampler->counters;
+    if (!file->map) {
+        sampler->first_counted = sampler->count + 1;
+        return;
+    }
+    size_t counted = sampler->count - sampler->first_counted + 1;
+    sampler->values = xrealloc(sampler->values, counted * file->counter_count, sizeof *sampler->values);
+    for (unsigned c = 0; c < file->counter_count; c++)
+        values_of(sampler, sampler->count)[c] = counter_file_value(file, c);
+}
+
+int64_t sampler_take(Sampler *sampler)
+{
+    int64_t rss_kib = target_rss_kib(sampler->statm_fd);
+    if (rss_kib == 0) return 0;
+    if (sampler->count == sampler->room) {
+        sampler->room = sampler->room ? 2 * sampler->room : 512;
+        sampler->samples = xrealloc(sampler->samples, sampler->room, sizeof *sampler->samples);
+    }
+    sampler->samples[sampler->count] =
+        (Sample){monotonic_ns() - sampler->start_ns, sampler->phase, rss_kib, live_page_bytes(sampler->live)};
+    take_counters(sampler);
+    sampler->count++;
+    return rss_kib;
+}
+
+int64_t sampler_last_rss_kib(const Sampler *sampler, const char *phase)
+{
+    for (unsigned i = sampler->count; i > 0; i--)
+        if (strcmp(sampler->phases.items[sampler->samples[i - 1].phase], phase) == 0)
+            return sampler->samples[i - 1].rss_kib;
+    return -1;
+}
+
+static void write_sample(const Sampler *sampler, unsigned index, FILE *out)
+{
+    const Sample *sample = &sampler->samples[index];
+    fprintf(out, "%.3f,", (double)sample->t_ns / 1e6);
+    csv_put(out, sampler->phases.items[sample->phase]);
+    fprintf(out, ",%" PRId64 ",%" PRId64, sample->rss_kib, sample->live_bytes / 1024);
+    for (unsigned c = 0; c < sampler->counters->counter_count; c++) {
+        fputc(',', out);
+        if (index >= sampler->first_counted) fprintf(out, "%" PRIu64, values_of(sampler, index)[c]);
+    }
+    fputc('\n', out);
+}
+
+bool sampler_write(const Sampler *sampler, const char *path)
+{
+    FILE *out = fopen(path, "we");
+    if (!out) {
+        hzb_error("%s: %s", path, strerror(errno));
+        return false;
+    }
+    fputs("t_ms,phase,rss_kib,live_kib", out);
+    for (unsigned c = 0; c < sampler->counters->counter_count; c++) {
+        fputc(',', out);
+        csv_put(out, sampler->counters->names[c]);
+    }
+    fputc('\n', out);
+    for (unsigned i = 0; i < sampler->count; i++)
+        write_sample(sampler, i, out);
+    bool ok = !ferror(out);
+    ok = fclose(out) == 0 && ok;
+    if (!ok) hzb_error("%s: %s", path, strerror(errno));
+    return ok;
+}
+
+void sampler_free(Sampler *sampler)
+{
+    for (unsigned i = 0; i < sampler->phases.count; i++)
+        free(sampler->phases.items[i]);
+    free(sampler->phases.items);
+    free(sampler->samples);
+    free(sampler->values);
+}

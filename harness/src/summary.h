@@ -1,0 +1,40 @@
+/* What the samples of one allocator in one cell come to. */
+#ifndef HZB_SUMMARY_H
+#define HZB_SUMMARY_H
+
+#include "experiment.h"
+#include "plan.h"
+#include "record.h"
+
+/* A whole result folder, read. */
+typedef struct {
+    const char *dir;
+    Experiment experiment;
+    Plan plan;
+    RunRows runs;
+    StrList cells; /* ids, in the order of the plan */
+} Results;
+
+bool results_load(const char *dir, Results *results);
+/* Any planned row of that cell. */
+const PlanRow *results_cell(const Results *results, const char *cell_id);
+
+/* Over the ok samples that have a value; the others of this struct are meaningless if n is 0. */
+typedef struct {
+    unsigned n;
+    double median, min, max;
+} Spread;
+
+/* Sorts `values`. An even count has the mean of the two in the middle as its median. */
+Spread spread_of(double *values, unsigned n);
+Spread summary_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column);
+
+typedef struct {
+    unsigned ok, bad, skipped;
+} SampleCount;
+SampleCount summary_count(const RunRows *runs, const char *cell_id, const char *allocator);
+
+/* The ok sample whose peak RSS is the (lower) median one, or NULL. */
+const RunRow *summary_median_peak_run(const RunRows *runs, const char *cell_id, const char *allocator);
+
+#endif

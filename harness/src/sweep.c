@@ -1,0 +1,189 @@
+#include "sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "manifest.h"
+#include "outcome.h"
+#include "plan.h"
+#include "progress.h"
+#include "record.h"
+#include "resultdir.h"
+#include "runner.h"
+
+enum { EXIT_SIGNAL_BASE = 128 };
+
+bool host_lock(const char *path)
+{
+    /* Not O_CREAT at once: a sticky directory may forbid that on a file of another user. */
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd >= 0) fchmod(fd, 0666);
+    }
+    if (fd < 0) {
+        hzb_error("lock %s: %s", path, strerror(errno));
+        return false;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    hzb_note("waiting for another hzb that measures on this host (it holds %s)", path);
+    while (flock(fd, LOCK_EX) != 0) {
+        if (errno == EINTR) continue;
+        hzb_error("lock %s: %s", path, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+typedef struct {
+    const char *dir;
+    Experiment experiment;
+    Plan plan;
+    RunRows runs; /* what is in runs.csv */
+    RunContext context;
+} Sweep;
+
+static bool record_follows_plan(const Sweep *sweep)
+{
+    bool ok = sweep->runs.count <= sweep->plan.count;
+    for (unsigned i = 0; ok && i < sweep->runs.count; i++) {
+        uint64_t seq;
+        ok = parse_u64(sweep->runs.rows[i].field[RUN_seq], &seq) && seq == sweep->plan.rows[i].seq &&
+             strcmp(sweep->runs.rows[i].field[RUN_allocator], sweep->plan.rows[i].allocator) == 0;
+    }
+    if (!ok) hzb_error("%s: runs.csv does not follow plan.csv", sweep->dir);
+    return ok;
+}
+
+static bool plan_follows_manifest(const Sweep *sweep)
+{
+    for (unsigned i = 0; i < sweep->plan.count; i++) {
+        const PlanRow *row = &sweep->plan.rows[i];
+        if (experiment_arm(&sweep->experiment, row->allocator) &&
+            experiment_workload(&sweep->experiment, row->workload))
+            continue;
+        hzb_error("%s: plan.csv row %u: manifest.json knows no '%s' or no '%s'", sweep->dir, row->seq, row->allocator,
+                  row->workload);
+        return false;
+    }
+    return true;
+}
+
+/* A private folder for the processes; on a memory file system, for a counter file on a disk would be written back
+   while it is being counted in. Named after the run, so that what a killed hzb left is found again. */
+static char *make_work_dir(const char *run_id)
+{
+    const char *base = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+    char *path = xfmt("%s/hzb-%u-%s", base, (unsigned)getuid(), run_id);
+    resultdir_remove(path);
+    if (mkdir(path, 0700) == 0) return path;
+    hzb_error("%s: %s", path, strerror(errno));
+    return NULL;
+}
+
+static int block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static unsigned block_start(const Plan *plan, unsigned index)
+{
+    while (index > 0 && plan_same_block(&plan->rows[index - 1], &plan->rows[index]))
+        index--;
+    return index;
+}
+
+static bool block_ends_at(const Plan *plan, unsigned index)
+{
+    return index + 1 == plan->count || !plan_same_block(&plan->rows[index], &plan->rows[index + 1]);
+}
+
+/* Applies the rules over a block once its last sample is there; doing it again changes nothing. */
+static bool judge_last_block(Sweep *sweep)
+{
+    if (sweep->runs.count == 0 || !block_ends_at(&sweep->plan, sweep->runs.count - 1)) return true;
+    unsigned first = block_start(&sweep->plan, sweep->runs.count - 1);
+    if (!outcome_judge_block(&sweep->runs.rows[first], sweep->runs.count - first)) return true;
+    return runs_replace(sweep->dir, &sweep->runs);
+}
+
+/* The bytes that were hashed must be the bytes that are run. */
+static bool files_unchanged(const Sweep *sweep, const PlanRow *row)
+{
+    const Arm *arm = experiment_arm(&sweep->experiment, row->allocator);
+    const Workload *workload = experiment_workload(&sweep->experiment, row->workload);
+    FileId id;
+    const char *changed = NULL;
+    if (arm->preload && !arm->missing && (!file_id(arm->preload, &id) || !file_id_same(&id, &arm->id)))
+        changed = arm->preload;
+    if (!file_id(workload->bin, &id) || !file_id_same(&id, &workload->id)) changed = workload->bin;
+    if (changed) hzb_error("%s changed while it was being measured; stopped before seq %u", changed, row->seq);
+    return !changed;
+}
+
+static HzbExit run_next(Sweep *sweep)
+{
+    const PlanRow *planned = &sweep->plan.rows[sweep->runs.count];
+    RunRow row = {0};
+    if (!files_unchanged(sweep, planned)) return HZB_ENV_CHANGED;
+    progress_before(&sweep->plan, &sweep->runs);
+    RunEnd end = run_one(&sweep->context, planned, &row);
+    if (end == RUN_INTERRUPTED) return EXIT_SIGNAL_BASE + SIGINT;
+    if (end == RUN_BROKEN || !runs_append(sweep->dir, &row)) return HZB_IO;
+    sweep->runs.rows = xrealloc(sweep->runs.rows, sweep->runs.count + 1, sizeof row);
+    sweep->runs.rows[sweep->runs.count++] = row;
+    if (!judge_last_block(sweep)) return HZB_IO;
+    if (block_ends_at(&sweep->plan, sweep->runs.count - 1))
+        progress_block(&sweep->plan, &sweep->runs, block_start(&sweep->plan, sweep->runs.count - 1));
+    return HZB_OK;
+}
+
+static HzbExit open_sweep(Sweep *sweep)
+{
+    if (!manifest_load(sweep->dir, &sweep->experiment) || !plan_load(sweep->dir, &sweep->plan) ||
+        !plan_follows_manifest(sweep) || !record_repair(sweep->dir) || !runs_load(sweep->dir, &sweep->runs) ||
+        !record_follows_plan(sweep))
+        return HZB_IO;
+    if (!manifest_still_true(sweep->dir, &sweep->experiment)) {
+        hzb_error("%s: what was measured is not what is here now; start a new run", sweep->dir);
+        return HZB_ENV_CHANGED;
+    }
+    return judge_last_block(sweep) ? HZB_OK : HZB_IO;
+}
+
+HzbExit sweep(const char *dir, bool verify_only)
+{
+    Sweep state = {.dir = dir};
+    HzbExit result = open_sweep(&state);
+    if (result != HZB_OK) return result;
+    char *work_dir = make_work_dir(state.experiment.run_id);
+    char *whole_dir = realpath(dir, NULL);
+    if (!work_dir || !whole_dir) return HZB_IO;
+    state.context = (RunContext){.experiment = &state.experiment,
+                                 .dir = whole_dir,
+                                 .work_dir = work_dir,
+                                 .signal_fd = block_signals(),
+                                 .verify_only = verify_only};
+    while (result == HZB_OK && state.runs.count < state.plan.count)
+        result = run_next(&state);
+    progress_end();
+    resultdir_remove(work_dir);
+    if (result != HZB_OK) {
+        hzb_error("%u of %u samples recorded; go on with: hzb resume %s", state.runs.count, state.plan.count, dir);
+        return result;
+    }
+    return progress_bad_samples(&state.runs) ? HZB_BAD_SAMPLES : HZB_OK;
+}

@@ -1,0 +1,171 @@
+#include "table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum { FORMAT_RATE, FORMAT_KIB, FORMAT_COUNT } Format;
+
+static const struct {
+    RunColumn column;
+    Format format;
+    const char *title;
+} shown[] = {
+    {RUN_ops_per_s, FORMAT_RATE, "M ops/s"},          {RUN_peak_rss_kib, FORMAT_KIB, "peak RSS MiB"},
+    {RUN_idle_rss_kib, FORMAT_KIB, "idle RSS MiB"},   {RUN_live_peak_kib, FORMAT_KIB, "live peak MiB"},
+    {RUN_alloc_failed, FORMAT_COUNT, "alloc_failed"}, {RUN_reclaim_pages, FORMAT_COUNT, "reclaim_pages"},
+};
+enum { SHOWN = sizeof shown / sizeof *shown, COLUMNS = SHOWN + 3 };
+
+/* Texts of one table; row 0 is the header. */
+typedef struct {
+    char *(*rows)[COLUMNS];
+    unsigned count;
+} Grid;
+
+static char *format_value(Format format, double value)
+{
+    switch (format) {
+    case FORMAT_RATE:
+        return xfmt("%.2f", value / 1e6);
+    case FORMAT_KIB:
+        return xfmt("%.1f", value / 1024);
+    case FORMAT_COUNT:
+        break;
+    }
+    return xfmt("%.0f", value);
+}
+
+/* Index of the best arm in a column the workload names as a metric, -1 if it is none or there is nothing to compare. */
+static int best_arm(const Results *results, const char *cell_id, const Workload *workload, RunColumn column)
+{
+    int best = -1;
+    double best_value = 0;
+    unsigned known = 0;
+    const CfgMetric *metric = NULL;
+    for (unsigned m = 0; m < workload->metrics_count; m++)
+        if (run_column(workload->metrics[m].name) == (int)column) metric = &workload->metrics[m];
+    for (unsigned a = 0; metric && a < results->experiment.arm_count; a++) {
+        Spread spread = summary_spread(&results->runs, cell_id, results->experiment.arms[a].name, column);
+        if (spread.n == 0) continue;
+        bool better = metric->direction == DIRECTION_UP ? spread.median > best_value : spread.median < best_value;
+        if (known++ == 0 || better) {
+            best = (int)a;
+            best_value = spread.median;
+        }
+    }
+    return known > 1 ? best : -1;
+}
+
+static void fill_column(const Results *results, const char *cell_id, const Workload *workload, bool markdown,
+                        Grid *grid, unsigned s)
+{
+    int best = best_arm(results, cell_id, workload, shown[s].column);
+    grid->rows[0][s + 1] = xstrdup(shown[s].title);
+    for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+        Spread spread = summary_spread(&results->runs, cell_id, results->experiment.arms[a].name, shown[s].column);
+        char *text = spread.n ? format_value(shown[s].format, spread.median) : xstrdup("-");
+        if ((int)a == best) {
+            char *marked = markdown ? xfmt("**%s**", text) : xfmt("%s*", text);
+            free(text);
+            text = marked;
+        }
+        grid->rows[a + 1][s + 1] = text;
+    }
+}
+
+static Grid make_grid(const Results *results, const char *cell_id, bool markdown)
+{
+    const Experiment *experiment = &results->experiment;
+    const Workload *workload = experiment_workload(experiment, results_cell(results, cell_id)->workload);
+    Grid grid = {.count = experiment->arm_count + 1};
+    grid.rows = xcalloc(grid.count, sizeof *grid.rows);
+    grid.rows[0][0] = xstrdup("allocator");
+    grid.rows[0][SHOWN + 1] = xstrdup("ok");
+    grid.rows[0][SHOWN + 2] = xstrdup("bad");
+    for (unsigned a = 0; a < experiment->arm_count; a++) {
+        SampleCount count = summary_count(&results->runs, cell_id, experiment->arms[a].name);
+        grid.rows[a + 1][0] = xstrdup(experiment->arms[a].name);
+        grid.rows[a + 1][SHOWN + 1] = count.skipped ? xstrdup("skipped") : xfmt("%u", count.ok);
+        grid.rows[a + 1][SHOWN + 2] = xfmt("%u", count.bad);
+    }
+    for (unsigned s = 0; s < SHOWN; s++)
+        fill_column(results, cell_id, workload, markdown, &grid, s);
+    return grid;
+}
+
+static unsigned column_width(const Grid *grid, unsigned column)
+{
+    size_t width = 0;
+    for (unsigned r = 0; r < grid->count; r++)
+        if (strlen(grid->rows[r][column]) > width) width = strlen(grid->rows[r][column]);
+    return (unsigned)width;
+}
+
+static void print_text(const Grid *grid, FILE *out)
+{
+    for (unsigned r = 0; r < grid->count; r++) {
+        for (unsigned c = 0; c < COLUMNS; c++) {
+            int width = (int)column_width(grid, c);
+            /* A marked number keeps its last digit under those of the others. */
+            const char *text = grid->rows[r][c];
+            bool marked = text[strlen(text) - 1] == '*';
+            fprintf(out, c == 0 ? "  %-*s" : "  %*s", c == 0 || marked ? width + (c > 0) : width, text);
+            if (c > 0 && !marked) fputc(' ', out);
+        }
+        fputc('\n', out);
+    }
+}
+
+static void print_markdown(const Grid *grid, FILE *out)
+{
+    for (unsigned r = 0; r < grid->count; r++) {
+        for (unsigned c = 0; c < COLUMNS; c++)
+            fprintf(out, "| %s ", grid->rows[r][c]);
+        fputs("|\n", out);
+        if (r > 0) continue;
+        for (unsigned c = 0; c < COLUMNS; c++)
+            fputs(c == 0 ? "|---" : "|---:", out);
+        fputs("|\n", out);
+    }
+}
+
+static void free_grid(Grid *grid)
+{
+    for (unsigned r = 0; r < grid->count; r++)
+        for (unsigned c = 0; c < COLUMNS; c++)
+            free(grid->rows[r][c]);
+    free(grid->rows);
+}
+
+static void print_bad(const Results *results, bool markdown, FILE *out)
+{
+    bool any = false;
+    for (unsigned i = 0; i < results->runs.count; i++) {
+        const RunRow *row = &results->runs.rows[i];
+        if (row_status_is(row, "ok") || row_status_is(row, "skipped")) continue;
+        if (!any)
+            fputs(markdown ? "\nBad samples, not in the medians:\n\n" : "\nBad samples, not in the medians:\n", out);
+        any = true;
+        fprintf(out, "%sseq %s, %s, %s: %s (%s)\n", markdown ? "- " : "  ", row->field[RUN_seq],
+                row->field[RUN_cell_id], row->field[RUN_allocator], row->field[RUN_status],
+                row->field[RUN_invalid_reason]);
+    }
+}
+
+void table_print(const Results *results, bool markdown, FILE *out)
+{
+    for (unsigned i = 0; i < results->cells.count; i++) {
+        const PlanRow *cell = results_cell(results, results->cells.items[i]);
+        fprintf(out, markdown ? "%s**%s**: %s `%s`\n\n" : "%s%s: %s %s\n", i ? "\n" : "", cell->cell_id, cell->workload,
+                cell->params);
+        Grid grid = make_grid(results, cell->cell_id, markdown);
+        if (markdown)
+            print_markdown(&grid, out);
+        else
+            print_text(&grid, out);
+        free_grid(&grid);
+    }
+    if (results->runs.count < results->plan.count)
+        fprintf(out, "\n%u of %u samples are recorded.\n", results->runs.count, results->plan.count);
+    print_bad(results, markdown, out);
+}

@@ -1,0 +1,77 @@
+/* Small things every part needs: messages, memory that never fails, whole files, child commands. */
+#ifndef HZB_UTIL_H
+#define HZB_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What hzb exits with. 10 and 11 belong to the gate. */
+typedef enum {
+    HZB_OK = 0,
+    HZB_BAD_SAMPLES = 12,
+    HZB_ENV_CHANGED = 13,
+    HZB_USAGE = 64,
+    HZB_INTERNAL = 70,
+    HZB_IO = 74,
+} HzbExit;
+
+typedef struct {
+    char **items;
+    unsigned count;
+} StrList;
+
+/* Identity and contents stamp of a file: if it is unchanged, so are the bytes that were hashed. */
+typedef struct {
+    dev_t dev;
+    ino_t ino;
+    int64_t mtime_ns;
+    int64_t size_bytes;
+} FileId;
+
+void hzb_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void hzb_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* hzb lives as long as one command: these exit 70 on exhaustion, and configuration is never freed. */
+void *xcalloc(size_t count, size_t size);
+void *xrealloc(void *old, size_t count, size_t size);
+char *xstrdup(const char *text);
+char *xfmt(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+void list_add(StrList *list, const char *item);
+bool list_has(const StrList *list, const char *item);
+/* `text` cut at every `separator`; empty pieces are dropped. */
+StrList list_split(const char *text, char separator);
+
+/* Start of the value if `entry` is `key=value` with this key, else NULL. */
+const char *pair_value(const char *entry, const char *key);
+/* Value of `key` in a list of `key=value`, or NULL; the last one wins. */
+const char *pairs_find(const StrList *pairs, const char *key);
+void pairs_set(StrList *pairs, const char *entry);
+
+bool parse_u64(const char *text, uint64_t *value);
+bool parse_i64(const char *text, int64_t *value);
+bool parse_double(const char *text, double *value);
+
+/* Whole file as a string, or NULL with errno. */
+char *file_text(const char *path);
+/* First line of a small file without its newline, or NULL. */
+char *file_line(const char *path);
+bool file_id(const char *path, FileId *id);
+bool file_id_same(const FileId *a, const FileId *b);
+/* Directory part of the path of this very program. */
+const char *program_dir(void);
+
+/* Runs a command found in PATH, waits, gives its stdout without the last newline. Returns its exit status, -1 if it
+   could not be run. */
+int command_output(const char *const argv[], char **output);
+
+/* SHA-256 as 64 hex digits, or NULL if the file cannot be read. */
+char *sha256_of_file(const char *path);
+
+uint64_t monotonic_ns(void);
+/* splitmix64 step: the one source of derived seeds. */
+uint64_t mix64(uint64_t value);
+
+#endif
