@@ -144,7 +144,7 @@ static void *alloc_aligned(size_t align, size_t size)
         return p != NULL ? p : fail_enomem();
     }
     bool is_zero;
-    return alloc_large(size, align, &is_zero);
+    return alloc_large(size != 0 ? size : 1, align, &is_zero);
 }
 
 static bool is_power_of_two(size_t n)

@@ -198,16 +198,18 @@ static uint32_t open_small_run(uint32_t shard, uint32_t class, void **out, uint3
 
 static uint32_t open_medium_runs(uint32_t shard, uint32_t class, void **out, uint32_t want)
 {
+    uint32_t page[FRESH_MEDIUM_MAX];
     uint32_t pages = hz3_classes[class].pages;
-    uint32_t opened = 0;
-    while (opened < want && opened < FRESH_MEDIUM_MAX) {
-        uint32_t page = opened == 0 ? claim_pages(shard, class) : hz3_pack_claim(shard, pages, 1);
-        if (page == HZ3_PAGE_NONE) {
-            break;
-        }
-        hz3_tag_set(page + 1, pages - 1, HZ3_TAG_MEDIUM_CONT);
-        hz3_tag_set(page, 1, (Hz3Tag)class);
-        out[opened++] = hz3_page_addr(page);
+    page[0] = claim_pages(shard, class);
+    if (page[0] == HZ3_PAGE_NONE) {
+        return 0;
+    }
+    uint32_t more = (want < FRESH_MEDIUM_MAX ? want : FRESH_MEDIUM_MAX) - 1;
+    uint32_t opened = 1 + hz3_pack_claim_more(shard, pages, page + 1, more);
+    for (uint32_t i = 0; i < opened; i++) {
+        hz3_tag_set(page[i] + 1, pages - 1, HZ3_TAG_MEDIUM_CONT);
+        hz3_tag_set(page[i], 1, (Hz3Tag)class);
+        out[i] = hz3_page_addr(page[i]);
     }
     hz3_stat_add(medium_runs_opened, opened);
     return opened;
@@ -294,7 +296,7 @@ static uint32_t put_own(Central *c, uint32_t shard, uint32_t class, void **objec
 static void release_medium(uint32_t class, void *const *objects, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        hz3_object_require(class, objects[i]);
+        hz3_object_require(class, objects[i]); // again: it may have waited in a transfer array
         hz3_release_pages(hz3_page_of(objects[i]), hz3_classes[class].pages, HZ3_RELEASE_MEDIUM_RUN_RECLAIM);
     }
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/rseq.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -158,8 +159,19 @@ uint32_t hz3_os_tid(void)
     return (uint32_t)syscall(SYS_gettid);
 }
 
+// Present from glibc 2.35 on, which registers the area for every thread and keeps the CPU number in it.
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
 uint32_t hz3_os_cpu(void)
 {
+    if (HZ3_LIKELY(&__rseq_size != NULL && __rseq_size != 0)) {
+        const struct rseq *area = (const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
+        int registered = (int)*(const volatile uint32_t *)&area->cpu_id; // negative: this thread has no registration
+        if (HZ3_LIKELY(registered >= 0)) {
+            return (uint32_t)registered;
+        }
+    }
     int saved_errno = errno;
     int cpu = sched_getcpu();
     errno = saved_errno;

@@ -19,9 +19,11 @@ static uint64_t aligned_bits(uint32_t align)
     return align >= 64 ? 1 : UINT64_MAX / ((1ull << align) - 1);
 }
 
-// One try at one word. Lowest start first: it packs, and it takes the same pages again, which are warm.
-static uint32_t claim_in_word(Hz3SegMeta *meta, uint32_t w, uint32_t pages, uint64_t aligned, bool dirty_only)
+// Up to `want` runs from one word by one CAS. Lowest first: it packs, and it takes the same pages again, which are warm.
+static uint32_t claim_in_word(Hz3SegMeta *meta, uint32_t w, uint32_t pages, uint64_t aligned, bool dirty_only,
+                              uint32_t *page_idx, uint32_t want)
 {
+    uint64_t run = (1ull << pages) - 1;
     uint64_t word = atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed);
     for (;;) {
         uint64_t candidates = word;
@@ -29,29 +31,36 @@ static uint32_t claim_in_word(Hz3SegMeta *meta, uint32_t w, uint32_t pages, uint
             candidates &= atomic_load_explicit(&meta->dirty_bits[w], memory_order_relaxed);
         }
         uint64_t starts = run_starts(candidates, pages) & aligned;
-        if (starts == 0) {
-            return HZ3_PAGE_NONE;
+        uint64_t mask = 0;
+        uint32_t found = 0;
+        while (starts != 0 && found < want) {
+            uint32_t bit = (uint32_t)__builtin_ctzl(starts);
+            page_idx[found++] = w * 64 + bit;
+            mask |= run << bit;
+            starts &= ~(run << bit);
         }
-        uint32_t bit = (uint32_t)__builtin_ctzl(starts);
-        uint64_t mask = ((1ull << pages) - 1) << bit;
-        if (atomic_compare_exchange_weak_explicit(&meta->free_bits[w], &word, word & ~mask, memory_order_acquire,
-                                                  memory_order_relaxed)) {
-            return w * 64 + bit;
+        if (found == 0 || atomic_compare_exchange_weak_explicit(&meta->free_bits[w], &word, word & ~mask,
+                                                                memory_order_acquire, memory_order_relaxed)) {
+            return found;
         }
     }
 }
 
-static uint32_t claim_short(Hz3SegMeta *meta, uint32_t pages, uint64_t aligned)
+static uint32_t claim_short(Hz3SegMeta *meta, uint32_t pages, uint64_t aligned, uint32_t *page_idx, uint32_t want)
 {
+    uint32_t found = 0;
     for (int dirty_only = 1; dirty_only >= 0; dirty_only--) {
-        for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
-            uint32_t idx = claim_in_word(meta, w, pages, aligned, dirty_only);
-            if (idx != HZ3_PAGE_NONE) {
-                return idx;
-            }
+        for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG && found < want; w++) {
+            found += claim_in_word(meta, w, pages, aligned, dirty_only, page_idx + found, want - found);
         }
     }
-    return HZ3_PAGE_NONE;
+    return found;
+}
+
+uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page_idx, uint32_t want)
+{
+    hz3_assert(pages <= HZ3_WORD_RUN_MAX);
+    return claim_short(meta, pages, UINT64_MAX, page_idx, want);
 }
 
 // Takes exactly these pages, word by word in address order; gives back what it took when one word no longer has them.
@@ -128,7 +137,8 @@ static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
 uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
 {
     if (pages <= HZ3_WORD_RUN_MAX && align_pages <= 64) {
-        return claim_short(meta, pages, aligned_bits(align_pages));
+        uint32_t page_idx;
+        return claim_short(meta, pages, aligned_bits(align_pages), &page_idx, 1) == 1 ? page_idx : HZ3_PAGE_NONE;
     }
     return claim_long(meta, pages, align_pages);
 }
@@ -192,19 +202,27 @@ uint32_t hz3_segment_free_pages(const Hz3SegMeta *meta)
     return pages;
 }
 
+// Called by every release, so the usual case, a run inside one word, reads one word.
 uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx)
 {
+    uint32_t bit = page_idx % 64;
+    uint64_t word = atomic_load_explicit(&meta->free_bits[page_idx / 64], memory_order_relaxed);
+    uint64_t taken_above = ~word >> bit;
+    uint64_t taken_below = ~word << (63 - bit);
+    if (taken_above != 0 && taken_below != 0) {
+        uint32_t above = (uint32_t)__builtin_ctzl(taken_above);
+        return above == 0 ? 0 : above + (uint32_t)__builtin_clzl(taken_below) - 1;
+    }
     uint64_t words[HZ3_WORDS_PER_SEG];
     snapshot(meta, words);
-    uint32_t end = next_taken(words, page_idx);
     uint32_t start = page_idx;
     while (start > 0) {
-        uint64_t word = ~words[(start - 1) / 64] << (63 - (start - 1) % 64);
-        if (word != 0) {
-            start -= (uint32_t)__builtin_clzl(word);
+        uint64_t taken = ~words[(start - 1) / 64] << (63 - (start - 1) % 64);
+        if (taken != 0) {
+            start -= (uint32_t)__builtin_clzl(taken);
             break;
         }
         start = (start - 1) / 64 * 64;
     }
-    return end - start;
+    return next_taken(words, page_idx) - start;
 }

@@ -14,6 +14,9 @@
 // HZ3_WORD_RUN_MAX pages prefer resident pages and lie inside one word. Returns the page's index or HZ3_PAGE_NONE.
 uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages);
 
+// Takes up to `want` runs of `pages` ≤ HZ3_WORD_RUN_MAX by the same rules, several by one CAS. Returns how many.
+uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page_idx, uint32_t want);
+
 // Takes all 512 pages, or none and returns false.
 bool hz3_segment_claim_whole(Hz3SegMeta *meta);
 
@@ -28,7 +31,7 @@ bool hz3_segment_is_clean(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pa
 // True if any of the pages is free, which a caller about to release them must never see.
 bool hz3_segment_any_free(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
 
-// A snapshot, good for hints and figures.
+// Snapshots, good for hints and figures. free_run_around: the length of the free run that holds the page.
 uint32_t hz3_segment_free_pages(const Hz3SegMeta *meta);
 uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx);
 

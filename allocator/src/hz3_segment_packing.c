@@ -40,22 +40,34 @@ static _Atomic uint64_t *hint_word(uint32_t level, uint32_t slot)
     return &may_hold[level * words_per_level + slot / 64];
 }
 
-static void set_hint(uint32_t level, uint32_t slot)
+// Sets the levels from `level` down to the first that is set already.
+static void set_hints(uint32_t level, uint32_t slot)
 {
     uint64_t bit = 1ull << (slot % 64);
-    _Atomic uint64_t *word = hint_word(level, slot);
-    if ((atomic_load_explicit(word, memory_order_seq_cst) & bit) == 0) {
+    for (uint32_t l = level + 1; l-- > 0;) {
+        _Atomic uint64_t *word = hint_word(l, slot);
+        if ((atomic_load_explicit(word, memory_order_seq_cst) & bit) != 0) {
+            break;
+        }
         atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
     }
+}
+
+static void clear_hints(uint32_t level, uint32_t slot)
+{
+    uint64_t bit = 1ull << (slot % 64);
+    for (uint32_t l = level; l < LEVELS; l++) {
+        if ((atomic_load_explicit(hint_word(l, slot), memory_order_relaxed) & bit) != 0) {
+            atomic_fetch_and_explicit(hint_word(l, slot), ~bit, memory_order_seq_cst);
+        }
+    }
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
 {
     uint32_t run = hz3_segment_free_run_around(&hz3_arena.seg[slot], page_idx);
-    uint32_t longest = run < pages ? pages : run; // others may have taken some again: a hint may be wrong this way
-    for (uint32_t level = level_of(longest) + 1; level-- > 0;) {
-        set_hint(level, slot);
-    }
+    set_hints(level_of(run < pages ? pages : run), slot); // less than pages: others have taken some again
 }
 
 static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages)
@@ -77,12 +89,10 @@ static uint32_t claim_by_hint(uint32_t shard, uint32_t slot, uint32_t pages, uin
     if (page != HZ3_PAGE_NONE || align_pages > 1) {
         return page;
     }
-    uint32_t level = level_of(pages);
-    atomic_fetch_and_explicit(hint_word(level, slot), ~(1ull << (slot % 64)), memory_order_seq_cst);
-    atomic_thread_fence(memory_order_seq_cst);
+    clear_hints(level_of(pages), slot);
     page = claim_in_slot(shard, slot, pages, align_pages);
     if (page != HZ3_PAGE_NONE) {
-        set_hint(level, slot);
+        set_hints(LEVELS - 1, slot); // somebody has released meanwhile, how much we don't know
     }
     return page;
 }
@@ -131,4 +141,17 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
         page = claim_in_slot(shard, slot, pages, align_pages);
     }
     return page != HZ3_PAGE_NONE ? page : claim_anywhere(shard, pages, align_pages);
+}
+
+uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
+{
+    uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
+    if (slot == HZ3_PAGE_NONE || want == 0) {
+        return 0;
+    }
+    uint32_t found = hz3_segment_claim_many(&hz3_arena.seg[slot], pages, page, want);
+    for (uint32_t i = 0; i < found; i++) {
+        page[i] += slot * HZ3_PAGES_PER_SEG;
+    }
+    return found;
 }
