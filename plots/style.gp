@@ -1,0 +1,96 @@
+# What all plots share: output, fonts, and one look for each allocator wherever it appears.
+#
+# A plot calls this file with its own name and arguments, fills `names` (quoted words, made by name_add), and evaluates `looks_assign`; allocator i then
+# has look_rgb[i], look_dash[i] and look_point[i]. Colours are Okabe's and Ito's, which colour-blind readers can tell
+# apart. The hz3 family is blue throughout; its members differ in shade, dash and point.
+
+script = ARG1
+in_file = ARG2
+out_file = ARG3
+plot_title = ARG4
+if (in_file eq "" || out_file eq "") {
+    print sprintf("usage: gnuplot -c %s IN.csv OUT.svg|OUT.png [TITLE]", script)
+    exit status 64
+}
+
+ends_with(text, tail) = strlen(text) >= strlen(tail) && text[strlen(text) - strlen(tail) + 1:] eq tail
+out_is_png = ends_with(out_file, ".png")
+if (!out_is_png && !ends_with(out_file, ".svg")) {
+    print sprintf("%s: '%s': expected a name that ends in .svg or .png", script, out_file)
+    exit status 64
+}
+
+# Pictures are laid out in pixels of a 900 px wide page; PNG gets two dots for each, for print.
+page_width = 900.0
+page_open = "if (out_is_png) { \
+        set terminal pngcairo noenhanced size 2 * page_width, 2 * page_height font 'DejaVu Sans,11' \
+            fontscale 2 linewidth 2 pointscale 1.8 background 'white' \
+    } else { \
+        set terminal svg noenhanced size page_width, page_height dynamic font 'DejaVu Sans,Verdana,sans-serif,14' \
+            linewidth 1 background 'white' \
+    }; \
+    set output out_file"
+
+set datafile separator comma
+set border 3 linecolor rgb "#606060"
+set tics nomirror textcolor rgb "black"
+set grid ytics linecolor rgb "#e0e0e0" linetype 1 linewidth 1
+text_height = 18.0 # of a line, in pixels
+text_width = 8.7   # of a letter
+title_font = sprintf(",%d", strlen(plot_title) > 75 ? 11 : 15)
+
+# The roundest of 1, 2 and 5 times a power of ten near x: a step between tics.
+power_of_ten(x) = 10.0 ** floor(log10(x))
+round_step(x) = power_of_ten(x) * (x / power_of_ten(x) < 1.5 ? 1 : x / power_of_ten(x) < 3.5 ? 2 : \
+    x / power_of_ten(x) < 7.5 ? 5 : 10)
+max(a, b) = a > b ? a : b
+# SI prefixes; with a decimal where the step is a fraction of the largest tic's prefix (1.5M, not 2M).
+step_format(top, step) = step < 1000.0 ** floor(log10(max(top, 1)) / 3) ? "%.1s%c" : "%.0s%c"
+
+name_add(list, name) = strstrt(list, '"'.name.'"') > 0 || name eq "" ? list : list.' "'.name.'"'
+
+letters = "abcdefghijklmnopqrstuvwxyz0123456789_-. ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+name_hash_from(name, i, sum) = \
+    i > strlen(name) ? sum : name_hash_from(name, i + 1, (31 * sum + strstrt(letters, name[i:i])) % 10007)
+name_hash(name) = name_hash_from(name, 1, 7)
+
+# Looks 1..6 are the hz3 family's, 7..11 belong to known peers, 12..16 to whoever else comes along.
+looks_rgb = "#0072b2 #56b4e9 #003f66 #2f8fd0 #001f3f #8fcdf2 #707070 #d55e00 #009e73 #e69f00 #cc79a7 \
+    #8c4a00 #7a2a5f #a0a000 #4d4d00 #b03030"
+looks_dash = "1 2 3 4 5 2 1 1 1 1 1 2 2 3 4 5"
+looks_point = "7 5 9 11 13 15 6 4 8 10 12 1 2 3 14 6"
+looks_peer = "glibc jemalloc mimalloc tcmalloc tbbmalloc"
+set dashtype 2 (12, 4)
+set dashtype 3 (4, 3)
+set dashtype 4 (12, 3, 3, 3)
+set dashtype 5 (8, 3, 2, 3, 2, 3)
+set dashtype 6 (2, 2)
+live_dash = 6
+
+peer_rank(name) = words(looks_peer[1:strstrt(looks_peer." ", name." ")])
+is_peer(name) = strstrt(" ".looks_peer." ", " ".name." ") > 0
+is_hz3(name) = name[1:3] eq "hz3"
+
+# The look a name would have if it were alone: known names always get theirs, others the next free one of their kind.
+look_wanted(name) = is_peer(name) ? 6 + peer_rank(name) \
+    : !is_hz3(name) ? 12 + name_hash(name) % 5 \
+    : name[5:] eq "" || name[5:] eq "scale" ? 1 \
+    : name[5:] eq "fast" ? 2 \
+    : 3 + name_hash(name) % 4
+look_next(look) = look == 6 ? 3 : look == 16 ? 12 : look + 1
+look_free(look, tries) = tries == 0 || strstrt(looks_taken, sprintf("|%d|", look)) == 0 \
+    ? look : look_free(look_next(look), tries - 1)
+
+looks_assign = "\
+    array look_rgb[words(names)]; array look_dash[words(names)]; array look_point[words(names)]; \
+    looks_taken = ''; \
+    do for [i = 1:words(names)] { \
+        look = look_wanted(word(names, i)); \
+        if (look > 2 && look < 7 || look > 11) { look = look_free(look, 5) }; \
+        looks_taken = looks_taken.sprintf('|%d|', look); \
+        look_rgb[i] = word(looks_rgb, look); \
+        look_dash[i] = int(word(looks_dash, look)); \
+        look_point[i] = int(word(looks_point, look)); \
+    }"
+
+names = ""
