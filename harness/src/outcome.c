@@ -8,8 +8,11 @@
 
 #include "util.h"
 
-/* Reasons that begin with these are the arm's own affair; any other makes its whole block invalid. */
-static const char *const own_affairs[] = {"proof:", "block:"};
+/* Fewer are rounding: a process of a third of a second has 60 ticks on two CPUs. */
+enum { STEAL_TICKS_MIN = 3 };
+
+/* What the machine does to a sample; it would have hit any arm. All other reasons are the arm's own affair. */
+static const char *const disturbances[] = {"majflt:", "swap:", "steal:"};
 
 static char *wait_fault(const Observed *seen)
 {
@@ -24,7 +27,7 @@ static char *disturbance(const Limits *limits, const Observed *seen)
     if (majflt > 0) return xfmt("majflt: %" PRId64 " pages were read from disk", majflt);
     if (seen->swap_kib > 0) return xfmt("swap: %" PRId64 " KiB were swapped out", seen->swap_kib);
     double steal_pct = seen->total_ticks > 0 ? 100.0 * (double)seen->steal_ticks / (double)seen->total_ticks : 0;
-    if (steal_pct > limits->steal_max_pct)
+    if (seen->steal_ticks >= STEAL_TICKS_MIN && steal_pct > limits->steal_max_pct)
         return xfmt("steal: %.1f %% of CPU time went to other guests, limit %g %%", steal_pct, limits->steal_max_pct);
     return NULL;
 }
@@ -130,10 +133,12 @@ void outcome_skipped(const Experiment *experiment, const PlanRow *plan, RunRow *
     row_set(row, RUN_invalid_reason, "library: not installed");
 }
 
-static bool is_own_affair(const char *reason)
+bool outcome_is_disturbed(const RunRow *row)
 {
-    for (size_t i = 0; i < sizeof own_affairs / sizeof *own_affairs; i++)
-        if (strncmp(reason, own_affairs[i], strlen(own_affairs[i])) == 0) return true;
+    for (size_t i = 0; i < sizeof disturbances / sizeof *disturbances; i++)
+        if (row_status_is(row, "invalid") &&
+            strncmp(row->field[RUN_invalid_reason], disturbances[i], strlen(disturbances[i])) == 0)
+            return true;
     return false;
 }
 
@@ -160,7 +165,7 @@ bool outcome_judge_block(RunRow *rows, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         char *reason = NULL;
         const RunRow *row = &rows[i];
-        if (row_status_is(row, "invalid") && !is_own_affair(row->field[RUN_invalid_reason]))
+        if (outcome_is_disturbed(row))
             reason = xfmt("%s: %s", row->field[RUN_allocator], row->field[RUN_invalid_reason]);
         if (row_status_is(row, "ok")) {
             if (!first) first = row;

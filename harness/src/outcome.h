@@ -39,8 +39,11 @@ void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Obser
 /* The row of an optional arm that is not installed. */
 void outcome_skipped(const Experiment *experiment, const PlanRow *plan, RunRow *row);
 
-/* Rules over a whole block: equal checksums; and what disturbed one arm makes all of them incomparable. Returns true if
-   a row was changed. */
+/* True if it was the machine that made the sample invalid: worth another attempt. */
+bool outcome_is_disturbed(const RunRow *row);
+
+/* Rules over a whole block: equal checksums; and what the machine did to one arm makes all of them incomparable.
+   Returns true if a row was changed. */
 bool outcome_judge_block(RunRow *rows, unsigned count);
 
 #endif

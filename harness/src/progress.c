@@ -62,6 +62,13 @@ void progress_end(void)
     if (on_terminal()) fputs("\r\033[K", stderr);
 }
 
+void progress_again(const RunRow *row)
+{
+    progress_end();
+    hzb_note("  seq %s %s: once more (%s)", row->field[RUN_seq], row->field[RUN_allocator],
+             row->field[RUN_invalid_reason]);
+}
+
 static void name_bad_samples(const RunRows *runs, unsigned first)
 {
     for (unsigned i = first; i < runs->count; i++) {

@@ -7,6 +7,8 @@
 
 void progress_before(const Plan *plan, const RunRows *runs);
 void progress_block(const Plan *plan, const RunRows *runs, unsigned first);
+/* A disturbed sample is about to be measured again. */
+void progress_again(const RunRow *row);
 void progress_end(void);
 
 /* Seconds until the plan is done: measured wall time where a cell has some, expect_s elsewhere. */

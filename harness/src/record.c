@@ -109,21 +109,24 @@ static bool write_rows(const char *path, const char *const header[], unsigned co
     return ok;
 }
 
-bool runs_replace(const char *dir, const RunRows *runs)
+static bool write_file(const char *dir, const char *file, const char *const header[], unsigned columns,
+                       const RunRows *runs)
 {
-    char *path = xfmt("%s/runs.csv", dir);
-    bool ok = write_rows(path, run_column_names, RUN_COLUMN_COUNT, runs);
+    char *path = xfmt("%s/%s", dir, file);
+    bool ok = write_rows(path, header, columns, runs);
     free(path);
     return ok;
 }
 
+bool runs_replace(const char *dir, const RunRows *runs)
+{
+    return write_file(dir, "runs.csv", run_column_names, RUN_COLUMN_COUNT, runs);
+}
+
 bool record_create(const char *dir)
 {
-    const RunRows none = {0};
-    char *counters = xfmt("%s/counters.csv", dir);
-    bool ok = runs_replace(dir, &none) && write_rows(counters, counter_columns, COUNTER_COLUMN_COUNT, NULL);
-    free(counters);
-    return ok;
+    return runs_replace(dir, NULL) && write_file(dir, "rejected.csv", run_column_names, RUN_COLUMN_COUNT, NULL) &&
+           write_file(dir, "counters.csv", counter_columns, COUNTER_COLUMN_COUNT, NULL);
 }
 
 /* Samples run in the order of the plan, so the counters of an unfinished one are the last ones. */
@@ -135,12 +138,20 @@ static bool counter_is_of_finished_run(const char *const fields[], void *context
     return false;
 }
 
+static bool repair(const char *dir, const char *file, unsigned columns, CsvKeep keep, void *context)
+{
+    char *path = xfmt("%s/%s", dir, file);
+    bool ok = csv_repair(path, columns, keep, context);
+    free(path);
+    return ok;
+}
+
 bool record_repair(const char *dir)
 {
     RunRows runs;
-    char *runs_path = xfmt("%s/runs.csv", dir), *counters_path = xfmt("%s/counters.csv", dir);
-    return csv_repair(runs_path, RUN_COLUMN_COUNT, NULL, NULL) && runs_load(dir, &runs) &&
-           csv_repair(counters_path, COUNTER_COLUMN_COUNT, counter_is_of_finished_run, &runs);
+    return repair(dir, "runs.csv", RUN_COLUMN_COUNT, NULL, NULL) &&
+           repair(dir, "rejected.csv", RUN_COLUMN_COUNT, NULL, NULL) && runs_load(dir, &runs) &&
+           repair(dir, "counters.csv", COUNTER_COLUMN_COUNT, counter_is_of_finished_run, &runs);
 }
 
 static bool append_text(const char *dir, const char *file, const char *text, size_t length)
@@ -154,19 +165,29 @@ static bool append_text(const char *dir, const char *file, const char *text, siz
     return ok;
 }
 
-bool runs_append(const char *dir, const RunRow *row)
+static bool append_row(const char *dir, const char *file, const RunRow *row)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *memory = open_memstream(&text, &length);
     if (!memory) return false;
     csv_put_row(memory, (const char *const *)row->field, RUN_COLUMN_COUNT);
-    bool ok = fclose(memory) == 0 && append_text(dir, "runs.csv", text, length);
+    bool ok = fclose(memory) == 0 && append_text(dir, file, text, length);
     free(text);
     return ok;
 }
 
-bool counters_append(const char *dir, unsigned seq, const char *const names[], const uint64_t values[], unsigned count)
+bool runs_append(const char *dir, const RunRow *row)
+{
+    return append_row(dir, "runs.csv", row);
+}
+
+bool rejected_append(const char *dir, const RunRow *row)
+{
+    return append_row(dir, "rejected.csv", row);
+}
+
+bool counters_append(const char *dir, unsigned seq, char *const names[], const uint64_t values[], unsigned count)
 {
     char *text = NULL;
     size_t length = 0;

@@ -1,5 +1,6 @@
-/* runs.csv (one row a process) and counters.csv: the record. A sample counts once its row in runs.csv is on the disk;
-   everything else about it (curve, logs, counters) is written before. */
+/* The record: runs.csv (one row a planned process), rejected.csv (same columns: attempts that the machine disturbed and
+   that were made again) and counters.csv. A sample counts once its row in runs.csv is on the disk; everything else
+   about it (curve, logs, counters) is written before. */
 #ifndef HZB_RECORD_H
 #define HZB_RECORD_H
 
@@ -75,13 +76,14 @@ typedef struct {
 } RunRows;
 
 bool runs_load(const char *dir, RunRows *runs);
-/* Writes the header lines of runs.csv and counters.csv into a new result folder. */
+/* Writes the header lines into a new result folder. */
 bool record_create(const char *dir);
-/* Drops a torn last row of runs.csv and the counters of samples that have no row there. */
+/* Drops torn last rows, and the counters of samples that have no row in runs.csv. */
 bool record_repair(const char *dir);
 bool runs_append(const char *dir, const RunRow *row);
+bool rejected_append(const char *dir, const RunRow *row);
 /* Replaces runs.csv in one step: used when a whole block turns out invalid. */
 bool runs_replace(const char *dir, const RunRows *runs);
-bool counters_append(const char *dir, unsigned seq, const char *const names[], const uint64_t values[], unsigned count);
+bool counters_append(const char *dir, unsigned seq, char *const names[], const uint64_t values[], unsigned count);
 
 #endif

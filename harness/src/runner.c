@@ -212,38 +212,38 @@ static void observe_end(Run *run)
     run->seen.idle_kib = sampler_last_rss_kib(&run->sampler, "idle");
 }
 
-static void fill_counters(const CounterFile *file, RunRow *row)
+static void take_final_counters(const CounterFile *file, RunResult *result)
 {
     static const RunColumn columns[] = {RUN_reclaim_calls, RUN_reclaim_pages, RUN_purged_pages, RUN_madvise_calls};
-    for (unsigned c = 0; c < file->counter_count; c++)
+    result->counter_count = file->counter_count;
+    result->counter_names = xcalloc(file->counter_count, sizeof *result->counter_names);
+    result->counter_values = xcalloc(file->counter_count, sizeof *result->counter_values);
+    for (unsigned c = 0; c < file->counter_count; c++) {
+        uint64_t value = counter_file_value(file, c);
+        result->counter_names[c] = xstrdup(file->names[c]);
+        result->counter_values[c] = value;
         for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
             if (strcmp(file->names[c], run_column_names[columns[i]]) == 0)
-                row_set(row, columns[i], "%" PRIu64, counter_file_value(file, c));
+                row_set(&result->row, columns[i], "%" PRIu64, value);
+    }
 }
 
-static bool write_files(const Run *run)
+static bool write_curve(const Run *run)
 {
     char *path = log_path(run, "rss", "csv");
-    const CounterFile *file = &run->counters;
-    uint64_t *values = xcalloc(file->counter_count, sizeof *values);
-    for (unsigned c = 0; c < file->counter_count; c++)
-        values[c] = counter_file_value(file, c);
-    bool ok = sampler_write(&run->sampler, path) &&
-              counters_append(run->context->dir, run->plan->seq, (const char *const *)file->names, values,
-                              file->counter_count);
-    free(values);
+    bool ok = sampler_write(&run->sampler, path);
     free(path);
     return ok;
 }
 
-static RunEnd finish(Run *run, bool interrupted, RunRow *row)
+static RunEnd finish(Run *run, bool interrupted, RunResult *result)
 {
     RunEnd end = interrupted ? RUN_INTERRUPTED : RUN_DONE;
     if (!interrupted) {
         observe_end(run);
-        outcome_fill(run->context->experiment, run->plan, &run->seen, run->context->verify_only, row);
-        fill_counters(&run->counters, row);
-        if (!write_files(run)) end = RUN_BROKEN;
+        outcome_fill(run->context->experiment, run->plan, &run->seen, run->context->verify_only, &result->row);
+        take_final_counters(&run->counters, result);
+        if (!write_curve(run)) end = RUN_BROKEN;
     }
     sampler_free(&run->sampler);
     counter_file_close(&run->counters);
@@ -257,8 +257,9 @@ static RunEnd finish(Run *run, bool interrupted, RunRow *row)
     return end;
 }
 
-RunEnd run_one(const RunContext *context, const PlanRow *plan, RunRow *row)
+RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result)
 {
+    *result = (RunResult){0};
     const Experiment *experiment = context->experiment;
     Run run = {.context = context,
                .plan = plan,
@@ -267,7 +268,7 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunRow *row)
                .stats_path = xfmt("%s/%u.stats", context->work_dir, plan->seq),
                .seen = {.post_kib = -1, .majflt_before_work = -1, .load1 = -1}};
     if (run.arm->missing) {
-        outcome_skipped(experiment, plan, row);
+        outcome_skipped(experiment, plan, &result->row);
         free(run.stats_path);
         return RUN_DONE;
     }
@@ -276,5 +277,15 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunRow *row)
     if (!start(&run)) return RUN_BROKEN;
     bool interrupted = !watch(&run);
     reap(&run);
-    return finish(&run, interrupted, row);
+    return finish(&run, interrupted, result);
+}
+
+void run_result_free(RunResult *result)
+{
+    row_clear(&result->row);
+    for (unsigned c = 0; c < result->counter_count; c++)
+        free(result->counter_names[c]);
+    free(result->counter_names);
+    free(result->counter_values);
+    *result = (RunResult){0};
 }

@@ -18,8 +18,17 @@ typedef struct {
 
 typedef enum { RUN_DONE, RUN_INTERRUPTED, RUN_BROKEN } RunEnd;
 
-/* RUN_DONE: the row is complete, whatever its status; curve, logs and counters are written. RUN_BROKEN: hzb itself
-   could not do its work and has said why. */
-RunEnd run_one(const RunContext *context, const PlanRow *plan, RunRow *row);
+/* What there is to record. */
+typedef struct {
+    RunRow row;
+    char **counter_names;
+    uint64_t *counter_values;
+    unsigned counter_count;
+} RunResult;
+
+/* RUN_DONE: the result is complete, whatever its status; curve and logs are written. RUN_BROKEN: hzb itself could not
+   do its work and has said why. */
+RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result);
+void run_result_free(RunResult *result);
 
 #endif

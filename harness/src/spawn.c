@@ -45,7 +45,7 @@ StrList spawn_arguments(const Workload *workload, const PlanRow *plan)
     list_add(&arguments, workload->bin);
     for (unsigned i = 0; i < workload->argv.count; i++) {
         char *argument = fill_in(workload->argv.items[i], &values);
-        list_add(&arguments, argument);
+        if (*argument) list_add(&arguments, argument);
         free(argument);
     }
     free(seed);

@@ -25,7 +25,8 @@ typedef struct {
     int socket; /* hzb's end */
 } Child;
 
-/* Fills {placeholders} of the workload's arguments from the parameters and the seed; argv[0] is the program. */
+/* Fills {placeholders} of the workload's arguments from the parameters and the seed; argv[0] is the program. One that
+   comes out empty is left out, so that a parameter can be a whole option. */
 StrList spawn_arguments(const Workload *workload, const PlanRow *plan);
 /* PATH, HOME, TMPDIR, LC_ALL=C, the arm's variables and the protocol's. LD_PRELOAD is never hzb's own. */
 StrList spawn_environment(const SpawnSpec *spec, int socket_fd, int live_fd);

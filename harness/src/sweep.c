@@ -19,7 +19,7 @@
 #include "resultdir.h"
 #include "runner.h"
 
-enum { EXIT_SIGNAL_BASE = 128 };
+enum { EXIT_SIGNAL_BASE = 128, ATTEMPTS_MAX = 3 };
 
 bool host_lock(const char *path)
 {
@@ -134,21 +134,45 @@ static bool files_unchanged(const Sweep *sweep, const PlanRow *row)
     return !changed;
 }
 
+/* A sample that the machine disturbed is measured again at once, so that its block stays together in time. Whether it
+   was disturbed is decided without a look at its figures, and every attempt is kept. */
+static HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *result)
+{
+    for (int attempt = 1;; attempt++) {
+        RunEnd end = run_one(&sweep->context, planned, result);
+        if (end == RUN_INTERRUPTED) return EXIT_SIGNAL_BASE + SIGINT;
+        if (end == RUN_BROKEN) return HZB_IO;
+        if (attempt == ATTEMPTS_MAX || !outcome_is_disturbed(&result->row)) return HZB_OK;
+        progress_again(&result->row);
+        if (!rejected_append(sweep->dir, &result->row)) return HZB_IO;
+        run_result_free(result);
+    }
+}
+
+static bool record(Sweep *sweep, const PlanRow *planned, RunResult *result)
+{
+    if (!counters_append(sweep->dir, planned->seq, result->counter_names, result->counter_values,
+                         result->counter_count) ||
+        !runs_append(sweep->dir, &result->row))
+        return false;
+    sweep->runs.rows = xrealloc(sweep->runs.rows, sweep->runs.count + 1, sizeof result->row);
+    sweep->runs.rows[sweep->runs.count++] = result->row;
+    result->row = (RunRow){0};
+    return judge_last_block(sweep);
+}
+
 static HzbExit run_next(Sweep *sweep)
 {
     const PlanRow *planned = &sweep->plan.rows[sweep->runs.count];
-    RunRow row = {0};
+    RunResult result;
     if (!files_unchanged(sweep, planned)) return HZB_ENV_CHANGED;
     progress_before(&sweep->plan, &sweep->runs);
-    RunEnd end = run_one(&sweep->context, planned, &row);
-    if (end == RUN_INTERRUPTED) return EXIT_SIGNAL_BASE + SIGINT;
-    if (end == RUN_BROKEN || !runs_append(sweep->dir, &row)) return HZB_IO;
-    sweep->runs.rows = xrealloc(sweep->runs.rows, sweep->runs.count + 1, sizeof row);
-    sweep->runs.rows[sweep->runs.count++] = row;
-    if (!judge_last_block(sweep)) return HZB_IO;
-    if (block_ends_at(&sweep->plan, sweep->runs.count - 1))
+    HzbExit end = measure_one(sweep, planned, &result);
+    if (end == HZB_OK && !record(sweep, planned, &result)) end = HZB_IO;
+    run_result_free(&result);
+    if (end == HZB_OK && block_ends_at(&sweep->plan, sweep->runs.count - 1))
         progress_block(&sweep->plan, &sweep->runs, block_start(&sweep->plan, sweep->runs.count - 1));
-    return HZB_OK;
+    return end;
 }
 
 static HzbExit open_sweep(Sweep *sweep)
