@@ -38,7 +38,7 @@ typedef struct Misuse {
 } Misuse;
 
 // One of these must stand in the message.
-static const char *const freed_words[] = {"double free", "not allocated", NULL};
+static const char *const freed_words[] = {"double free", "use after free", "not allocated", NULL};
 static const char *const interior_words[] = {"interior", "misaligned", "not allocated", NULL};
 static const char *const foreign_words[] = {"foreign", "not allocated", "misaligned", NULL};
 static const char *const unused_words[] = {"double free", "interior", "not allocated", NULL};
@@ -420,7 +420,9 @@ static void add_freed(void)
             if (m == 0) add(&freed_makers[m], &action_realloc, cached[i], AT_TRIM, freed_words);
         }
         for (size_t i = 0; i < COUNT_OF(uncached); i++) {
-            bool reused = freed_makers[m].make == make_freed_among_neighbours;
+            // Between the two frees these may give the address to somebody else, who then loses it rightly.
+            bool reused = freed_makers[m].make == make_freed_among_neighbours ||
+                          (freed_makers[m].make == make_freed_then_busy && uncached[i] <= MIB);
             if (!reused) add(&freed_makers[m], &action_free, uncached[i], AT_ONCE, freed_words);
         }
     }
