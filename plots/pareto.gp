@@ -55,9 +55,7 @@ set yrange [0:ops_max * 1.12]
 set xlabel "peak RSS (MiB), less is better"
 set ylabel "operations per second, more is better"
 set format x "%g"
-step = round_step(ops_max / 6.0)
-set ytics step
-set format y step_format(ops_max * 1.12, step)
+eval "set ytics ".tics(ops_max * 1.12, round_step(ops_max / 6.0))
 set grid xtics ytics
 set key outside right top Left reverse spacing 1.5 samplen 1
 plot $frontier using 1:2 with lines linewidth 1.5 dashtype 3 linecolor rgb "#909090" title "Pareto front", \

@@ -61,7 +61,7 @@ panel_px = 100
 page_height = curve_top + curve_px + ((top_of[1] > 0) + (top_of[2] > 0)) * (panel_gap + panel_px) + 3 * text_height
 eval page_open
 
-left_margin = 78
+left_margin = 86
 right_margin = 18
 t_right = t_max * 1.01
 px_of(t) = left_margin + (page_width - left_margin - right_margin) * t / t_right
@@ -98,7 +98,7 @@ do for [k = 1:n_starts] {
 set tmargin at screen y_screen(curve_top)
 set bmargin at screen y_screen(curve_top + curve_px)
 set yrange [0:rss_max * 1.05]
-set ylabel "memory (MiB)"
+set ylabel "memory (MiB)" offset -0.3, 0
 set format y "%g"
 time_label = sprintf("time (s). Lines: phases of %s. Dots: each allocator's own phase starts.", word(names, 1))
 is_last = top_of[1] == 0 && top_of[2] == 0
@@ -125,11 +125,9 @@ do for [p = 1:2] {
     is_last = p == 2 || top_of[2] == 0
     set format x (is_last ? "%g" : "")
     set xlabel (is_last ? time_label : "")
-    set ylabel word(panels, p)
+    set ylabel word(panels, p) offset -0.3, 0
     set yrange [0:top_of[p] * 1.1]
-    step = round_step(top_of[p] / 3.0)
-    set ytics step
-    set format y step_format(top_of[p] * 1.1, step)
+    eval "set ytics ".tics(top_of[p] * 1.1, round_step(top_of[p] / 3.0))
     set key at graph 0, graph 1.03 left bottom horizontal Left reverse samplen 3 font ",10" maxcols 3
     plot for [k = 1:5] for [i = 1:n_names] in_file \
             using (panel_of[k] == p && column_of[k] > 0 && is_of(i) && valid(column_of[k]) ? $2 / 1e3 : NaN): \

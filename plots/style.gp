@@ -26,8 +26,8 @@ page_open = "if (out_is_png) { \
         set terminal pngcairo noenhanced size 2 * page_width, 2 * page_height font 'DejaVu Sans,11' \
             fontscale 2 linewidth 2 pointscale 1.8 background 'white' \
     } else { \
-        set terminal svg noenhanced size page_width, page_height dynamic font 'DejaVu Sans,Verdana,sans-serif,14' \
-            linewidth 1 background 'white' \
+        set terminal svg noenhanced size page_width, page_height dynamic font 'DejaVu Sans,Verdana,sans-serif,11' \
+            fontscale 1.33 linewidth 1 background 'white' \
     }; \
     set output out_file"
 
@@ -44,8 +44,10 @@ power_of_ten(x) = 10.0 ** floor(log10(x))
 round_step(x) = power_of_ten(x) * (x / power_of_ten(x) < 1.5 ? 1 : x / power_of_ten(x) < 3.5 ? 2 : \
     x / power_of_ten(x) < 7.5 ? 5 : 10)
 max(a, b) = a > b ? a : b
-# SI prefixes; with a decimal where the step is a fraction of the largest tic's prefix (1.5M, not 2M).
-step_format(top, step) = step < 1000.0 ** floor(log10(max(top, 1)) / 3) ? "%.1s%c" : "%.0s%c"
+# Tics up to `top`, labelled with SI prefixes and no more decimals than needed: eval "set ytics ".tics(top, step)
+tic_label(x) = x < 1000 ? sprintf("%g", x) : sprintf("%g", real(gprintf("%s", x))).gprintf("%c", x)
+tics_from(x, top, step) = x > top ? "" : sprintf(", '%s' %.12g", tic_label(x), x).tics_from(x + step, top, step)
+tics(top, step) = "('0' 0".tics_from(step, top, step).")"
 
 name_add(list, name) = strstrt(list, '"'.name.'"') > 0 || name eq "" ? list : list.' "'.name.'"'
 

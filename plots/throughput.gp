@@ -69,9 +69,7 @@ do for [c = 1:n_cells] {
     set tmargin at screen (top - (title_lines + 0.3) * text_height) / page_height
     set bmargin at screen (top - panel_px + 2.5 * text_height) / page_height
     set xrange [0:fastest[c] * 1.25]
-    step = round_step(fastest[c] / 3.0)
-    set xtics step
-    set format x step_format(fastest[c] * 1.25, step)
+    eval "set xtics ".tics(fastest[c] * 1.25, round_step(fastest[c] / 3.0))
     set label 1 wrap(cell) at screen (left + 10) / page_width, screen (top - 0.5 * text_height) / page_height left \
         font ",11"
     plot in_file using (is_mine(0) ? median(0) / 2 : NaN):(name_rank(strcol(2), 1)):(median(0) / 2):(0.37): \
