@@ -5,7 +5,7 @@ TESTS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread -Wno-deprecated-d
 TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-nonheap-object \
     -Wno-alloc-size-larger-than)
 
-BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,api_policy_test api_content_test misuse_test life_threads_test life_fork_test life_limits_test life_memory_test life_loading_test)
+BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,api_policy_test api_content_test misuse_test life_threads_test life_fork_test life_limits_test life_memory_test life_loading_test stress_test)
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
 TESTS_OBJ := $(BUILD)/obj/black_box
 TESTS_SUPPORT := $(TESTS_OBJ)/support.o $(TESTS_OBJ)/support_memory.o

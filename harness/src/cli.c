@@ -209,7 +209,7 @@ int cli_main(int argc, char **argv)
         hzb_error("no command '%s'; see hzb --help", name);
         return HZB_USAGE;
     }
-    if (getenv("LD_PRELOAD")) {
+    if (getenv("LD_PRELOAD") && command->run != command_doctor) {
         hzb_error("LD_PRELOAD is set for hzb itself; name the library in allocators.yaml or with --allocator");
         return HZB_USAGE;
     }

@@ -78,9 +78,9 @@ HzbExit command_run(const Options *options)
     Planned planned;
     const char *output = options->output ? options->output : RESULTS_DIR;
     if (!make_plan(options, &planned)) return HZB_USAGE;
+    if (options->test && !options->dry_run) return verify(options, &planned);
     announce(&planned);
     if (options->dry_run) return HZB_OK;
-    if (options->test) return verify(options, &planned);
     char *dir = resultdir_make(output, &planned.config, &planned.experiment, &planned.plan);
     if (!dir || !resultdir_set_latest(output, planned.experiment.run_id)) return HZB_IO;
     printf("%s\n", dir);
@@ -88,20 +88,20 @@ HzbExit command_run(const Options *options)
     return measure(options, dir);
 }
 
-static const char *result_dir(const Options *options)
+const char *options_result_dir(const Options *options)
 {
     return options->target ? options->target : RESULTS_DIR "/latest";
 }
 
 HzbExit command_resume(const Options *options)
 {
-    return measure(options, result_dir(options));
+    return measure(options, options_result_dir(options));
 }
 
 HzbExit command_table(const Options *options)
 {
     Results results;
-    if (!results_load(result_dir(options), &results)) return HZB_IO;
+    if (!results_load(options_result_dir(options), &results)) return HZB_IO;
     table_print(&results, options->markdown, stdout);
     return fflush(stdout) == 0 ? HZB_OK : HZB_IO;
 }

@@ -12,4 +12,7 @@ HzbExit command_doctor(const Options *options);
 HzbExit command_plot(const Options *options);
 HzbExit command_table(const Options *options);
 
+/* The result folder a command is about. */
+const char *options_result_dir(const Options *options);
+
 #endif

@@ -110,7 +110,7 @@ static void print_text(const Grid *grid, FILE *out)
             const char *text = grid->rows[r][c];
             bool marked = text[strlen(text) - 1] == '*';
             fprintf(out, c == 0 ? "  %-*s" : "  %*s", c == 0 || marked ? width + (c > 0) : width, text);
-            if (c > 0 && !marked) fputc(' ', out);
+            if (c > 0 && !marked && c + 1 < COLUMNS) fputc(' ', out);
         }
         fputc('\n', out);
     }

@@ -210,7 +210,7 @@ const char *program_dir(void)
     return path;
 }
 
-int command_output(const char *const argv[], char **output)
+int command_output(const char *const argv[], bool with_stderr, char **output)
 {
     int pipe_fds[2];
     *output = NULL;
@@ -218,7 +218,10 @@ int command_output(const char *const argv[], char **output)
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    if (with_stderr)
+        posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDERR_FILENO);
+    else
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     pid_t pid;
     int error = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
@@ -239,7 +242,7 @@ char *sha256_of_file(const char *path)
 {
     char *output;
     const char *argv[] = {"sha256sum", "--", path, NULL};
-    if (command_output(argv, &output) != 0) return NULL;
+    if (command_output(argv, false, &output) != 0) return NULL;
     /* A name with a backslash or a newline makes sha256sum put a backslash first. */
     char *digits = output[0] == '\\' ? output + 1 : output;
     if (strspn(digits, "0123456789abcdef") != 64) return NULL;

@@ -63,9 +63,9 @@ bool file_id_same(const FileId *a, const FileId *b);
 /* Directory part of the path of this very program. */
 const char *program_dir(void);
 
-/* Runs a command found in PATH, waits, gives its stdout without the last newline. Returns its exit status, -1 if it
-   could not be run. */
-int command_output(const char *const argv[], char **output);
+/* Runs a command found in PATH, waits, gives what it prints without the last newline; its stderr is part of that or is
+   dropped. Returns its exit status, -1 if it could not be run. */
+int command_output(const char *const argv[], bool with_stderr, char **output);
 
 /* SHA-256 as 64 hex digits, or NULL if the file cannot be read. */
 char *sha256_of_file(const char *path);
