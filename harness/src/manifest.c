@@ -181,7 +181,8 @@ static json_t *load_json(const char *dir)
     json_error_t error;
     char *path = xfmt("%s/manifest.json", dir);
     json_t *root = json_load_file(path, 0, &error);
-    if (!root) hzb_error("%s:%d:%d: %s", path, error.line, error.column, error.text);
+    if (!root && error.line > 0) hzb_error("%s:%d:%d: %s", path, error.line, error.column, error.text);
+    if (!root && error.line <= 0) hzb_error("%s: %s", dir, error.text);
     free(path);
     return root;
 }

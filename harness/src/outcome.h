@@ -25,7 +25,7 @@ typedef struct {
     ProtoFinal final;
     int64_t peak_kib;
     int64_t post_kib; /* when the final line had come */
-    int64_t idle_kib; /* at the end of the last idle phase */
+    int64_t idle_kib; /* settled in the last idle phase */
     int64_t swap_kib;
     int64_t majflt_before_work; /* up to the first phase mark: reading programs from a cold disk harms nothing */
     int64_t steal_ticks, total_ticks;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "csvio.h"
+#include "spread.h"
 #include "target.h"
 
 static const char before_first_phase[] = "start";
@@ -61,12 +62,27 @@ int64_t sampler_take(Sampler *sampler)
     return rss_kib;
 }
 
-int64_t sampler_last_rss_kib(const Sampler *sampler, const char *phase)
+static bool is_in_phase(const Sampler *sampler, unsigned index, const char *phase)
 {
-    for (unsigned i = sampler->count; i > 0; i--)
-        if (strcmp(sampler->phases.items[sampler->samples[i - 1].phase], phase) == 0)
-            return sampler->samples[i - 1].rss_kib;
-    return -1;
+    return strcmp(sampler->phases.items[sampler->samples[index].phase], phase) == 0;
+}
+
+int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase)
+{
+    unsigned end = sampler->count, n = 0;
+    while (end > 0 && !is_in_phase(sampler, end - 1, phase))
+        end--;
+    unsigned start = end;
+    while (start > 0 && is_in_phase(sampler, start - 1, phase))
+        start--;
+    if (start == end) return -1;
+    uint64_t half_ns = (sampler->samples[start].t_ns + sampler->samples[end - 1].t_ns) / 2;
+    double *rss_kib = xcalloc(end - start, sizeof *rss_kib);
+    for (unsigned i = start; i < end; i++)
+        if (sampler->samples[i].t_ns >= half_ns) rss_kib[n++] = (double)sampler->samples[i].rss_kib;
+    double median = spread_of(rss_kib, n).median;
+    free(rss_kib);
+    return (int64_t)median;
 }
 
 static void write_sample(const Sampler *sampler, unsigned index, FILE *out)

@@ -32,8 +32,9 @@ void sampler_start(Sampler *sampler, int statm_fd, const LivePage *live, Counter
 void sampler_phase(Sampler *sampler, const char *name);
 /* Takes one sample and returns its RSS, 0 if the process is gone. */
 int64_t sampler_take(Sampler *sampler);
-/* RSS of the last sample in a phase of that name, -1 if there is none. */
-int64_t sampler_last_rss_kib(const Sampler *sampler, const char *phase);
+/* Median RSS over the second half of the last phase of that name, -1 if there is none. The very end of a phase would be
+   a bad witness: what the program does between waking up and its next mark is seen there too. */
+int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase);
 bool sampler_write(const Sampler *sampler, const char *path);
 void sampler_free(Sampler *sampler);
 

@@ -23,20 +23,6 @@ const PlanRow *results_cell(const Results *results, const char *cell_id)
     return NULL;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-Spread spread_of(double *values, unsigned n)
-{
-    if (n == 0) return (Spread){0};
-    qsort(values, n, sizeof *values, ascending);
-    double median = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-    return (Spread){n, median, values[0], values[n - 1]};
-}
-
 static bool row_is_of(const RunRow *row, const char *cell_id, const char *allocator)
 {
     return strcmp(row->field[RUN_cell_id], cell_id) == 0 && strcmp(row->field[RUN_allocator], allocator) == 0;
@@ -81,7 +67,7 @@ const RunRow *summary_median_peak_run(const RunRows *runs, const char *cell_id, 
             row_number(row, RUN_peak_rss_kib, &peaks[n]))
             n++;
     }
-    qsort(peaks, n, sizeof *peaks, ascending);
+    spread_of(peaks, n); /* sorts */
     const RunRow *found = NULL;
     for (unsigned i = 0; n && !found && i < runs->count; i++) {
         const RunRow *row = &runs->rows[i];

@@ -5,6 +5,7 @@
 #include "experiment.h"
 #include "plan.h"
 #include "record.h"
+#include "spread.h"
 
 /* A whole result folder, read. */
 typedef struct {
@@ -19,14 +20,7 @@ bool results_load(const char *dir, Results *results);
 /* Any planned row of that cell. */
 const PlanRow *results_cell(const Results *results, const char *cell_id);
 
-/* Over the ok samples that have a value; the others of this struct are meaningless if n is 0. */
-typedef struct {
-    unsigned n;
-    double median, min, max;
-} Spread;
-
-/* Sorts `values`. An even count has the mean of the two in the middle as its median. */
-Spread spread_of(double *values, unsigned n);
+/* Over the ok samples that have a value in this column. */
 Spread summary_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column);
 
 typedef struct {

@@ -1,0 +1,224 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "csvio.h"
+#include "summary.h"
+
+/* The columns of rss/<seq>.csv before the counters. */
+enum { CURVE_FIXED = 4 };
+
+enum { TITLE_MAX = 96 };
+
+typedef struct {
+    Results results;
+    const char *scripts; /* folder of the .gp files */
+    char *dir;           /* plots/ of the result folder */
+} Plots;
+
+static FILE *open_csv(const Plots *plots, const char *name)
+{
+    char *path = xfmt("%s/%s.csv", plots->dir, name);
+    FILE *out = fopen(path, "we");
+    if (!out) hzb_error("%s: %s", path, strerror(errno));
+    free(path);
+    return out;
+}
+
+static bool close_csv(FILE *out, const char *name)
+{
+    bool ok = !ferror(out);
+    ok = fclose(out) == 0 && ok;
+    if (!ok) hzb_error("plots/%s.csv: %s", name, strerror(errno));
+    return ok;
+}
+
+static bool draw(const Plots *plots, const char *script, const char *name, const char *title)
+{
+    static const char *const formats[] = {"svg", "png"};
+    char *script_path = xfmt("%s/%s.gp", plots->scripts, script), *in = xfmt("%s/%s.csv", plots->dir, name);
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof formats / sizeof *formats; i++) {
+        char *out = xfmt("%s/%s.%s", plots->dir, name, formats[i]), *said;
+        const char *argv[] = {"gnuplot", "-c", script_path, in, out, title, NULL};
+        int status = command_output(argv, true, &said);
+        ok = status == 0;
+        if (!ok)
+            hzb_error("gnuplot %s: %s", script_path, status < 0 ? "cannot be run" : said);
+        else
+            printf("%s\n", out);
+        free(said);
+        free(out);
+    }
+    free(script_path);
+    free(in);
+    return ok;
+}
+
+static void put_spread(FILE *out, const Spread *spread)
+{
+    if (spread->n)
+        fprintf(out, ",%.0f,%.0f,%.0f,%u\n", spread->median, spread->min, spread->max, spread->n);
+    else
+        fputs(",,,,0\n", out);
+}
+
+static bool throughput(const Plots *plots)
+{
+    const Results *results = &plots->results;
+    FILE *out = open_csv(plots, "throughput");
+    if (!out) return false;
+    fputs("workload_cell,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n\n", out);
+    for (unsigned c = 0; c < results->cells.count; c++) {
+        for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+            const char *cell = results->cells.items[c], *arm = results->experiment.arms[a].name;
+            Spread spread = summary_spread(&results->runs, cell, arm, RUN_ops_per_s);
+            fprintf(out, "%s,%s", cell, arm);
+            put_spread(out, &spread);
+        }
+    }
+    return close_csv(out, "throughput") && draw(plots, "throughput", "throughput", results->experiment.matrix);
+}
+
+static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
+{
+    const Results *results = &plots->results;
+    char *name = xfmt("pareto_%s", cell->cell_id);
+    unsigned points = 0;
+    FILE *out = open_csv(plots, name);
+    if (!out) return false;
+    fputs("allocator,ops_per_s_median,peak_rss_mib_median\n", out);
+    for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+        const char *arm = results->experiment.arms[a].name;
+        Spread ops = summary_spread(&results->runs, cell->cell_id, arm, RUN_ops_per_s);
+        Spread peak = summary_spread(&results->runs, cell->cell_id, arm, RUN_peak_rss_kib);
+        if (ops.n == 0 || peak.n == 0) continue;
+        fprintf(out, "%s,%.0f,%.3f\n", arm, ops.median, peak.median / 1024);
+        points++;
+    }
+    bool ok = close_csv(out, name) && (points == 0 || draw(plots, "pareto", name, title));
+    free(name);
+    return ok;
+}
+
+/* One curve file, read. */
+typedef struct {
+    const char *allocator;
+    CsvTable table;
+} Curve;
+
+static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curves, bool *ok)
+{
+    const Results *results = &plots->results;
+    unsigned count = 0;
+    for (unsigned a = 0; *ok && a < results->experiment.arm_count; a++) {
+        const char *arm = results->experiment.arms[a].name;
+        const RunRow *run = summary_median_peak_run(&results->runs, cell->cell_id, arm);
+        if (!run) continue;
+        char *path = xfmt("%s/rss/%s.csv", results->dir, run->field[RUN_seq]);
+        curves[count].allocator = arm;
+        *ok = csv_load(path, &curves[count++].table);
+        free(path);
+    }
+    return count;
+}
+
+/* All counters that any of the curves has; those of others stay empty. */
+static StrList counter_names(const Curve *curves, unsigned count)
+{
+    StrList names = {0};
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned c = CURVE_FIXED; c < curves[i].table.columns; c++)
+            if (!list_has(&names, curves[i].table.header[c])) list_add(&names, curves[i].table.header[c]);
+    return names;
+}
+
+static void put_mib(FILE *out, const char *kib)
+{
+    double value;
+    fputc(',', out);
+    if (parse_double(kib, &value)) fprintf(out, "%.3f", value / 1024);
+}
+
+static void put_curve(FILE *out, const Curve *curve, const StrList *counters)
+{
+    for (unsigned r = 0; r < curve->table.row_count; r++) {
+        char **field = curve->table.rows[r];
+        fprintf(out, "%s,%s,%s", curve->allocator, field[0], field[1]);
+        put_mib(out, field[2]);
+        put_mib(out, field[3]);
+        for (unsigned i = 0; i < counters->count; i++) {
+            int column = csv_column(&curve->table, counters->items[i]);
+            fprintf(out, ",%s", column < 0 ? "" : field[column]);
+        }
+        fputc('\n', out);
+    }
+}
+
+/* gnuplot takes what two empty lines separate as data sets of their own. */
+static bool write_curves(const Plots *plots, const char *name, const Curve *curves, unsigned count)
+{
+    StrList counters = counter_names(curves, count);
+    FILE *out = open_csv(plots, name);
+    if (!out) return false;
+    fputs("allocator,t_ms,phase,rss_mib,live_mib", out);
+    for (unsigned i = 0; i < counters.count; i++)
+        fprintf(out, ",%s", counters.items[i]);
+    fputc('\n', out);
+    for (unsigned i = 0; i < count; i++) {
+        if (i) fputs("\n\n", out);
+        put_curve(out, &curves[i], &counters);
+    }
+    return close_csv(out, name);
+}
+
+static bool rss_curve(const Plots *plots, const PlanRow *cell, const char *title)
+{
+    char *name = xfmt("rss_curve_%s", cell->cell_id);
+    Curve *curves = xcalloc(plots->results.experiment.arm_count, sizeof *curves);
+    bool ok = true;
+    unsigned count = load_curves(plots, cell, curves, &ok);
+    ok = ok && (count == 0 || (write_curves(plots, name, curves, count) && draw(plots, "rss_curve", name, title)));
+    for (unsigned i = 0; i < count; i++)
+        csv_free_table(&curves[i].table);
+    free(curves);
+    free(name);
+    return ok;
+}
+
+/* As much as fits above a figure, cut between two parameters. */
+static char *title_of(const PlanRow *cell)
+{
+    char *title = xfmt("%s: %s", cell->cell_id, cell->params);
+    if (strlen(title) <= TITLE_MAX) return title;
+    size_t cut = TITLE_MAX - strlen(" ...");
+    while (cut > 0 && title[cut] != ' ')
+        cut--;
+    strcpy(title + cut, " ...");
+    return title;
+}
+
+HzbExit command_plot(const Options *options)
+{
+    const char *dir = options_result_dir(options);
+    Plots plots = {.scripts = options->plots_dir ? options->plots_dir : xfmt("%s/../plots", program_dir()),
+                   .dir = xfmt("%s/plots", dir)};
+    if (!results_load(dir, &plots.results)) return HZB_IO;
+    if (mkdir(plots.dir, 0755) != 0 && errno != EEXIST) {
+        hzb_error("%s: %s", plots.dir, strerror(errno));
+        return HZB_IO;
+    }
+    bool ok = throughput(&plots);
+    for (unsigned c = 0; ok && c < plots.results.cells.count; c++) {
+        const PlanRow *cell = results_cell(&plots.results, plots.results.cells.items[c]);
+        char *title = title_of(cell);
+        ok = rss_curve(&plots, cell, title) && pareto(&plots, cell, title);
+        free(title);
+    }
+    return ok ? HZB_OK : HZB_IO;
+}
