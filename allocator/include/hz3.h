@@ -11,7 +11,8 @@ extern "C" {
 #endif
 
 // Runs one epoch now: returns what the caches between threads did not need since the last epoch to the page maps and
-// gives free resident pages back to the kernel. Returns at once when another thread is already running one. Never fails.
+// gives free resident pages back to the kernel. Returns at once when another thread is already running one. Never
+// fails.
 void hz3_epoch_force(void);
 
 // Reads one event counter by its name ("purged_pages", "alloc_failed", ...). 0 on success; -1, and *value untouched,

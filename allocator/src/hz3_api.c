@@ -12,17 +12,10 @@
 #include "hz3_small.h"
 #include "hz3_stats.h"
 
-static HZ3_COLD void *fail_enomem(void)
-{
-    hz3_stat_add(alloc_failed, 1);
-    errno = ENOMEM;
-    return NULL;
-}
-
 static HZ3_NOINLINE void *alloc_large(size_t size, size_t align, bool *is_zero)
 {
     void *p = size <= PTRDIFF_MAX && align <= PTRDIFF_MAX ? hz3_large_alloc(size, align, is_zero) : NULL;
-    return p != NULL ? p : fail_enomem();
+    return p != NULL ? p : hz3_alloc_failed();
 }
 
 static HZ3_NOINLINE void *alloc_beyond_front(size_t size)
@@ -61,7 +54,7 @@ HZ3_EXPORT void *calloc(size_t count, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes)) {
-        return fail_enomem();
+        return hz3_alloc_failed();
     }
     bool is_zero = false;
     void *p = bytes <= HZ3_MEDIUM_MAX ? malloc(bytes) : alloc_large(bytes, HZ3_MIN_ALIGN, &is_zero);
@@ -83,12 +76,19 @@ static size_t usable_size(const void *p, const char *function)
     Hz3Tag tag = hz3_tag_of(hz3_page_of(p));
     hz3_require(tag != HZ3_TAG_NONE, function, p, "use after free or wild pointer: this page is not allocated");
     if (tag == HZ3_TAG_SPAN) {
-        hz3_require(((uintptr_t)p & (HZ3_PAGE_SIZE - 1)) == 0, function, p, "interior pointer: not the start of its block");
+        hz3_require(((uintptr_t)p & (HZ3_PAGE_SIZE - 1)) == 0, function, p,
+                    "interior pointer: not the start of its block");
         return hz3_span_usable_size(p);
     }
     hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_object_starts_at(tag, p), function, p,
                 "interior pointer: not the start of its block");
     return hz3_classes[tag].size;
+}
+
+// What malloc would give for this size, at most PTRDIFF_MAX.
+static size_t block_size(size_t size)
+{
+    return size <= HZ3_MEDIUM_MAX ? hz3_classes[hz3_class_of(size)].size : hz3_large_pages(size) << HZ3_PAGE_SHIFT;
 }
 
 static void *move_object(void *p, size_t old_usable, size_t size)
@@ -111,13 +111,12 @@ HZ3_EXPORT void *realloc(void *p, size_t size)
         free(p);
         return NULL;
     }
-    // In place while it fits and wastes less than half.
-    if (size <= usable && size > usable / 2) {
+    if (size <= usable && block_size(size) > usable / 2) {
         return p;
     }
     if (size > HZ3_SPAN_MAX && size <= PTRDIFF_MAX && !hz3_arena_owns(p)) {
-        void *resized = hz3_mapping_resize(p, hz3_large_pages(size) << HZ3_PAGE_SHIFT);
-        return resized != NULL ? resized : fail_enomem();
+        void *resized = hz3_mapping_resize(p, block_size(size));
+        return resized != NULL ? resized : hz3_alloc_failed();
     }
     return move_object(p, usable, size);
 }
@@ -126,7 +125,7 @@ HZ3_EXPORT void *reallocarray(void *p, size_t count, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes)) {
-        return fail_enomem();
+        return hz3_alloc_failed();
     }
     return realloc(p, bytes);
 }
@@ -139,9 +138,7 @@ static void *alloc_aligned(size_t align, size_t size)
     }
     uint32_t class = size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE ? hz3_class_of_aligned(size, align) : 0;
     if (class != 0) {
-        void *p = hz3_front_alloc(class);
-        // The fallback of a full arena is page-aligned, as much as any class promises.
-        return p != NULL ? p : fail_enomem();
+        return hz3_front_alloc(class); // the fallback of a full arena is page-aligned, as much as any class promises
     }
     bool is_zero;
     return alloc_large(size != 0 ? size : 1, align, &is_zero);
@@ -179,7 +176,7 @@ HZ3_EXPORT void *aligned_alloc(size_t align, size_t size)
 HZ3_EXPORT void *memalign(size_t align, size_t size)
 {
     if (align > PTRDIFF_MAX) {
-        return fail_enomem();
+        return hz3_alloc_failed();
     }
     if (!is_power_of_two(align)) {
         align = align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzl(align - 1));
@@ -196,7 +193,7 @@ HZ3_EXPORT void *pvalloc(size_t size)
 {
     size_t rounded;
     if (__builtin_add_overflow(size, HZ3_PAGE_SIZE - 1, &rounded)) {
-        return fail_enomem();
+        return hz3_alloc_failed();
     }
     return alloc_aligned(HZ3_PAGE_SIZE, rounded & ~(HZ3_PAGE_SIZE - 1));
 }

@@ -11,9 +11,9 @@ typedef struct Hz3Arena {
     size_t size;
     _Atomic uint8_t *sc_tag; // by page number
 
-    Hz3RunMeta *run;  // by page number
+    Hz3RunMeta *run;   // by page number
     Hz3PageBits *bits; // by page number
-    Hz3SegMeta *seg;  // by slot
+    Hz3SegMeta *seg;   // by slot
     uint32_t slots;
     bool needs_commit;
     _Atomic uint32_t slots_touched; // slots [0, this) have been opened at least once: bounds every walk

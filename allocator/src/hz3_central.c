@@ -21,10 +21,10 @@
 
 typedef struct Central {
     _Alignas(64) Hz3Lock lock;
-    uint32_t count;    // objects in transfer
-    uint32_t low;      // lowest count since the last drain: what lay below it was not needed
-    uint32_t partial;  // first run with objects in it, or HZ3_PAGE_NONE
-    void **transfer;   // transfer_cap pointers, newest last
+    uint32_t count;   // objects in transfer
+    uint32_t low;     // lowest count since the last drain: what lay below it was not needed
+    uint32_t partial; // first run with objects in it, or HZ3_PAGE_NONE
+    void **transfer;  // transfer_cap pointers, newest last
     _Alignas(64) Hz3Inbox inbox;
 } Central;
 
@@ -208,7 +208,7 @@ static uint32_t open_medium_runs(uint32_t shard, uint32_t class, void **out, uin
     uint32_t opened = 1 + hz3_pack_claim_more(shard, pages, page + 1, more);
     for (uint32_t i = 0; i < opened; i++) {
         hz3_tag_set(page[i] + 1, pages - 1, HZ3_TAG_MEDIUM_CONT);
-        hz3_tag_set(page[i], 1, (Hz3Tag)class);
+        hz3_tag_set(page[i], 1, (Hz3Tag) class);
         out[i] = hz3_page_addr(page[i]);
     }
     hz3_stat_add(medium_runs_opened, opened);
@@ -247,8 +247,8 @@ static void require_distinct(uint32_t class, void *const *objects, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = (uint32_t)(((uintptr_t)objects[i] >> 4) * 0x9E3779B97F4A7C15ull >> 32) & mask;
         while (seen[at] != NULL) {
-            hz3_require(seen[at] != objects[i], "free", objects[i], "double free: the block of %u bytes is free already",
-                        hz3_classes[class].size);
+            hz3_require(seen[at] != objects[i], "free", objects[i],
+                        "double free: the block of %u bytes is free already", hz3_classes[class].size);
             at = (at + 1) & mask;
         }
         seen[at] = objects[i];

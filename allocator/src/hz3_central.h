@@ -14,8 +14,8 @@ uint32_t hz3_shard_count(void);
 // Fills out with 1..want objects (want ≤ HZ3_BATCH_MAX); 0 when neither segments nor a reclaim had any.
 uint32_t hz3_central_take(uint32_t shard, uint32_t class, void **out, uint32_t want);
 
-// Takes n objects (n ≤ HZ3_BATCH_MAX) that no thread holds any more. Aborts with a message on objects that are none, and
-// on one that is in the batch or in its run already. Never fails.
+// Takes n objects (n ≤ HZ3_BATCH_MAX) that no thread holds any more. Aborts with a message on objects that are none,
+// and on one that is in the batch or in its run already. Never fails.
 void hz3_central_give(uint32_t shard, uint32_t class, void **objects, uint32_t n);
 
 typedef enum Hz3DrainDepth {

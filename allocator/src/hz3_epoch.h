@@ -1,5 +1,5 @@
-// An epoch: what the middle layer did not need since the last one goes back to the page maps, and free resident pages go
-// back to the kernel. One at a time. hz3_epoch_force() in hz3.h runs one now.
+// An epoch: what the middle layer did not need since the last one goes back to the page maps, and free resident pages
+// go back to the kernel. One at a time. hz3_epoch_force() in hz3.h runs one now.
 #ifndef HZ3_EPOCH_H
 #define HZ3_EPOCH_H
 

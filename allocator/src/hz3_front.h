@@ -2,9 +2,10 @@
 // functions here; whatever they can't do is one call into hz3_front_thread.c.
 //
 // A bin is an array of pointers that grows down from `empty` to `full`; `top` is the next object to hand out. One field
-// changes per operation, so there is no count to keep in step. Threads without a slab (before the first call, after their
-// end) point at a static slab whose bins are empty and full at once: both paths miss, and no other check is needed.
-// Bins of tags that are no class are of the same kind: freeing an address with such a tag always takes the slow path.
+// changes per operation, so there is no count to keep in step. Threads without a slab (before the first call, after
+// their end) point at a static slab whose bins are empty and full at once: both paths miss, and no other check is
+// needed. Bins of tags that are no class are of the same kind: freeing an address with such a tag always takes the slow
+// path.
 #ifndef HZ3_FRONT_H
 #define HZ3_FRONT_H
 
@@ -26,12 +27,12 @@ typedef struct Hz3Slab {
 
 extern HZ3_TLS Hz3Slab *hz3_slab __attribute__((visibility("hidden")));
 
-// Slow paths. refill: an object of `class`, or NULL when neither arena nor kernel has memory. overflow: frees p, whatever
-// its tag is; aborts with a message when nothing of ours begins at p.
+// Slow paths. refill: an object of `class`, or NULL and ENOMEM when neither arena nor kernel has memory. overflow:
+// frees p, whatever its tag is; aborts with a message when nothing of ours begins at p.
 HZ3_NOINLINE void *hz3_front_refill(uint32_t class);
 HZ3_NOINLINE void hz3_front_overflow(void *p, Hz3Tag tag);
 
-// About 14 instructions: class table, slab, top, object, compare, store.
+// 6 loads, 1 store, 1 branch (and the range check of the size in malloc), no call.
 static inline void *hz3_front_alloc(uint32_t class)
 {
     Hz3Bin *bin = &hz3_slab->bins[class];
@@ -44,7 +45,7 @@ static inline void *hz3_front_alloc(uint32_t class)
     return object;
 }
 
-// p lies in the arena.
+// p lies in the arena. With the range check in free(): 8 loads, 2 stores, 2 branches, no call.
 static inline void hz3_front_free(void *p)
 {
     size_t page = ((uintptr_t)p - hz3_arena.base) >> HZ3_PAGE_SHIFT;

@@ -20,7 +20,7 @@ _Static_assert(HZ3_FRONT_CAP_MAX <= HZ3_BATCH_MAX, "a whole bin is a batch");
 static void *no_slot[1];
 #define ALWAYS_MISS                                                                                                    \
     {                                                                                                                  \
-        .bins = {[0 ... HZ3_TAG_COUNT - 1] = { no_slot, no_slot, no_slot, NULL } }                                     \
+        .bins = { [0 ... HZ3_TAG_COUNT - 1] = {no_slot, no_slot, no_slot, NULL} }                                      \
     }
 static Hz3Slab slab_none = ALWAYS_MISS; // this thread has not called yet
 static Hz3Slab slab_gone = ALWAYS_MISS; // its slab was given back: what comes now goes past the front
@@ -127,7 +127,8 @@ void *hz3_front_refill(uint32_t class)
     uint32_t n = hz3_init() ? hz3_central_take(hz3_shard_now(), class, batch, want) : 0;
     if (n == 0) {
         bool is_zero;
-        return hz3_large_fallback(hz3_classes[class].size, HZ3_MIN_ALIGN, &is_zero);
+        void *p = hz3_large_fallback(hz3_classes[class].size, HZ3_MIN_ALIGN, &is_zero);
+        return p != NULL ? p : hz3_alloc_failed();
     }
     if (slab != NULL) {
         Hz3Bin *bin = &slab->bins[class];

@@ -39,14 +39,8 @@ Hz3Knobs hz3_knobs;
 
 static const Knob knobs[] = {
 #define HZ3_KNOB(name, type, default_value, min, max, meaning)                                                         \
-    {"HZ3_" #name,                                                                                                     \
-     KNOB_##type,                                                                                                      \
-     EXPANDED_TEXT(HZ3_##name),                                                                                        \
-     EXPANDED_TEXT(default_value),                                                                                     \
-     #min,                                                                                                             \
-     #max,                                                                                                             \
-     meaning,                                                                                                          \
-     &hz3_knobs.name},
+    {"HZ3_" #name, KNOB_##type,    EXPANDED_TEXT(HZ3_##name), EXPANDED_TEXT(default_value), #min, #max,                \
+     meaning,      &hz3_knobs.name},
 #include "hz3_knobs.def"
 #undef HZ3_KNOB
 };

@@ -24,7 +24,10 @@ typedef struct Hz3Lock {
 } Hz3Lock;
 
 #define HZ3_LOCK_CONTENDED 0x80000000u
-#define HZ3_LOCK_INIT(r) {0, (r)}
+#define HZ3_LOCK_INIT(r)                                                                                               \
+    {                                                                                                                  \
+        0, (r)                                                                                                         \
+    }
 
 void hz3_lock_acquire(Hz3Lock *lock);
 bool hz3_lock_try(Hz3Lock *lock);

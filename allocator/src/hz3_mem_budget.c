@@ -11,8 +11,8 @@
 
 static Hz3Lock leader = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
 
-// Under the leader's lock: the events counted when the last reclaim ended in vain. While nothing has moved since, another
-// reclaim would be in vain too, and a program that runs into the wall must not pay for it on every call.
+// Under the leader's lock: the events counted when the last reclaim ended in vain. While nothing has moved since,
+// another reclaim would be in vain too, and a program that runs into the wall must not pay for it on every call.
 static uint64_t events_at_failure = UINT64_MAX;
 
 static _Atomic bool oom_reported;

@@ -5,8 +5,8 @@
 #include "hz3_types.h"
 
 // Gives back pages that the caller owns and nobody can reach any more. Checks the range, clears sc_tag, marks the
-// pages dirty, frees them and tells packing. page_idx 0 is legal: no page of a segment holds metadata. Returns the pages
-// released; a range outside the segment or already free is an internal error and aborts. Thread-safe, lock-free.
+// pages dirty, frees them and tells packing. page_idx 0 is legal: no page of a segment holds metadata. Returns the
+// pages released; a range outside the segment or already free is an internal error and aborts. Thread-safe, lock-free.
 int hz3_release_range_definitely_free_meta(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages,
                                            Hz3ReleaseReason reason);
 

@@ -113,7 +113,8 @@ static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t ali
     return HZ3_PAGE_NONE;
 }
 
-// Levels above 16 are ranges, so their hint may have been cleared by a longer request: without a slot left, look at all.
+// Levels above 16 are ranges, so their hint may have been cleared by a longer request: without a slot left, look at
+// all.
 static uint32_t claim_anywhere(uint32_t shard, uint32_t pages, uint32_t align_pages)
 {
     HZ3_FOR_EACH_SLOT(slot)

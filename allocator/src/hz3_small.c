@@ -51,7 +51,7 @@ void hz3_run_create(uint32_t page, uint32_t class, uint32_t shard)
         bits[i] = left >= 64 ? UINT64_MAX : (1ull << left) - 1;
     }
     // Last: from here on free() of an address in these pages takes it for an object of the class.
-    hz3_tag_set(page, c->pages, (Hz3Tag)class);
+    hz3_tag_set(page, c->pages, (Hz3Tag) class);
     hz3_assert_slow(hz3_run_is_valid(page, class));
 }
 
@@ -103,8 +103,8 @@ void hz3_object_require(uint32_t class, const void *object)
     // The run may have been retired since the object came here: only a second free of the same object does that.
     hz3_require(hz3_tag_of(hz3_page_of(object)) == class, "free", object,
                 "double free: the block of %u bytes is free already", hz3_classes[class].size);
-    hz3_require(hz3_object_starts_at(class, object), "free", object, "interior pointer: not the start of a block of %u bytes",
-                hz3_classes[class].size);
+    hz3_require(hz3_object_starts_at(class, object), "free", object,
+                "interior pointer: not the start of a block of %u bytes", hz3_classes[class].size);
 }
 
 bool hz3_run_is_valid(uint32_t run, uint32_t class)

@@ -1,5 +1,6 @@
 #include "hz3_stats.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "hz3.h"
@@ -35,6 +36,13 @@ uint64_t hz3_stats_sum(Hz3Counter counter)
         sum += atomic_load_explicit(&hz3_stat_stripes[s].value[counter], memory_order_relaxed);
     }
     return sum;
+}
+
+void *hz3_alloc_failed(void)
+{
+    hz3_stat_add(alloc_failed, 1);
+    errno = ENOMEM;
+    return NULL;
 }
 
 void hz3_stats_init(void)

@@ -22,7 +22,7 @@ typedef struct Hz3StatStripe {
 extern Hz3StatStripe *hz3_stat_stripes;
 
 #define hz3_stat_add(name, n)                                                                                          \
-    ((void)atomic_fetch_add_explicit(&hz3_stat_stripes[hz3_shard_now()].value[HZ3_STAT_##name], (uint64_t)(n),          \
+    ((void)atomic_fetch_add_explicit(&hz3_stat_stripes[hz3_shard_now()].value[HZ3_STAT_##name], (uint64_t)(n),         \
                                      memory_order_relaxed))
 #define hz3_stat_sum(name) hz3_stats_sum(HZ3_STAT_##name)
 
@@ -31,6 +31,9 @@ uint32_t hz3_shard_now(void);
 
 // Sum over the stripes; exact once writers are quiet.
 uint64_t hz3_stats_sum(Hz3Counter counter);
+
+// How every entry point ends that has no memory to give: counts, sets errno to ENOMEM, returns NULL.
+HZ3_COLD void *hz3_alloc_failed(void);
 
 // Maps HZ3_STATS_FILE when it is set; without it, or when it cannot be created, the counters stay in memory.
 void hz3_stats_init(void);

@@ -11,7 +11,8 @@
 //   segment  512 pages, 2 MiB, one slot of the arena
 //   mapping  an object with an mmap of its own: above 1 MiB, odd alignments, and the fallback of a full arena
 //
-// Page numbers count from the arena's base over all segments. Nothing here lives in memory that a user can reach.
+// Page numbers count from the arena's base over all segments, in 32 bits: an arena is smaller than 16 TiB. Nothing here
+// lives in memory that a user can reach.
 #ifndef HZ3_TYPES_H
 #define HZ3_TYPES_H
 
