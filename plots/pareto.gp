@@ -47,9 +47,9 @@ do for [k = 1:words(steps)] {
 print sprintf("%g,%g", rss_max * 1.08, best)
 unset print
 
-page_height = 560
+page_height = 510 + title_px
 eval page_open
-set title plot_title font title_font
+set title title_text font title_font
 set xrange [0:rss_max * 1.08]
 set yrange [0:ops_max * 1.12]
 set xlabel "peak RSS (MiB), less is better"

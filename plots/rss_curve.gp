@@ -53,7 +53,6 @@ key_columns = int((page_width - 90) / (max(longest, 12) * text_width + 50))
 key_px = ceil((n_names + 1.0) / key_columns) * text_height
 label_rows = 3
 label_px = 15.0
-title_px = plot_title eq "" ? 8 : 2.2 * text_height
 curve_top = title_px + key_px + label_rows * label_px + 10
 curve_px = 290
 panel_gap = 2.2 * text_height
@@ -67,7 +66,7 @@ t_right = t_max * 1.01
 px_of(t) = left_margin + (page_width - left_margin - right_margin) * t / t_right
 y_screen(px) = (page_height - px) / page_height
 
-set multiplot title plot_title font title_font
+set multiplot title title_text font title_font
 set lmargin at screen left_margin / page_width
 set rmargin at screen 1 - right_margin / page_width
 set xrange [0:t_right]
@@ -131,7 +130,8 @@ do for [p = 1:2] {
     set key at graph 0, graph 1.03 left bottom horizontal Left reverse samplen 3 font ",10" maxcols 3
     plot for [k = 1:5] for [i = 1:n_names] in_file \
             using (panel_of[k] == p && column_of[k] > 0 && is_of(i) && valid(column_of[k]) ? $2 / 1e3 : NaN): \
-            (column(max(column_of[k], 1))) with lines linewidth 1.5 linecolor rgb look_rgb[i] dashtype dash_of[k] notitle, \
+            (column(max(column_of[k], 1))) with lines linewidth 1.5 linecolor rgb look_rgb[i] \
+            dashtype dash_of[k] notitle, \
         for [k = 1:5] NaN with lines linewidth 1.5 linecolor rgb "black" dashtype dash_of[k] \
             title (panel_of[k] == p && column_of[k] > 0 ? word(counters, k) : "")
     top = top + panel_px

@@ -1,8 +1,8 @@
 # What all plots share: output, fonts, and one look for each allocator wherever it appears.
 #
-# A plot calls this file with its own name and arguments, fills `names` (quoted words, made by name_add), and evaluates `looks_assign`; allocator i then
-# has look_rgb[i], look_dash[i] and look_point[i]. Colours are Okabe's and Ito's, which colour-blind readers can tell
-# apart. The hz3 family is blue throughout; its members differ in shade, dash and point.
+# A plot calls this file with its own name and arguments, fills `names` (quoted words, made by name_add) and evaluates
+# `looks_assign`; allocator i then has look_rgb[i], look_dash[i] and look_point[i]. Colours are Okabe's and Ito's, which
+# colour-blind readers can tell apart. The hz3 family is blue throughout; its members differ in shade, dash and point.
 
 script = ARG1
 in_file = ARG2
@@ -37,7 +37,18 @@ set tics nomirror textcolor rgb "black"
 set grid ytics linecolor rgb "#e0e0e0" linetype 1 linewidth 1
 text_height = 18.0 # of a line, in pixels
 text_width = 8.7   # of a letter
-title_font = sprintf(",%d", strlen(plot_title) > 75 ? 11 : 15)
+
+# Breaks a text at spaces into lines of at most `width` letters.
+last_space(text, at) = at < 1 ? 0 : text[at:at] eq " " ? at : last_space(text, at - 1)
+cut(text, width) = last_space(text, width + 1) > 0 ? last_space(text, width + 1) : width
+wrap(text, width) = strlen(text) <= width ? text \
+    : text[:cut(text, width)]."\n".wrap(text[cut(text, width) + 1:], width)
+line_count(text) = strstrt(text, "\n") == 0 ? 1 : 1 + line_count(text[strstrt(text, "\n") + 1:])
+
+title_is_long = strlen(plot_title) > 55
+title_font = title_is_long ? ",11" : ",15"
+title_text = wrap(plot_title, 80)
+title_px = plot_title eq "" ? 8 : (title_is_long ? 1.2 : 1.4) * text_height * line_count(title_text) + 14
 
 # The roundest of 1, 2 and 5 times a power of ten near x: a step between tics.
 power_of_ten(x) = 10.0 ** floor(log10(x))
@@ -56,11 +67,12 @@ name_hash_from(name, i, sum) = \
     i > strlen(name) ? sum : name_hash_from(name, i + 1, (31 * sum + strstrt(letters, name[i:i])) % 10007)
 name_hash(name) = name_hash_from(name, 1, 7)
 
-# Looks 1..6 are the hz3 family's, 7..11 belong to known peers, 12..16 to whoever else comes along.
-looks_rgb = "#0072b2 #56b4e9 #003f66 #2f8fd0 #001f3f #8fcdf2 #707070 #d55e00 #009e73 #e69f00 #cc79a7 \
-    #8c4a00 #7a2a5f #a0a000 #4d4d00 #b03030"
-looks_dash = "1 2 3 4 5 2 1 1 1 1 1 2 2 3 4 5"
-looks_point = "7 5 9 11 13 15 6 4 8 10 12 1 2 3 14 6"
+# Looks 1..8 are the hz3 family's, 9..13 the known peers', 14..18 for whoever else comes along.
+looks_rgb = "#0072b2 #56b4e9 #002f4d #a3d3f5 #4a7fd4 #00667a #7a9cc6 #1b3b8b \
+    #707070 #d55e00 #009e73 #e69f00 #cc79a7 #8c4a00 #7a2a5f #a0a000 #4d4d00 #b03030"
+looks_dash = "1 2 3 4 5 2 3 4  1 1 1 1 1 2 2 3 4 5"
+looks_point = "7 5 9 11 13 15 5 9  6 4 8 10 12 1 2 3 14 6"
+looks_hz3 = "scale fast arena16g transfer64"
 looks_peer = "glibc jemalloc mimalloc tcmalloc tbbmalloc"
 set dashtype 2 (12, 4)
 set dashtype 3 (4, 3)
@@ -69,17 +81,15 @@ set dashtype 5 (8, 3, 2, 3, 2, 3)
 set dashtype 6 (2, 2)
 live_dash = 6
 
-peer_rank(name) = words(looks_peer[1:strstrt(looks_peer." ", name." ")])
-is_peer(name) = strstrt(" ".looks_peer." ", " ".name." ") > 0
+rank_in(list, name) = strstrt(" ".list." ", " ".name." ") > 0 ? words(list[1:strstrt(list." ", name." ")]) : 0
 is_hz3(name) = name[1:3] eq "hz3"
+hz3_variant(name) = strlen(name) > 4 ? name[5:] : "scale"
 
 # The look a name would have if it were alone: known names always get theirs, others the next free one of their kind.
-look_wanted(name) = is_peer(name) ? 6 + peer_rank(name) \
-    : !is_hz3(name) ? 12 + name_hash(name) % 5 \
-    : name[5:] eq "" || name[5:] eq "scale" ? 1 \
-    : name[5:] eq "fast" ? 2 \
-    : 3 + name_hash(name) % 4
-look_next(look) = look == 6 ? 3 : look == 16 ? 12 : look + 1
+look_known(name) = is_hz3(name) ? rank_in(looks_hz3, hz3_variant(name)) \
+    : rank_in(looks_peer, name) > 0 ? 8 + rank_in(looks_peer, name) : 0
+look_hashed(name) = is_hz3(name) ? 5 + name_hash(name) % 4 : 14 + name_hash(name) % 5
+look_next(look) = look == 8 ? 5 : look == 18 ? 14 : look + 1
 look_free(look, tries) = tries == 0 || strstrt(looks_taken, sprintf("|%d|", look)) == 0 \
     ? look : look_free(look_next(look), tries - 1)
 
@@ -87,8 +97,8 @@ looks_assign = "\
     array look_rgb[words(names)]; array look_dash[words(names)]; array look_point[words(names)]; \
     looks_taken = ''; \
     do for [i = 1:words(names)] { \
-        look = look_wanted(word(names, i)); \
-        if (look > 2 && look < 7 || look > 11) { look = look_free(look, 5) }; \
+        look = look_known(word(names, i)); \
+        if (look == 0) { look = look_free(look_hashed(word(names, i)), 5) }; \
         looks_taken = looks_taken.sprintf('|%d|', look); \
         look_rgb[i] = word(looks_rgb, look); \
         look_dash[i] = int(word(looks_dash, look)); \

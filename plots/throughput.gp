@@ -37,19 +37,16 @@ rgb_of(name) = int("0x".look_rgb[name_rank(name, 1)][2:])
 scaled(x) = real(gprintf("%s", x))
 short(x) = sprintf(scaled(x) >= 100 ? "%.0f" : scaled(x) >= 10 ? "%.1f" : "%.2f", scaled(x)).gprintf("%c", x)
 
-# A cell's name takes a second line where it is too long for one.
-limit = int((width_px - 20) / 7.2)
-last_space(text, at) = at < 1 ? limit : text[at:at] eq " " ? at : last_space(text, at - 1)
-wrap(text) = strlen(text) <= limit ? text : text[:last_space(text, limit)]."\n".text[last_space(text, limit) + 1:]
+# A cell's name takes another line where it is too long for one.
+limit = int((width_px - 20) / 8.0)
 title_lines = 1
-do for [c = 1:n_cells] { if (strlen(word(cells, c)) > limit) { title_lines = 2 } }
+do for [c = 1:n_cells] { title_lines = max(title_lines, line_count(wrap(word(cells, c), limit))) }
 
-title_px = plot_title eq "" ? 8 : 2.2 * text_height
 panel_px = (n_names + title_lines + 3.2) * text_height
 page_height = title_px + ((n_cells + columns - 1) / columns) * panel_px + 4
 eval page_open
 
-set multiplot title plot_title font title_font
+set multiplot title title_text font title_font
 unset key
 set border 1
 set style fill solid 1.0 noborder
@@ -70,8 +67,8 @@ do for [c = 1:n_cells] {
     set bmargin at screen (top - panel_px + 2.5 * text_height) / page_height
     set xrange [0:fastest[c] * 1.25]
     eval "set xtics ".tics(fastest[c] * 1.25, round_step(fastest[c] / 3.0))
-    set label 1 wrap(cell) at screen (left + 10) / page_width, screen (top - 0.5 * text_height) / page_height left \
-        font ",11"
+    set label 1 wrap(cell, limit) at screen (left + 10) / page_width, \
+        screen (top - 0.5 * text_height) / page_height left font ",11"
     plot in_file using (is_mine(0) ? median(0) / 2 : NaN):(name_rank(strcol(2), 1)):(median(0) / 2):(0.37): \
             (is_mine(0) ? rgb_of(strcol(2)) : 0) with boxxyerror linecolor rgb variable, \
         in_file using (is_mine(0) ? median(0) : NaN):(name_rank(strcol(2), 1)):(low(0)):(high(0)) \

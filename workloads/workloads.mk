@@ -19,7 +19,8 @@ $(WORKLOADS_PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(WORKLOADS_OBJ)/%.o $(WORKLOADS
 
 WORKLOADS_CMOCKA := ring_test protocol_test
 WORKLOADS_CMOCKA_PROGRAMS := $(WORKLOADS_CMOCKA:%=$(BUILD)/tests/workloads_%)
-TESTS += $(WORKLOADS_CMOCKA_PROGRAMS) $(BUILD)/tests/workloads_ring_test_tsan $(wildcard workloads/tests/*.t)
+TESTS += $(WORKLOADS_CMOCKA_PROGRAMS) $(BUILD)/tests/workloads_ring_test_tsan \
+	$(wildcard workloads/tests/*.t plots/tests/*.t)
 
 $(WORKLOADS_OBJ)/tests/%.o: WORKLOADS_CFLAGS += -Iworkloads
 

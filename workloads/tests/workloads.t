@@ -121,7 +121,8 @@ report $? "dump_mode 1 appends smaps_rollup for baseline, burst, free, idle" "$(
 rm -f "$dump"
 
 said=$("$burst" 1000 1.05 1 50 2)
-[[ $said == *"[RSS] baseline="* && $said =~ "cycle=1 peak="[0-9.]+" after_free="[0-9.]+" after_1s="[0-9.]+" idle_end=" ]]
+[[ $said == *"[RSS] baseline="* ]] &&
+    [[ $said =~ "cycle=1 peak="[0-9.]+" after_free="[0-9.]+" after_1s="[0-9.]+" idle_end=" ]]
 report $? "burst_idle prints RSS at baseline, peak, after free, 1 s later and at the end" "$said"
 
 echo "1..$n"

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# The plots drawn from small figures: what must be on them is on them, an allocator looks the same on each, and nothing
+# is left behind when there is nothing to draw. Also run_matrix.sh's own arguments.
+set -u
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+n=0
+
+report() { # report STATUS NAME [DETAIL]
+    n=$((n + 1))
+    if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; printf '%s\n' "${3:-}" | sed 's/^/# /'; fi
+}
+
+draw() { gnuplot -c "$top/plots/$1.gp" "${@:2}"; }
+
+has() { # has FILE TEXT...: each stands in the SVG as a text of its own
+    local text missing=''
+    for text in "${@:2}"; do grep -qF ">$text<" "$1" || missing+="'$text' "; done
+    [ -z "$missing" ]
+    report $? "$1 says: ${*:2}" "missing: $missing"
+}
+
+colour() { # colour FILE R G B: used in the SVG
+    grep -q "rgb( *$2, *$3, *$4)" "$1"
+    report $? "$1 uses the colour $2,$3,$4"
+}
+
+cat >throughput.csv <<'TXT'
+workload_cell,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n
+mixed_t2,hz3,17300000,16000000,18000000,5
+mixed_t2,hz3_new_variant,15000000,14000000,16000000,5
+mixed_t2,jemalloc,9850000,9000000,9900000,5
+burst,hz3,908000,900000,950000,5
+burst,jemalloc,,,,0
+TXT
+cat >pareto.csv <<'TXT'
+allocator,ops_per_s_median,peak_rss_mib_median
+hz3,17300000,80
+hz3_new_variant,15000000,90
+jemalloc,9850000,190
+broken_one,,
+TXT
+{
+    echo allocator,t_ms,phase,rss_mib,live_mib,refills,purged_pages,madvise_calls,reclaim_pages
+    awk 'BEGIN {
+        for (a = 0; a < 3; a++) {
+            for (t = 0; t < 3000; t += 10) {
+                phase = t < 300 ? "burst" : t < 500 ? "free" : "idle"
+                given_back = t > 700 ? 1500 : 0
+                name = a == 0 ? "hz3" : a == 1 ? "hz3_new_variant" : "jemalloc"
+                printf("%s,%d,%s,%d,%d,", name, t, phase, t > 700 && a < 2 ? 20 : 400, t < 300 ? t : 4)
+                print (a < 2 ? "7," given_back "," given_back / 10 ",0" : ",,,")
+            }
+            if (a < 2) print "\n"
+        }
+    }'
+} >rss_curve.csv
+
+for plot in throughput pareto rss_curve; do
+    said=$(draw $plot $plot.csv $plot.svg "title_with_underscores: a=1" 2>&1 && draw $plot $plot.csv $plot.png "" 2>&1)
+    code=$?
+    [ $code -eq 0 ] && [ -z "$said" ] && [ "$(head -c 4 $plot.png | tail -c 3)" = PNG ] && grep -q '</svg>' $plot.svg
+    report $? "$plot draws SVG and PNG without a warning" "exit $code: $said"
+    has $plot.svg "title_with_underscores: a=1"
+    colour $plot.svg 0 114 178
+    colour $plot.svg 213 94 0
+done
+has throughput.svg hz3 hz3_new_variant jemalloc mixed_t2 burst 17.3M 9.85M 908k "no valid run" "operations per second"
+has pareto.svg hz3 hz3_new_variant jemalloc "Pareto front" "peak RSS (MiB), less is better" 0
+! grep -q broken_one pareto.svg
+report $? "pareto leaves out an allocator without figures"
+has rss_curve.svg hz3 hz3_new_variant jemalloc "live bytes" "memory (MiB)" burst free idle
+has rss_curve.svg purged_pages madvise_calls 1.5k 0
+! grep -q 'reclaim_pages\|refills' rss_curve.svg
+report $? "rss_curve leaves out counters that never moved and those nobody asked for"
+
+look_among() { # look_among NAME...: the look of hz3_new_variant in a plot of these
+    {
+        echo "call '$top/plots/style.gp' 'x' 'in.csv' 'out.svg' ''"
+        printf "names = name_add(names, '%s')\n" "$@"
+        echo 'eval looks_assign'
+        echo 'do for [i = 1:words(names)] {'
+        echo '    if (word(names, i) eq "hz3_new_variant") { print look_rgb[i], look_dash[i] }'
+        echo '}'
+    } >look.gp
+    gnuplot look.gp 2>&1
+}
+alone=$(look_among hz3_new_variant)
+among=$(look_among hz3_fast jemalloc hz3_new_variant hz3_transfer64 glibc)
+[[ $alone == \#* ]] && [ "$alone" = "$among" ]
+report $? "a variant that no list knows keeps its look in other company" "alone $alone, among others $among"
+all=$(look_among hz3_new_variant hz3_a hz3_b hz3_c hz3_new_variant)
+[ "$all" = "$alone" ]
+report $? "... and among variants that no list knows either" "$all"
+
+fails() { # fails CODE TEXT PLOT ARGUMENTS...: says so and leaves no file
+    local said code
+    rm -f none.svg none.pdf
+    said=$(draw "${@:3}" 2>&1)
+    code=$?
+    [ $code -eq "$1" ] && [[ $said == *"$2"* ]] && [ ! -e none.svg ] && [ ! -e none.pdf ]
+    report $? "${*:3}: exit $1, $2" "exit $code: $said"
+}
+head -1 throughput.csv >header.csv
+fails 65 "'header.csv': no rows" throughput header.csv none.svg T
+fails 65 "'missing.csv': no rows" pareto missing.csv none.svg T
+fails 65 "'header.csv': no samples" rss_curve header.csv none.svg T
+fails 64 "expected a name that ends in .svg or .png" rss_curve rss_curve.csv none.pdf T
+fails 64 "usage: gnuplot -c" pareto pareto.csv
+
+said=$("$top/run_matrix.sh" no_such 2>&1)
+[ $? -eq 64 ] && [[ $said == *"'no_such': there is no such matrix; expected one of: "*quick* ]]
+report $? "run_matrix.sh names a matrix that is not there, and those that are" "$said"
+said=$("$top/run_matrix.sh" ../quick 2>&1)
+[ $? -eq 64 ]
+report $? "run_matrix.sh takes names, not paths" "$said"
+said=$("$top/run_matrix.sh" --help)
+[ $? -eq 0 ] && [[ $said == *"Matrices: "*quick* ]]
+report $? "run_matrix.sh --help lists the matrices" "$said"
+
+echo "1..$n"
