@@ -51,18 +51,19 @@ uint64_t crew_span_ns(const Crew *crew)
 void crew_account(const Crew *crew, HzbResult *result)
 {
     uint64_t allocated = 0, freed = 0;
+    int64_t live_bytes = 0;
     for (unsigned i = 0; i < crew->n_workers; i++) {
         const Worker *w = &crew->workers[i];
         allocated += w->allocated;
         freed += w->freed;
+        live_bytes += w->live_bytes;
         result->alloc_failed += w->alloc_failed;
         result->checksum += rng_mix(w->checksum ^ rng_mix(i));
     }
     result->live_at_fail = atomic_load(&crew->live_at_fail);
-    uint64_t live = live_sum(crew->live_page);
-    if (allocated != freed || live != 0)
-        die(EXIT_INTERNAL, "%" PRIu64 " blocks allocated, %" PRIu64 " freed, %" PRIu64 " bytes still count as live",
-            allocated, freed, live);
+    if (allocated != freed || live_bytes != 0)
+        die(EXIT_INTERNAL, "%" PRIu64 " blocks allocated, %" PRIu64 " freed, %" PRId64 " bytes still count as live",
+            allocated, freed, live_bytes);
 }
 
 void result_print(const HzbResult *result)
