@@ -1,15 +1,21 @@
 # hzb, the harness.
 
 HZB_OBJ := $(BUILD)/obj/harness
-HZB_SOURCES := $(wildcard harness/src/*.c)
-HZB_OBJECTS := $(HZB_SOURCES:harness/src/%.c=$(HZB_OBJ)/%.o)
+HZB_OBJECTS := $(patsubst harness/src/%.c,$(HZB_OBJ)/%.o,$(wildcard harness/src/*.c))
+HZB_UNIT_TESTS := $(patsubst harness/tests/%.c,%,$(wildcard harness/tests/test_*.c))
 HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv
 HZB_MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 HZB_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"'
 
 PROGRAMS += $(BUILD)/hzb
+TESTS += $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%) $(sort $(wildcard harness/tests/*.t))
+INSTALLS += install-hzb
 
 $(HZB_OBJ)/%.o: harness/src/%.c harness/harness.mk
+	@mkdir -p $(@D)
+	$(CC) $(HZB_CFLAGS) -c $< -o $@
+
+$(HZB_OBJ)/tests/%.o: harness/tests/%.c harness/harness.mk
 	@mkdir -p $(@D)
 	$(CC) $(HZB_CFLAGS) -c $< -o $@
 
@@ -17,4 +23,26 @@ $(BUILD)/hzb: $(HZB_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -o $@
 
--include $(HZB_OBJECTS:.o=.d)
+$(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%): $(BUILD)/tests/hzb_%: $(HZB_OBJ)/tests/%.o $(HZB_OBJ)/tests/support.o \
+		$(filter-out %/main.o,$(HZB_OBJECTS))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -lcmocka -o $@
+
+# What the *.t scripts measure: a program that misbehaves on demand and two libraries that stand for allocators.
+HZB_FAKES := $(BUILD)/tests/hzb_fake_workload $(BUILD)/tests/libhzbfake_a.so $(BUILD)/tests/libhzbfake_b.so
+test-built: $(HZB_FAKES)
+
+$(BUILD)/tests/hzb_fake_workload: $(HZB_OBJ)/tests/fake_workload.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
+
+$(BUILD)/tests/libhzbfake_%.so: harness/tests/fake_library.c harness/harness.mk
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/fake_library_$*.d $(CFLAGS) -DFAKE_NAME=fake_$* -fPIC -shared $< -o $@
+
+install-hzb: $(BUILD)/hzb
+	install -D -m 755 $(BUILD)/hzb $(DESTDIR)$(PREFIX)/bin/hzb
+	install -D -m 644 harness/hzb.1 $(DESTDIR)$(PREFIX)/share/man/man1/hzb.1
+.PHONY: install-hzb
+
+-include $(wildcard $(HZB_OBJ)/*.d $(HZB_OBJ)/tests/*.d)

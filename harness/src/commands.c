@@ -57,7 +57,8 @@ static HzbExit measure(const Options *options, const char *dir)
 /* One tiny round whose figures nobody keeps: the folder stays only if something went wrong, for its logs. */
 static HzbExit verify(const Options *options, Planned *planned)
 {
-    char *output = xstrdup("/tmp/hzb-test-XXXXXX");
+    const char *tmp = getenv("TMPDIR");
+    char *output = xfmt("%s/hzb-test-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(output)) {
         hzb_error("%s: %s", output, strerror(errno));
         return HZB_IO;

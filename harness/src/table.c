@@ -16,6 +16,8 @@ static const struct {
 };
 enum { SHOWN = sizeof shown / sizeof *shown, COLUMNS = SHOWN + 3 };
 
+static const char unknown[] = "-";
+
 /* Texts of one table; row 0 is the header. */
 typedef struct {
     char *(*rows)[COLUMNS];
@@ -35,42 +37,58 @@ static char *format_value(Format format, double value)
     return xfmt("%.0f", value);
 }
 
-/* Index of the best arm in a column the workload names as a metric, -1 if it is none or there is nothing to compare. */
-static int best_arm(const Results *results, const char *cell_id, const Workload *workload, RunColumn column)
+static const CfgMetric *metric_of(const Workload *workload, RunColumn column)
 {
-    int best = -1;
-    double best_value = 0;
-    unsigned known = 0;
-    const CfgMetric *metric = NULL;
     for (unsigned m = 0; m < workload->metrics_count; m++)
-        if (run_column(workload->metrics[m].name) == (int)column) metric = &workload->metrics[m];
-    for (unsigned a = 0; metric && a < results->experiment.arm_count; a++) {
-        Spread spread = summary_spread(&results->runs, cell_id, results->experiment.arms[a].name, column);
-        if (spread.n == 0) continue;
-        bool better = metric->direction == DIRECTION_UP ? spread.median > best_value : spread.median < best_value;
-        if (known++ == 0 || better) {
-            best = (int)a;
-            best_value = spread.median;
-        }
+        if (run_column(workload->metrics[m].name) == (int)column) return &workload->metrics[m];
+    return NULL;
+}
+
+/* Row of the grid with the best value; 0 (the header) if the column is no metric of the workload. */
+static unsigned best_row(const CfgMetric *metric, const Spread *spreads, unsigned rows)
+{
+    unsigned best = 0;
+    for (unsigned r = 1; metric && r < rows; r++) {
+        if (spreads[r].n == 0) continue;
+        bool more = spreads[r].median > spreads[best].median;
+        if (!best || more == (metric->direction == DIRECTION_UP)) best = r;
     }
-    return known > 1 ? best : -1;
+    return best;
+}
+
+static void mark(char **text, bool markdown)
+{
+    char *marked = markdown ? xfmt("**%s**", *text) : xfmt("%s*", *text);
+    free(*text);
+    *text = marked;
+}
+
+/* What reads the same as the best is marked too; nothing is if all of them do. */
+static void mark_best(Grid *grid, unsigned column, unsigned best, bool markdown)
+{
+    unsigned same = 0, known = 0;
+    char *text = xstrdup(grid->rows[best][column]);
+    for (unsigned r = 1; r < grid->count; r++) {
+        known += strcmp(grid->rows[r][column], unknown) != 0;
+        same += strcmp(grid->rows[r][column], text) == 0;
+    }
+    for (unsigned r = 1; same < known && r < grid->count; r++)
+        if (strcmp(grid->rows[r][column], text) == 0) mark(&grid->rows[r][column], markdown);
+    free(text);
 }
 
 static void fill_column(const Results *results, const char *cell_id, const Workload *workload, bool markdown,
                         Grid *grid, unsigned s)
 {
-    int best = best_arm(results, cell_id, workload, shown[s].column);
+    Spread *spreads = xcalloc(grid->count, sizeof *spreads);
     grid->rows[0][s + 1] = xstrdup(shown[s].title);
-    for (unsigned a = 0; a < results->experiment.arm_count; a++) {
-        Spread spread = summary_spread(&results->runs, cell_id, results->experiment.arms[a].name, shown[s].column);
-        char *text = spread.n ? format_value(shown[s].format, spread.median) : xstrdup("-");
-        if ((int)a == best) {
-            char *marked = markdown ? xfmt("**%s**", text) : xfmt("%s*", text);
-            free(text);
-            text = marked;
-        }
-        grid->rows[a + 1][s + 1] = text;
+    for (unsigned r = 1; r < grid->count; r++) {
+        spreads[r] = summary_spread(&results->runs, cell_id, results->experiment.arms[r - 1].name, shown[s].column);
+        grid->rows[r][s + 1] = spreads[r].n ? format_value(shown[s].format, spreads[r].median) : xstrdup(unknown);
     }
+    unsigned best = best_row(metric_of(workload, shown[s].column), spreads, grid->count);
+    if (best) mark_best(grid, s + 1, best, markdown);
+    free(spreads);
 }
 
 static Grid make_grid(const Results *results, const char *cell_id, bool markdown)

@@ -1,0 +1,80 @@
+# Messages and exit codes of the command line.
+source "$(dirname "$0")/lib.bash"
+
+run
+is "$rc" 64 'no command is a usage error'
+like "$err" 'Usage: hzb COMMAND' 'that shows the usage'
+run --help
+is "$rc" 0 'help is not'
+for command in plan run resume list doctor plot table; do
+    like "$out" "  $command " "help names $command"
+    "$hzb" $command --help >/dev/null
+    ok $? "$command --help"
+done
+run fly
+is "$rc $err" "64 hzb: no command 'fly'; see hzb --help" 'an unknown command is named'
+run run
+is "$rc" 64 'run without a matrix is a usage error'
+run plan "$matrix" --frob
+is "$rc" 64 'an unknown option is a usage error'
+run plan "$matrix" -a '('
+is "$rc $err" "64 hzb: -a '(': not a regular expression" 'a bad pattern is named'
+run plan "$matrix" -a zzz
+is "$rc $err" "64 hzb: -a 'zzz': matches no arm of the matrix" 'a pattern that matches no arm is named'
+run plan "$matrix" -w zzz
+is "$rc $err" '64 hzb: the filters -w, -p leave no cell of the matrix' 'filters that leave nothing are an error'
+run plan "$matrix" -p ms
+like "$rc $err" "^64 .*-p 'ms': expected key=value" 'a bad -p is named'
+run plan "$matrix" --rounds 0
+like "$rc $err" "^64 .*--rounds '0': expected a whole number from 1 to 10000" 'bad rounds are named'
+run plan "$matrix" --allocator "x=$work/none.so"
+is "$rc $err" "64 hzb: --allocator 'x': no readable library '$work/none.so'" 'a missing --allocator is named'
+run plan "$matrix" --allocator x
+is "$rc $err" "64 hzb: --allocator 'x': expected name=/path/lib.so" 'a bad --allocator is named'
+run plan "$work/none.yaml" --config "$work/conf"
+is "$rc $err" "64 hzb: $work/none.yaml: No such file or directory" 'a missing matrix is named'
+run run "$matrix" --build "$work" -o "$results"
+is "$rc" 64 'a missing program is a usage error'
+[[ ! -e $results ]]
+ok $? 'that leaves nothing behind'
+
+run plan "$matrix"
+is "$rc" 0 'plan exits 0'
+is "$(wc -l <"$work/out")" 16 'a plan has a line for each process'
+like "$err" '15 processes, 3 allocators, about' 'plan says how long'
+sed -i 's/rounds: 3/rouds: 3/' "$matrix"
+run plan "$matrix"
+is "$rc $err" "64 hzb: $matrix:6:31: unknown key 'rouds', expected one of: id, workload, params, rounds, expect_s" \
+    'an unknown key is named with its line and column'
+sed -i 's/rouds: 3/rounds: 3/' "$matrix"
+
+run list "$matrix" --config "$work/conf"
+is "$rc" 0 'list exits 0'
+like "$out" "a +$BUILD/tests/libhzbfake_a.so.*fake +$BUILD/tests/hzb_fake_workload.*two +fake, 2 rounds" 'list shows what there is'
+run doctor --config "$work/conf"
+is "$rc" 0 'doctor exits 0 with warnings'
+like "$out" 'allocator +3 allocators are ready' 'doctor looks for the allocators'
+run doctor --config "$work/conf" --json
+is "$(perl -MJSON::PP -0ne 'my $f = decode_json($_); print scalar grep { !$_->{check} || $_->{level} !~ /^(ok|warn)$/ || !$_->{finding} } @$f' "$work/out")" \
+    0 'doctor speaks JSON'
+run table "$work/none"
+is "$rc" 74 'a missing result folder is exit code 74'
+run plot "$work/none"
+is "$rc" 74 'for plot too'
+
+run_matrix -w two --rounds 1
+dir=$out
+run plot "$dir"
+is "$rc" 0 'plot exits 0'
+for figure in throughput rss_curve_two pareto_two; do
+    like "$(head -c 400 "$dir/plots/$figure.svg")" '<svg' "$figure.svg is drawn"
+    is "$(head -c 4 "$dir/plots/$figure.png" | tail -c 3)" PNG "$figure.png is drawn"
+done
+is "$(head -1 "$dir/plots/rss_curve_two.csv")" allocator,t_ms,phase,rss_mib,live_mib,reclaim_pages,own_counter 'curves have the counters of all arms'
+is "$(grep -c '^$' "$dir/plots/rss_curve_two.csv")" 4 'curves are separated by two empty lines'
+is "$(head -1 "$dir/plots/throughput.csv")" workload_cell,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n 'throughput has its columns'
+like "$(<"$dir/plots/throughput.csv")" 'two,plain,1000000,1000000,1000000,1' 'and its figures'
+is "$(head -1 "$dir/plots/pareto_two.csv")" allocator,ops_per_s_median,peak_rss_mib_median 'pareto has its columns'
+run plot "$dir" --scripts "$work"
+is "$rc" 74 'missing scripts are exit code 74'
+done_testing

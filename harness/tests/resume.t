@@ -1,0 +1,89 @@
+# hzb is killed at any moment; resume finishes the same plan.
+source "$(dirname "$0")/lib.bash"
+
+row_count() { csv_column "$1/runs.csv" seq | wc -l; }
+has_rows() { (($(row_count "$1") >= $2)); }
+
+start
+until_true has_rows "$dir" 2
+read -r child _ <"/proc/$pid/task/$pid/children"
+kill -9 $pid
+wait $pid 2>/dev/null
+sleep 0.1
+! alive "${child:-$$}"
+ok $? 'the measured process dies with hzb'
+is "$(($(row_count "$dir") < 15))" 1 'killed in the middle'
+cp "$dir/plan.csv" "$work/plan.csv"
+
+for pause in 0.05 0.15 0.1 0.2; do
+    "$hzb" resume "$dir" --lock "$work/lock" >/dev/null 2>&1 &
+    pid=$!
+    sleep $pause
+    kill -9 $pid
+    wait $pid 2>/dev/null
+done
+printf 'torn,7,1' >>"$dir/runs.csv"
+printf '99,own_counter,5\n99,own' >>"$dir/counters.csv"
+run resume "$dir" --lock "$work/lock"
+is "$rc" 0 'resume finishes the plan'
+is "$(csv_column "$dir/runs.csv" seq)" "$(seq 15)" 'every planned row is there exactly once'
+is "$(csv_column "$dir/runs.csv" status | sort -u)" ok 'and ok'
+is "$(grep -c ',own_counter,2$' "$dir/counters.csv") $(wc -l <"$dir/counters.csv")" '5 11' 'counters are there exactly once'
+cmp -s "$work/plan.csv" "$dir/plan.csv"
+ok $? 'the plan is the same'
+is "$(ls /dev/shm 2>/dev/null | grep -c "$(basename "$dir")")" 0 'nothing is left in memory files'
+
+start
+until_true has_rows "$dir" 1
+kill -TERM $pid
+wait $pid
+is $? 130 'a signal ends it at once'
+like "$(<"$work/err")" 'go on with: hzb resume ' 'saying how to go on'
+cp -r "$dir" "$work/saved"
+
+cp "$BUILD/tests/libhzbfake_a.so" "$work/liba.so"
+write_allocators <<YAML
+allocators:
+  - name: plain
+  - {name: a, preload: $work/liba.so}
+  - {name: b, preload: "{build}/tests/libhzbfake_b.so"}
+YAML
+start
+until_true has_rows "$dir" 1
+kill -9 $pid
+wait $pid 2>/dev/null
+rows=$(row_count "$dir")
+cp "$BUILD/tests/libhzbfake_b.so" "$work/liba.so"
+run resume "$dir" --lock "$work/lock"
+is "$rc" 13 'another library is exit code 13'
+like "$err" "library 'a' \($work/liba.so\): sha256 was [0-9a-f]{12}, is [0-9a-f]{12}" 'with a message that names it'
+is "$(row_count "$dir")" "$rows" 'and nothing is measured'
+
+sed -i 's/"kernel": "[^"]*"/"kernel": "0.0.1"/' "$work/saved/manifest.json"
+run resume "$work/saved" --lock "$work/lock"
+is "$rc" 13 'another machine is exit code 13'
+like "$err" "host: kernel was \"0.0.1\", is \"$(uname -r)\"" 'with a message that names the difference'
+
+run resume "$work/none"
+is "$rc" 74 'no such folder is exit code 74'
+like "$err" "$work/none" 'which names it'
+
+cp "$BUILD/tests/libhzbfake_a.so" "$work/liba.so"
+start
+until_true has_rows "$dir" 1
+cp "$BUILD/tests/libhzbfake_b.so" "$work/liba.new"
+mv "$work/liba.new" "$work/liba.so"
+wait $pid
+is $? 13 'a library that changes while it is measured stops the run'
+like "$(<"$work/err")" "$work/liba.so changed while it was being measured" 'with a message that names it'
+
+exec 9>"$work/lock"
+flock 9
+start -w two --rounds 1
+until_true grep -q waiting "$work/err"
+like "$(<"$work/err")" 'waiting for another hzb' 'one hzb measures at a time'
+is "$(row_count "$dir")" 0 'the other waits'
+flock -u 9
+wait $pid
+is $? 0 'and then runs'
+done_testing

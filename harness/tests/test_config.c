@@ -1,0 +1,205 @@
+/* Each test writes three YAML files with one fault and reads what hzb says about it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../src/config.h"
+#include "../src/experiment.h"
+#include "../src/util.h"
+#include "support.h"
+
+static const char good_allocators[] = "allocators:\n"
+                                      "  - name: glibc\n"
+                                      "  - name: parent\n"
+                                      "    preload: /bin/true\n"
+                                      "    stats_file_env: STATS\n"
+                                      "    env: [A=1, B=2]\n"
+                                      "  - name: child\n"
+                                      "    inherits: parent\n"
+                                      "    env: [B=3, C=4]\n";
+static const char good_workloads[] = "workloads:\n"
+                                     "  - name: w\n"
+                                     "    bin: /bin/true\n"
+                                     "    argv: [\"{threads}\", \"--seed={seed}\"]\n"
+                                     "    params: [threads=2]\n"
+                                     "    fixed: [mode=0]\n"
+                                     "    metrics:\n"
+                                     "      - {name: ops_per_s, direction: up}\n"
+                                     "    timeout_s: 5\n";
+static const char good_matrix[] = "name: m\n"
+                                  "seed: 1\n"
+                                  "arms:\n"
+                                  "  cand: [child]\n"
+                                  "  refs: [glibc]\n"
+                                  "cells:\n"
+                                  "  - id: one\n"
+                                  "    workload: w\n"
+                                  "    params: [threads=4]\n"
+                                  "    rounds: 3\n"
+                                  "    expect_s: 0.5\n";
+
+static bool load(const char *allocators, const char *workloads, const char *matrix, Config *config, char **said)
+{
+    mkdir(test_path("matrix"), 0755);
+    test_write_text("allocators.yaml", allocators);
+    test_write_text("workloads.yaml", workloads);
+    test_write_text("matrix/m.yaml", matrix);
+    capture_begin();
+    bool ok = config_load(config, NULL, test_path("matrix/m.yaml"));
+    *said = capture_end();
+    return ok;
+}
+
+/* `from` in the good file becomes `to`; loading must fail and say `file:place: message`. */
+static void expect_fault(const char *file, const char *from, const char *to, const char *message)
+{
+    const char *names[] = {"allocators.yaml", "workloads.yaml", "matrix/m.yaml"};
+    const char *texts[] = {good_allocators, good_workloads, good_matrix};
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(names[i], file) != 0) continue;
+        const char *at = strstr(texts[i], from);
+        assert_non_null(at);
+        texts[i] = xfmt("%.*s%s%s", (int)(at - texts[i]), texts[i], to, at + strlen(from));
+    }
+    Config config;
+    char *said, *expected = xfmt("hzb: %s/%s:%s\n", test_dir(), file, message);
+    assert_false(load(texts[0], texts[1], texts[2], &config, &said));
+    assert_string_equal(said, expected);
+}
+
+static void test_good_files_load(void **state)
+{
+    (void)state;
+    Config config;
+    char *said;
+    assert_true(load(good_allocators, good_workloads, good_matrix, &config, &said));
+    assert_string_equal(said, "");
+    assert_int_equal(config.matrix->cells[0].rounds, 3);
+    assert_true(config.matrix->cells[0].expect_s == 0.5);
+    assert_int_equal(config.workloads->workloads[0].metrics[0].direction, DIRECTION_UP);
+}
+
+static void test_unknown_key_is_named_with_its_place(void **state)
+{
+    (void)state;
+    expect_fault("allocators.yaml", "preload: /bin/true", "prelod: /bin/true",
+                 "4:5: unknown key 'prelod', expected one of: name, inherits, preload, stats_file_env, env, optional");
+    expect_fault("matrix/m.yaml", "  refs:", "  reffs:", "5:3: unknown key 'reffs', expected one of: base, cand, refs");
+    expect_fault("matrix/m.yaml", "seed: 1", "sed: 1",
+                 "2:1: unknown key 'sed', expected one of: name, seed, arms, sample_ms, mem_guard_pct, steal_max_pct, "
+                 "cells");
+}
+
+static void test_wrong_types_are_named_with_their_place(void **state)
+{
+    (void)state;
+    expect_fault("matrix/m.yaml", "rounds: 3", "rounds: three", "10:13: Invalid uint64_t value: 'three' (in 'rounds')");
+    expect_fault("workloads.yaml", "direction: up", "direction: sideways",
+                 "8:38: Invalid ENUM value: sideways (in 'direction')");
+    expect_fault("workloads.yaml", "    timeout_s: 5\n", "",
+                 "9:1: Missing required mapping field: timeout_s (in "
+                 "'metrics')");
+}
+
+static void test_what_is_not_yaml_is_named_with_its_place(void **state)
+{
+    (void)state;
+    expect_fault("workloads.yaml", "    fixed:", "\tfixed:", "6:1: found character that cannot start any token");
+}
+
+static void test_names_must_exist_and_be_unique(void **state)
+{
+    (void)state;
+    expect_fault("allocators.yaml", "inherits: parent", "inherits: uncle",
+                 "8:15: allocator 'child' inherits 'uncle': no allocator of that name");
+    expect_fault("allocators.yaml", "name: parent\n", "name: parent\n    inherits: child\n",
+                 "4:15: allocator 'parent' inherits 'child': the chain is circular or too long");
+    expect_fault("allocators.yaml", "name: child", "name: glibc", "2:11: allocator 'glibc' is there twice");
+    expect_fault("matrix/m.yaml", "[glibc]", "[gilbc]",
+                 "5:10: arm 'gilbc': no allocator of that name in "
+                 "allocators.yaml");
+    expect_fault("matrix/m.yaml", "[glibc]", "[child]", "4:10: arm 'child': is there twice");
+    expect_fault("matrix/m.yaml", "workload: w", "workload: v",
+                 "8:15: workload 'v' of cell 'one': not in "
+                 "workloads.yaml");
+}
+
+static void test_settings_must_fit_the_workload(void **state)
+{
+    (void)state;
+    expect_fault("matrix/m.yaml", "threads=4", "treads=4",
+                 "9:14: 'treads=4' in one: workload 'w' has no such parameter");
+    expect_fault("matrix/m.yaml", "threads=4", "mode=1",
+                 "9:14: 'mode=1' in one: workload 'w' keeps that parameter fixed");
+    expect_fault("matrix/m.yaml", "threads=4", "threads", "9:14: 'threads': expected key=value without blanks");
+    expect_fault("workloads.yaml", "{threads}", "{treads}",
+                 "4:12: argv '{treads}' of workload 'w': expected {seed} or {name} of a param");
+    expect_fault("workloads.yaml", "ops_per_s", "ops_per_hour",
+                 "8:16: metric 'ops_per_hour' of workload 'w': expected a column of runs.csv");
+    expect_fault("allocators.yaml", "A=1", "LD_PRELOAD=x.so",
+                 "6:11: env 'LD_PRELOAD=x.so' of allocator 'parent': hzb sets this one itself");
+}
+
+static void test_values_must_be_in_range(void **state)
+{
+    (void)state;
+    expect_fault("matrix/m.yaml", "rounds: 3", "rounds: 0",
+                 "7:9: cell 'one': rounds 0, expect_s 0.5: expected 1..10000 rounds and a time above 0");
+    expect_fault("workloads.yaml", "timeout_s: 5", "timeout_s: 0",
+                 "2:11: timeout_s 0 of workload 'w': expected more than 0");
+    expect_fault("matrix/m.yaml", "id: one", "id: ../one",
+                 "7:9: cell '../one': expected letters, digits, '_', '.', '-'");
+}
+
+static void test_empty_and_missing_files(void **state)
+{
+    (void)state;
+    Config config;
+    char *said;
+    assert_false(load("", good_workloads, good_matrix, &config, &said));
+    assert_string_equal(said, xfmt("hzb: %s/allocators.yaml: is empty, expected a key 'allocators'\n", test_dir()));
+    capture_begin();
+    assert_false(config_load(&config, NULL, test_path("matrix/none.yaml")));
+    said = capture_end();
+    assert_string_equal(said, xfmt("hzb: %s/matrix/none.yaml: No such file or directory\n", test_dir()));
+}
+
+static void test_variant_takes_over_and_overrides(void **state)
+{
+    (void)state;
+    Config config;
+    Options options = {0};
+    Arm arm;
+    char *said;
+    assert_true(load(good_allocators, good_workloads, good_matrix, &config, &said));
+    assert_true(arm_resolve(&config, &options, config_allocator(&config, "child"), &arm));
+    assert_string_equal(arm.name, "child");
+    assert_non_null(strstr(arm.preload, "/true"));
+    assert_string_equal(arm.stats_file_env, "STATS");
+    assert_int_equal(arm.env.count, 3);
+    assert_string_equal(pairs_find(&arm.env, "A"), "1");
+    assert_string_equal(pairs_find(&arm.env, "B"), "3");
+    assert_string_equal(pairs_find(&arm.env, "C"), "4");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good_files_load),
+        cmocka_unit_test(test_unknown_key_is_named_with_its_place),
+        cmocka_unit_test(test_wrong_types_are_named_with_their_place),
+        cmocka_unit_test(test_what_is_not_yaml_is_named_with_its_place),
+        cmocka_unit_test(test_names_must_exist_and_be_unique),
+        cmocka_unit_test(test_settings_must_fit_the_workload),
+        cmocka_unit_test(test_values_must_be_in_range),
+        cmocka_unit_test(test_empty_and_missing_files),
+        cmocka_unit_test(test_variant_takes_over_and_overrides),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
