@@ -18,16 +18,32 @@ static HZ3_NOINLINE void *alloc_large(size_t size, size_t align, bool *is_zero)
     return p != NULL ? p : hz3_alloc_failed();
 }
 
-static HZ3_NOINLINE void *alloc_beyond_front(size_t size)
+static HZ3_NOINLINE void *alloc_beyond_medium(size_t size)
 {
     bool is_zero;
     return alloc_large(size, HZ3_MIN_ALIGN, &is_zero);
 }
 
-HZ3_EXPORT void *malloc(size_t size)
+// A mapping, what a full arena falls back to, stays where it is.
+static HZ3_NOINLINE void *refill_medium(size_t size)
+{
+    void *object = hz3_front_refill(hz3_class_of_medium(size));
+    return hz3_arena_owns(object) ? hz3_medium_place(object, size) : object;
+}
+
+static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
 {
     if (HZ3_UNLIKELY(size > HZ3_MEDIUM_MAX)) {
-        return alloc_beyond_front(size);
+        return alloc_beyond_medium(size);
+    }
+    void *object = hz3_front_pop(hz3_class_of_medium(size));
+    return HZ3_LIKELY(object != NULL) ? hz3_medium_place(object, size) : refill_medium(size);
+}
+
+HZ3_EXPORT void *malloc(size_t size)
+{
+    if (HZ3_UNLIKELY(size > HZ3_SMALL_MAX)) {
+        return alloc_beyond_small(size);
     }
     return hz3_front_alloc(hz3_class_of(size));
 }
@@ -82,7 +98,8 @@ static size_t usable_size(const void *p, const char *function)
     }
     hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_object_starts_at(tag, p), function, p,
                 "interior pointer: not the start of its block");
-    return hz3_classes[tag].size;
+    size_t colour = hz3_class_is_medium(tag) ? (uintptr_t)p & (HZ3_PAGE_SIZE - 1) : 0;
+    return hz3_classes[tag].size - colour;
 }
 
 // What malloc would give for this size, at most PTRDIFF_MAX.
@@ -138,7 +155,9 @@ static void *alloc_aligned(size_t align, size_t size)
     }
     uint32_t class = size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE ? hz3_class_of_aligned(size, align) : 0;
     if (class != 0) {
-        return hz3_front_alloc(class); // the fallback of a full arena is page-aligned, as much as any class promises
+        void *object =
+            hz3_front_alloc(class); // the fallback of a full arena is page-aligned, as much as classes promise
+        return hz3_class_is_medium(class) ? hz3_medium_base(object) : object;
     }
     bool is_zero;
     return alloc_large(size != 0 ? size : 1, align, &is_zero);

@@ -245,13 +245,14 @@ static void require_distinct(uint32_t class, void *const *objects, uint32_t n)
     uint32_t mask = 2 * round_up_power_of_two(n) - 1;
     memset(seen, 0, (mask + 1) * sizeof *seen);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = (uint32_t)(((uintptr_t)objects[i] >> 4) * 0x9E3779B97F4A7C15ull >> 32) & mask;
+        const void *object = hz3_class_is_medium(class) ? hz3_medium_base(objects[i]) : objects[i];
+        uint32_t at = (uint32_t)(((uintptr_t)object >> 4) * 0x9E3779B97F4A7C15ull >> 32) & mask;
         while (seen[at] != NULL) {
-            hz3_require(seen[at] != objects[i], "free", objects[i],
-                        "double free: the block of %u bytes is free already", hz3_classes[class].size);
+            hz3_require(seen[at] != object, "free", objects[i], "double free: the block of %u bytes is free already",
+                        hz3_classes[class].size);
             at = (at + 1) & mask;
         }
-        seen[at] = objects[i];
+        seen[at] = object;
     }
 }
 

@@ -13,7 +13,8 @@
 #define HZ3_SHARDS_MAX 64u
 #define HZ3_MIN_ALIGN 16u
 
-// Largest size served by the front (class medium 7) and by page spans of one segment.
+// Largest sizes: of runs of many objects, of the front (medium sc 7), of page spans of one segment.
+#define HZ3_SMALL_MAX ((size_t)3584)
 #define HZ3_MEDIUM_MAX ((size_t)32768)
 #define HZ3_SPAN_MAX ((size_t)1 << 20)
 

@@ -32,17 +32,26 @@ extern HZ3_TLS Hz3Slab *hz3_slab __attribute__((visibility("hidden")));
 HZ3_NOINLINE void *hz3_front_refill(uint32_t class);
 HZ3_NOINLINE void hz3_front_overflow(void *p, Hz3Tag tag);
 
-// 6 loads, 1 store, 1 branch (and the range check of the size in malloc), no call.
-static inline void *hz3_front_alloc(uint32_t class)
+// NULL: the bin is empty. With the class and the size check in malloc(): 6 loads, 1 store, 2 branches, no call.
+static inline void *hz3_front_pop(uint32_t class)
 {
     Hz3Bin *bin = &hz3_slab->bins[class];
     void **top = bin->top;
     void *object = *top;
     if (HZ3_UNLIKELY(top == bin->empty)) {
-        return hz3_front_refill(class);
+        return NULL;
     }
     bin->top = top + 1;
+    if (object == NULL) {
+        __builtin_unreachable(); // bins never hold NULL; saves the callers' second test
+    }
     return object;
+}
+
+static inline void *hz3_front_alloc(uint32_t class)
+{
+    void *object = hz3_front_pop(class);
+    return HZ3_LIKELY(object != NULL) ? object : hz3_front_refill(class);
 }
 
 // p lies in the arena. With the range check in free(): 8 loads, 2 stores, 2 branches, no call.

@@ -48,6 +48,35 @@ static inline bool hz3_class_is_medium(uint32_t class)
     return class >= HZ3_CLASS_MEDIUM_FIRST;
 }
 
+static inline uint32_t hz3_class_of_medium(size_t size)
+{
+    return HZ3_CLASS_MEDIUM_FIRST + (uint32_t)((size - 1) >> HZ3_PAGE_SHIFT);
+}
+
+// Cache colour. Medium runs begin on pages, so without it every block's first line would meet in the same few sets of
+// the caches (16 of 1024 in a 1-MiB L2). malloc moves the block by a multiple of 64 that depends on the run and is a
+// submask of the bytes that the class has left over, so it costs no memory: a size of sc pages and a bit touches all sc
+// + 1 pages anyway. Caches keep the pointer as the program gave it; only malloc, the flush's check and the usable size
+// know of it.
+#define HZ3_COLOUR_MASK ((uintptr_t)0xFC0)
+
+static inline uintptr_t hz3_colour_of_run(uintptr_t base)
+{
+    return ((uint32_t)(base >> HZ3_PAGE_SHIFT) * 0x9E3779B1u >> 20) & HZ3_COLOUR_MASK;
+}
+
+static inline void *hz3_medium_base(const void *object)
+{
+    return (void *)((uintptr_t)object & ~(HZ3_PAGE_SIZE - 1));
+}
+
+// Where a request of `size` bytes lies in a medium run of its class.
+static inline void *hz3_medium_place(const void *object, size_t size)
+{
+    uintptr_t base = (uintptr_t)hz3_medium_base(object);
+    return (void *)(base | (hz3_colour_of_run(base) & -size));
+}
+
 // Pages of a medium run; sc counts from 0 = 4096 bytes.
 static inline uint32_t hz3_sc_to_pages(uint32_t sc)
 {

@@ -91,7 +91,8 @@ void hz3_run_put(uint32_t run, uint32_t class, void *object)
 bool hz3_object_starts_at(uint32_t class, const void *object)
 {
     if (hz3_class_is_medium(class)) {
-        return ((uintptr_t)object & (HZ3_PAGE_SIZE - 1)) == 0;
+        uintptr_t base = (uintptr_t)hz3_medium_base(object);
+        return (((uintptr_t)object - base) & ~hz3_colour_of_run(base)) == 0;
     }
     uint32_t remainder;
     index_of(class, offset_in_run(hz3_run_of_page(hz3_page_of(object)), object), &remainder);

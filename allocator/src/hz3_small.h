@@ -20,7 +20,8 @@ uint32_t hz3_run_of_page(uint32_t page);
 // Aborts with a message when `object` is not the start of an object of `class` in a live run.
 void hz3_object_require(uint32_t class, const void *object);
 
-// True if p is the start of an object, whatever its class; for entry points that must not abort on their own.
+// True if an object of the class may start at p; for entry points that name themselves in the message. Of the 64-byte
+// steps inside the first page of a medium run a few pass that this object does not start at (see the cache colour).
 bool hz3_object_starts_at(uint32_t class, const void *object);
 
 bool hz3_run_is_valid(uint32_t run, uint32_t class);
