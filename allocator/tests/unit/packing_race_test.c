@@ -1,0 +1,148 @@
+// Hints against releases: a claimer that fails clears them, a releaser that just published sets them. When all are
+// quiet again, a segment that has the pages must be found by its hint. Segment 0 is taken but for what two threads
+// release in each round while two others look for pages there in vain; then another shard must find the pages in
+// segment 0 and not in a higher one. Not run under ThreadSanitizer, which knows nothing of fences.
+#include "support.h"
+
+#include <sched.h>
+#include <stdio.h>
+
+#include "arena_support.h"
+#include "hz3_release_boundary.h"
+#include "hz3_segment_packing.h"
+
+#define ROUNDS 12000
+#define CLAIMERS 2
+#define RELEASERS 2
+#define CHECKER (CLAIMERS + RELEASERS)
+#define CHECK_SHARD 8
+#define LAST_SLOT 7
+
+static struct {
+    _Atomic uint32_t arrived;
+    bool is_broken;               // the checker found no hint; everybody stops
+    uint32_t released[RELEASERS]; // lengths of this round
+    uint32_t asked[CLAIMERS];
+    uint32_t found_in_race;
+} game;
+
+// Nobody sleeps: who has to be woken comes too late to meet the others.
+static void wait_for_all(uint32_t *barriers_passed)
+{
+    uint32_t wanted = ++*barriers_passed * (CHECKER + 1);
+    atomic_fetch_add(&game.arrived, 1);
+    while (atomic_load(&game.arrived) < wanted) {
+        sched_yield();
+    }
+}
+
+static void dawdle(uint64_t *rng)
+{
+    for (uint32_t i = unit_random_below(rng, 300); i > 0; i--) {
+        atomic_signal_fence(memory_order_seq_cst);
+    }
+}
+
+// Always inside one word, far from each other.
+static uint32_t place_of(uint32_t releaser)
+{
+    return 2 * 64 + 8 + releaser * 3 * 64;
+}
+
+static void release(uint32_t page, uint32_t pages)
+{
+    hz3_release_pages(page, pages, HZ3_RELEASE_LARGE);
+}
+
+static uint32_t longest_released(void)
+{
+    return game.released[0] > game.released[1] ? game.released[0] : game.released[1];
+}
+
+// Hints that say yes in vain: somebody had these pages and took them again.
+static void set_vain_hints(uint64_t *rng)
+{
+    hz3_pack_on_free(0, 0, 1 + unit_random_below(rng, HZ3_WORD_RUN_MAX));
+    for (uint32_t i = 0; i < RELEASERS; i++) {
+        game.released[i] = 1 + unit_random_below(rng, HZ3_WORD_RUN_MAX);
+    }
+    for (uint32_t i = 0; i < CLAIMERS; i++) {
+        game.asked[i] = 1 + unit_random_below(rng, HZ3_WORD_RUN_MAX);
+    }
+}
+
+static void take_all_of(uint32_t slot)
+{
+    while (hz3_segment_claim(&hz3_arena.seg[slot], 1, 1) != HZ3_PAGE_NONE) {
+    }
+}
+
+static bool check_and_take_back(uint64_t *rng)
+{
+    uint32_t pages = 1 + unit_random_below(rng, longest_released());
+    release(LAST_SLOT * HZ3_PAGES_PER_SEG, 16); // what it gets when the hint of segment 0 is lost
+    bool is_hinted = hz3_pack_claim(CHECK_SHARD, pages, 1) < HZ3_PAGES_PER_SEG;
+    take_all_of(0);
+    take_all_of(LAST_SLOT);
+    // Makes segment 1 the checker's current one, where it looks without a hint.
+    release(HZ3_PAGES_PER_SEG, 16);
+    return hz3_pack_claim(CHECK_SHARD, 16, 1) == HZ3_PAGES_PER_SEG && is_hinted;
+}
+
+static void act(uint32_t index, uint64_t *rng)
+{
+    dawdle(rng);
+    if (index < CLAIMERS) {
+        uint32_t page = hz3_pack_claim(index, game.asked[index], 1);
+        if (page != HZ3_PAGE_NONE) {
+            release(page, game.asked[index]);
+        }
+        game.found_in_race += index == 0 && page < HZ3_PAGES_PER_SEG;
+    } else if (index < CHECKER) {
+        release(place_of(index - CLAIMERS), game.released[index - CLAIMERS]);
+    }
+}
+
+static void player(uint32_t index, void *arg)
+{
+    (void)arg;
+    uint64_t rng = index + 1;
+    uint32_t barriers_passed = 0;
+    for (int round = 0; round < ROUNDS && !game.is_broken; round++) {
+        act(index, &rng);
+        wait_for_all(&barriers_passed);
+        if (index == CHECKER) {
+            game.is_broken = !check_and_take_back(&rng);
+            set_vain_hints(&rng);
+        }
+        wait_for_all(&barriers_passed);
+        UNIT_REQUIRE(!game.is_broken, "round %d: pages of segment 0 are free, but nobody finds them there", round);
+    }
+}
+
+static void hints_survive_failed_claims(void **state)
+{
+    (void)state;
+    for (uint32_t slot = 0; slot <= LAST_SLOT; slot++) {
+        assert_int_equal(hz3_pack_claim(CHECK_SHARD, HZ3_PAGES_PER_SEG, 1), slot * HZ3_PAGES_PER_SEG);
+    }
+    assert_int_equal(open_slots(), hz3_arena.slots);
+    release(HZ3_PAGES_PER_SEG, 16);
+    assert_int_equal(hz3_pack_claim(CHECK_SHARD, 16, 1), HZ3_PAGES_PER_SEG);
+    uint64_t rng = 1;
+    set_vain_hints(&rng);
+    unit_run_threads(CHECKER + 1, player, NULL);
+    printf("# found while it was released: %u of %u\n", game.found_in_race, ROUNDS);
+    assert_true(game.found_in_race > 0 && game.found_in_race < ROUNDS);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=16", NULL});
+    unit_watchdog(60);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hints_survive_failed_claims),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

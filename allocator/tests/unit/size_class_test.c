@@ -1,0 +1,163 @@
+// The class table: what malloc and free take for granted about it.
+#include "support.h"
+
+#include "hz3_size_class.h"
+
+static uint32_t class_by_search(size_t size)
+{
+    uint32_t class = HZ3_CLASS_FIRST;
+    while (hz3_classes[class].size < size) {
+        class ++;
+    }
+    return class;
+}
+
+static void class_is_the_smallest_that_fits(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size <= HZ3_MEDIUM_MAX; size++) {
+        uint32_t class = hz3_class_of(size);
+        assert_int_equal(class, class_by_search(size));
+        assert_true(hz3_classes[class].size >= size);
+    }
+}
+
+// 16 bytes to 128, a quarter of the last power of two to 4096, then whole pages.
+static void classes_are_spaced_closely(void **state)
+{
+    (void)state;
+    for (uint32_t class = HZ3_CLASS_FIRST + 1; class <= HZ3_CLASS_LAST; class ++) {
+        uint32_t below = hz3_classes[class - 1].size;
+        uint32_t gap = hz3_classes[class].size - below;
+        assert_true(hz3_classes[class].size > below);
+        assert_int_equal(hz3_classes[class].size % HZ3_MIN_ALIGN, 0);
+        if (below < 128) {
+            assert_int_equal(gap, 16);
+        } else if (below < 4096) {
+            assert_true(gap <= below / 4);
+        } else {
+            assert_int_equal(gap, 4096);
+        }
+    }
+    assert_int_equal(hz3_classes[HZ3_CLASS_FIRST].size, 16);
+    assert_int_equal(hz3_classes[HZ3_CLASS_LAST].size, HZ3_MEDIUM_MAX);
+}
+
+// The list in the .def is the table, numbered without gaps, and its runs keep the limits that bitmaps and packing have.
+static void small_classes_follow_their_list(void **state)
+{
+    (void)state;
+    static const uint32_t list[][3] = {
+#define HZ3_SMALL_CLASS(class, bytes, run_pages) {class, bytes, run_pages},
+#include "hz3_size_class.def"
+#undef HZ3_SMALL_CLASS
+    };
+    assert_int_equal(COUNT_OF(list), HZ3_CLASS_SMALL_LAST);
+    for (uint32_t i = 0; i < COUNT_OF(list); i++) {
+        const Hz3Class *c = &hz3_classes[i + 1];
+        assert_int_equal(list[i][0], i + 1);
+        assert_int_equal(c->size, list[i][1]);
+        assert_int_equal(c->pages, list[i][2]);
+        assert_int_equal((size_t)c->objs * c->size, c->pages * HZ3_PAGE_SIZE);
+        assert_true(c->objs <= 512 && c->objs <= c->pages * HZ3_BITS_WORDS_PER_PAGE * 64);
+        assert_true(c->objs >= 16 || c->pages == 14);
+        assert_true(c->pages <= 16);
+    }
+}
+
+static void medium_classes_are_whole_pages(void **state)
+{
+    (void)state;
+    for (uint32_t sc = 0; sc < 8; sc++) {
+        const Hz3Class *c = &hz3_classes[HZ3_CLASS_MEDIUM_FIRST + sc];
+        assert_int_equal(hz3_sc_to_pages(sc), sc + 1);
+        assert_int_equal(c->pages, sc + 1);
+        assert_int_equal(c->size, (sc + 1) * HZ3_PAGE_SIZE);
+        assert_int_equal(c->objs, 1);
+        assert_true(hz3_class_is_medium(HZ3_CLASS_MEDIUM_FIRST + sc));
+    }
+    assert_false(hz3_class_is_medium(HZ3_CLASS_SMALL_LAST));
+}
+
+static void reciprocal_divides_every_offset_exactly(void **state)
+{
+    (void)state;
+    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
+        const Hz3Class *c = &hz3_classes[class];
+        for (uint32_t offset = 0; offset < c->pages * HZ3_PAGE_SIZE; offset++) {
+            uint32_t index = (uint32_t)((uint64_t)offset * c->reciprocal >> 32);
+            if (index != offset / c->size) {
+                fail_msg("class %u: %u / %u = %u, not %u", class, offset, c->size, offset / c->size, index);
+            }
+        }
+    }
+}
+
+static bool all_objects_aligned(const Hz3Class *c, size_t align)
+{
+    for (uint32_t i = 0; i < c->objs; i++) {
+        if ((size_t)i * c->size % align != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void aligned_class_is_the_smallest_whose_objects_are_aligned(void **state)
+{
+    (void)state;
+    for (size_t align = 1; align <= HZ3_PAGE_SIZE; align *= 2) {
+        for (size_t size = 0; size <= HZ3_MEDIUM_MAX; size++) {
+            uint32_t class = class_by_search(size);
+            if (size % 16 > 1) {
+                assert_int_equal(hz3_class_of_aligned(size, align), hz3_class_of_aligned(size - 1, align));
+                continue;
+            }
+            while (class <= HZ3_CLASS_LAST && !all_objects_aligned(&hz3_classes[class], align)) {
+                class ++;
+            }
+            assert_true(class <= HZ3_CLASS_LAST); // medium objects begin at pages
+            assert_int_equal(hz3_class_of_aligned(size, align), class);
+        }
+    }
+}
+
+static void large_sizes_waste_at_most_an_eighth(void **state)
+{
+    (void)state;
+    size_t last_pages = 0;
+    for (size_t size = HZ3_MEDIUM_MAX + 1; size <= (size_t)1 << 46; size += size < 2 * HZ3_SPAN_MAX ? 1 : size / 1000) {
+        size_t pages = hz3_large_pages(size);
+        size_t bytes = pages * HZ3_PAGE_SIZE;
+        if (bytes < size || bytes - size > size / 8 || pages < last_pages || hz3_large_pages(bytes) != pages) {
+            fail_msg("%zu bytes: %zu pages after %zu", size, pages, last_pages);
+        }
+        last_pages = pages;
+    }
+    assert_int_equal(hz3_large_pages(HZ3_SPAN_MAX), HZ3_SPAN_MAX / HZ3_PAGE_SIZE);
+}
+
+static void capacities_keep_their_bounds(void **state)
+{
+    (void)state;
+    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
+        const Hz3Class *c = &hz3_classes[class];
+        assert_in_range(c->front_cap, HZ3_FRONT_CAP_MIN, HZ3_FRONT_CAP_MAX);
+        assert_true(c->transfer_cap <= HZ3_TRANSFER_CAP_MAX);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(class_is_the_smallest_that_fits),
+        cmocka_unit_test(classes_are_spaced_closely),
+        cmocka_unit_test(small_classes_follow_their_list),
+        cmocka_unit_test(medium_classes_are_whole_pages),
+        cmocka_unit_test(reciprocal_divides_every_offset_exactly),
+        cmocka_unit_test(aligned_class_is_the_smallest_whose_objects_are_aligned),
+        cmocka_unit_test(large_sizes_waste_at_most_an_eighth),
+        cmocka_unit_test(capacities_keep_their_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
