@@ -49,12 +49,12 @@ static void publish_live(void)
 static void hang(void)
 {
     const char *note = getenv("FAKE_GRANDCHILD");
-    pid_t grandchild = fork();
-    if (grandchild == 0)
-        for (;;)
-            pause();
     FILE *out = note ? fopen(note, "w") : NULL;
     if (out) {
+        pid_t grandchild = fork();
+        if (grandchild == 0)
+            for (;;)
+                pause();
         fprintf(out, "%d\n", (int)grandchild);
         fclose(out);
     }

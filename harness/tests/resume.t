@@ -6,12 +6,8 @@ has_rows() { (($(row_count "$1") >= $2)); }
 
 start
 until_true has_rows "$dir" 2
-read -r child _ <"/proc/$pid/task/$pid/children"
 kill -9 $pid
 wait $pid 2>/dev/null
-sleep 0.1
-! alive "${child:-$$}"
-ok $? 'the measured process dies with hzb'
 is "$(($(row_count "$dir") < 15))" 1 'killed in the middle'
 cp "$dir/plan.csv" "$work/plan.csv"
 
@@ -64,11 +60,34 @@ run resume "$work/saved" --lock "$work/lock"
 is "$rc" 13 'another machine is exit code 13'
 like "$err" "host: kernel was \"0.0.1\", is \"$(uname -r)\"" 'with a message that names the difference'
 
+write_allocators <<YAML
+allocators:
+  - {name: a, env: [FAKE_MODE=hang]}
+  - name: b
+  - name: plain
+YAML
+child_of() { read -r child _ <"/proc/$1/task/$1/children"; }
+start -a '^a$'
+until_true child_of $pid
+until_true grep -q fake "$dir/logs/1.out"
+kill -9 $pid
+wait $pid 2>/dev/null
+gone() { ! alive "$child"; }
+until_true gone
+gone
+ok $? 'a measured process dies with hzb'
+
 run resume "$work/none"
 is "$rc" 74 'no such folder is exit code 74'
 like "$err" "$work/none" 'which names it'
 
 cp "$BUILD/tests/libhzbfake_a.so" "$work/liba.so"
+write_allocators <<YAML
+allocators:
+  - name: plain
+  - {name: a, preload: $work/liba.so}
+  - {name: b, preload: "{build}/tests/libhzbfake_b.so"}
+YAML
 start
 until_true has_rows "$dir" 1
 cp "$BUILD/tests/libhzbfake_b.so" "$work/liba.new"

@@ -126,6 +126,14 @@ static void test_damage_in_the_middle_is_not_cut(void **state)
     assert_string_equal(
         said, xfmt("hzb: %s/runs.csv: row 2 is not a whole row of %d fields\n", test_dir(), RUN_COLUMN_COUNT));
     assert_string_equal(file_text(test_path("runs.csv")), damaged);
+    test_write_text("runs.csv", whole);
+    char *counters = xfmt("%s9,9\n", file_text(test_path("counters.csv")));
+    test_write_text("counters.csv", counters);
+    capture_begin();
+    ok = record_repair(test_dir());
+    capture_end();
+    assert_false(ok);
+    assert_string_equal(file_text(test_path("counters.csv")), counters);
 }
 
 static void test_unknown_is_empty_and_not_zero(void **state)
