@@ -1,16 +1,20 @@
 # White-box tests of hz3.
-#   unit_<name>_test        linked with the objects of the debug lane; hz3 serves the test program too
-#   unit_<name>_race_test   linked with a build of their own, see support.h
-#   unit_<name>_race_tsan   the same under ThreadSanitizer
+#   UNIT_MODEL   linked with the objects of the debug lane; hz3 serves the test program too
+#   UNIT_RACE    linked with a build of their own, see support.h
+#   UNIT_TSAN    the same under ThreadSanitizer
 UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := size_class segment arena central
-UNIT_RACE := segment arena packing
+UNIT_MODEL := size_class segment arena central mapping stats_file
+UNIT_RACE := segment_race arena_race packing_race central_race mapping_race lock_race lock
+UNIT_TSAN := segment_race arena_race central_race mapping_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
-UNIT_RACE_TESTS := $(UNIT_RACE:%=$(BUILD)/tests/unit_%_race_test)
-UNIT_TSAN_TESTS := $(UNIT_RACE:%=$(BUILD)/tests/unit_%_race_tsan)
+UNIT_RACE_TESTS := $(UNIT_RACE:%=$(BUILD)/tests/unit_%_test)
+UNIT_TSAN_TESTS := $(UNIT_TSAN:%=$(BUILD)/tests/unit_%_tsan)
+
+# A small program that the *.t scripts run under LD_PRELOAD.
+UNIT_PROBE := $(BUILD)/tests/unit_probe
 
 TESTS += $(UNIT_MODEL_TESTS) $(UNIT_RACE_TESTS) $(UNIT_TSAN_TESTS) $(wildcard $(UNIT_SRC)/*.t)
 
@@ -19,6 +23,7 @@ TESTS += $(UNIT_MODEL_TESTS) $(UNIT_RACE_TESTS) $(UNIT_TSAN_TESTS) $(wildcard $(
 # Functions that a test replaces (__wrap_f) and may still call (__real_f).
 UNIT_WRAP_arena_test := hz3_os_purge
 UNIT_WRAP_central_test := hz3_os_cpu
+UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap
 
 UNIT_DEBUG_OBJECTS := $(patsubst allocator/src/%.c,$(BUILD)/obj/hz3_debug/%.o,$(wildcard allocator/src/*.c))
 
@@ -36,6 +41,12 @@ $(UNIT_MODEL_TESTS): $(BUILD)/tests/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -pthread $(filter %.o,$^) $(UNIT_WRAP_$*:%=-Wl,--wrap=%) \
 	    -Wl,--whole-archive $(UNIT_OBJ)/debug.a -Wl,--no-whole-archive -lcmocka -o $@
+
+$(UNIT_PROBE): $(UNIT_OBJ)/probe.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -pthread $^ -o $@
+
+test-built: $(UNIT_PROBE)
 
 # --- race tests ---
 # Always gcc: Debian's clang comes without the sanitizers' runtime, and yield_atomics.h uses gcc's generic builtins.
@@ -62,13 +73,11 @@ $(UNIT_OBJ)/$(1)/%.o: $(UNIT_SRC)/%.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $$(@D)
 	gcc $(UNIT_RACE_FLAGS) $$(UNIT_SANITIZE_$(1)) -c $$< -o $$@
 
-$(BUILD)/tests/unit_%_race_$(2): $(UNIT_OBJ)/$(1)/%_race_test.o $$(UNIT_OBJECTS_$(1))
+$(2): $(BUILD)/tests/unit_%_$(3): $(UNIT_OBJ)/$(1)/%_test.o $$(UNIT_OBJECTS_$(1))
 	@mkdir -p $$(@D)
 	gcc -pthread $$(UNIT_SANITIZE_$(1)) $$^ -lcmocka -o $$@
 endef
-$(eval $(call UNIT_RACE_RULES,race,test))
-$(eval $(call UNIT_RACE_RULES,tsan,tsan))
-
-.SECONDARY: $(UNIT_RACE:%=$(UNIT_OBJ)/race/%_race_test.o) $(UNIT_RACE:%=$(UNIT_OBJ)/tsan/%_race_test.o)
+$(eval $(call UNIT_RACE_RULES,race,$(UNIT_RACE_TESTS),test))
+$(eval $(call UNIT_RACE_RULES,tsan,$(UNIT_TSAN_TESTS),tsan))
 
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/*/*.d $(UNIT_OBJ)/*/hz3/*.d)

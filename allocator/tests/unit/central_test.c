@@ -1,0 +1,446 @@
+// The middle layer through its own entry points. The program's mallocs stay on shard 0 (hz3_os_cpu is replaced); the
+// tests use the others. A class whose transfer_cap is set to 0 sends every object straight to its run or to an inbox.
+#include "support.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena_support.h"
+#include "hz3_central.h"
+#include "hz3_epoch.h"
+#include "hz3_inbox.h"
+#include "hz3_release_boundary.h"
+#include "hz3_size_class.h"
+#include "hz3_small.h"
+#include "hz3_stats.h"
+
+#define SHARDS 4
+#define CLASS_64 4
+#define CLASS_8K 29
+
+uint32_t __wrap_hz3_os_cpu(void);
+uint32_t __wrap_hz3_os_cpu(void)
+{
+    return 0;
+}
+
+static uint32_t transfer_cap[HZ3_CLASS_COUNT];
+
+static void *objects[4096];
+static uint32_t n_objects;
+
+static void drain_all(void)
+{
+    hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
+}
+
+// Every test begins with nothing cached and ends with nothing held.
+static uint32_t taken_before;
+
+static int set_up(void **state)
+{
+    (void)state;
+    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
+        hz3_classes[class].transfer_cap = transfer_cap[class];
+    }
+    n_objects = 0;
+    hz3_epoch_trim_all();
+    hz3_epoch_trim_all();
+    taken_before = taken_pages();
+    return 0;
+}
+
+static void take(uint32_t shard, uint32_t class, uint32_t n)
+{
+    while (n > 0) {
+        uint32_t want = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
+        uint32_t got = hz3_central_take(shard, class, objects + n_objects, want);
+        assert_in_range(got, 1, want);
+        n_objects += got;
+        n -= got;
+    }
+}
+
+// The last n of the array.
+static void give(uint32_t shard, uint32_t class, uint32_t n)
+{
+    while (n > 0) {
+        uint32_t batch = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
+        n_objects -= batch;
+        n -= batch;
+        hz3_central_give(shard, class, objects + n_objects, batch);
+    }
+}
+
+static uint32_t run_of(const void *object)
+{
+    return hz3_run_of_page(hz3_page_of(object));
+}
+
+// --- take and give -----------------------------------------------------------------------------------------------
+
+static unsigned char is_held[64 * HZ3_PAGES_PER_SEG * 256]; // by 16-byte unit of the arena
+
+static unsigned char *held_flag(const void *object)
+{
+    return &is_held[((uintptr_t)object - hz3_arena.base) / 16];
+}
+
+static void objects_are_distinct_and_whole(void **state)
+{
+    (void)state;
+    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
+        uint32_t n = hz3_class_is_medium(class) ? 64 : 1000;
+        take(1, class, n);
+        for (uint32_t i = 0; i < n; i++) {
+            assert_true(hz3_object_starts_at(class, objects[i]));
+            assert_int_equal(hz3_tag_of(hz3_page_of(objects[i])), class);
+            assert_int_equal(*held_flag(objects[i]), 0);
+            *held_flag(objects[i]) = 1;
+            assert_true(hz3_class_is_medium(class) || hz3_run_is_valid(run_of(objects[i]), class));
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            *held_flag(objects[i]) = 0;
+        }
+        give(1, class, n);
+    }
+    drain_all();
+    assert_int_equal(taken_pages(), taken_before);
+}
+
+static void transfer_array_returns_the_newest_first(void **state)
+{
+    (void)state;
+    take(1, CLASS_64, 40);
+    void *given[40];
+    memcpy(given, objects, sizeof given);
+    give(2, CLASS_64, 40); // another shard's objects wait here too
+    uint64_t misses = hz3_stat_sum(transfer_misses);
+    take(2, CLASS_64, 15);
+    take(2, CLASS_64, 25);
+    assert_int_equal(hz3_stat_sum(transfer_misses), misses);
+    assert_memory_equal(objects, given + 25, 15 * sizeof given[0]);
+    assert_memory_equal(objects + 15, given, 25 * sizeof given[0]);
+    give(2, CLASS_64, 40);
+    drain_all();
+    assert_int_equal(taken_pages(), taken_before);
+}
+
+static void every_offset_of_a_run_is_a_start_or_not(void **state)
+{
+    (void)state;
+    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_SMALL_LAST; class ++) {
+        take(1, class, 1);
+        char *base = hz3_page_addr(run_of(objects[0]));
+        for (uint32_t offset = 0; offset < hz3_classes[class].pages * HZ3_PAGE_SIZE; offset++) {
+            assert_int_equal(run_of(base + offset), hz3_page_of(base));
+            assert_int_equal(hz3_object_starts_at(class, base + offset), offset % hz3_classes[class].size == 0);
+        }
+        give(1, class, 1);
+    }
+}
+
+// --- faults of the caller ----------------------------------------------------------------------------------------
+
+static void give_twice_in_one_batch(void *class_arg)
+{
+    uint32_t class = *(uint32_t *)class_arg;
+    take(1, class, 20);
+    objects[17] = objects[3];
+    give(1, class, 20);
+}
+
+static void give_twice_with_a_drain_between(void *class_arg)
+{
+    uint32_t class = *(uint32_t *)class_arg;
+    take(1, class, 2); // the second keeps a small run alive
+    void *object = objects[0];
+    hz3_central_give(1, class, &object, 1);
+    drain_all();
+    hz3_central_give(1, class, &object, 1);
+    drain_all();
+}
+
+static void give_twice_across_shards(void *class_arg)
+{
+    uint32_t class = *(uint32_t *)class_arg;
+    take(1, class, 2);
+    void *object = objects[0];
+    hz3_central_give(1, class, &object, 1);
+    hz3_central_give(2, class, &object, 1);
+    drain_all();
+}
+
+static void give_after_the_run_is_gone(void *class_arg)
+{
+    uint32_t class = *(uint32_t *)class_arg;
+    take(1, class, 1);
+    void *object = objects[0];
+    give(1, class, 1);
+    drain_all();
+    hz3_central_give(1, class, &object, 1);
+}
+
+static void give_interior(void *class_arg)
+{
+    uint32_t class = *(uint32_t *)class_arg;
+    take(1, class, 1);
+    void *object = (char *)objects[0] + 16;
+    hz3_central_give(1, class, &object, 1);
+}
+
+static void double_frees_abort(void **state)
+{
+    (void)state;
+    uint32_t classes[] = {1, CLASS_64, 27, CLASS_8K, 35};
+    for (size_t i = 0; i < COUNT_OF(classes); i++) {
+        char message[80];
+        snprintf(message, sizeof message, "double free: the block of %u bytes", hz3_classes[classes[i]].size);
+        unit_expect_abort(give_twice_in_one_batch, &classes[i], message);
+        unit_expect_abort(give_twice_with_a_drain_between, &classes[i], message);
+        unit_expect_abort(give_twice_across_shards, &classes[i], message);
+        unit_expect_abort(give_after_the_run_is_gone, &classes[i], message);
+    }
+}
+
+static void interior_pointers_abort(void **state)
+{
+    (void)state;
+    uint32_t classes[] = {2, CLASS_64, 27, CLASS_8K};
+    for (size_t i = 0; i < COUNT_OF(classes); i++) {
+        unit_expect_abort(give_interior, &classes[i], "interior pointer");
+    }
+}
+
+// --- owners and inboxes ------------------------------------------------------------------------------------------
+
+static void other_shards_objects_wait_in_the_inbox(void **state)
+{
+    (void)state;
+    hz3_classes[CLASS_64].transfer_cap = 0;
+    take(1, CLASS_64, 100);
+    uint32_t run = run_of(objects[0]);
+    uint32_t free_objs = hz3_arena.run[run].free_objs;
+    assert_int_equal(hz3_arena.run[run].shard, 1);
+    uint64_t in_inbox = hz3_stat_sum(inbox_objects);
+    give(2, CLASS_64, 60);
+    assert_int_equal(hz3_stat_sum(inbox_objects), in_inbox + 60);
+    assert_int_equal(hz3_arena.run[run].free_objs, free_objs); // the owner has not looked yet
+    give(1, CLASS_64, 20);
+    assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 20); // its own need no inbox
+    take(1, CLASS_64, 1);
+    assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 79);
+    assert_true(hz3_run_is_valid(run, CLASS_64));
+    give(1, CLASS_64, 21);
+    drain_all();
+    assert_int_equal(taken_pages(), taken_before);
+}
+
+static void full_inbox_sends_objects_to_the_owner(void **state)
+{
+    (void)state;
+    hz3_classes[CLASS_64].transfer_cap = 0;
+    take(1, CLASS_64, 250);
+    uint32_t run = run_of(objects[0]);
+    uint32_t free_objs = hz3_arena.run[run].free_objs;
+    uint64_t in_inbox = hz3_stat_sum(inbox_objects);
+    give(2, CLASS_64, HZ3_INBOX_CAP);
+    give(3, CLASS_64, 100);
+    assert_int_equal(hz3_stat_sum(inbox_objects), in_inbox + HZ3_INBOX_CAP);
+    assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 100);
+    assert_true(hz3_run_is_valid(run, CLASS_64));
+    give(1, CLASS_64, 22);
+    drain_all();
+    assert_int_equal(taken_pages(), taken_before);
+}
+
+// --- drain -------------------------------------------------------------------------------------------------------
+
+static void at_most_one_empty_run_is_kept(void **state)
+{
+    (void)state;
+    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_SMALL_LAST; class ++) {
+        hz3_classes[class].transfer_cap = 0;
+        take(1, class, 5 * hz3_classes[class].objs);
+        assert_true(taken_pages() >= taken_before + 5 * hz3_classes[class].pages);
+        give(1, class, n_objects);
+        assert_int_equal(taken_pages(), taken_before + hz3_classes[class].pages);
+        drain_all();
+        assert_int_equal(taken_pages(), taken_before);
+    }
+}
+
+// What lay in the transfer array below its lowest level since the last drain goes, and no more.
+static void surplus_is_what_lay_below_the_low_water_mark(void **state)
+{
+    (void)state;
+    take(1, CLASS_8K, 30);
+    give(1, CLASS_8K, 30);
+    hz3_central_drain(HZ3_DRAIN_SURPLUS, true, UINT64_MAX);
+    assert_int_equal(taken_pages(), taken_before + 30 * 2); // all of them came since the last drain
+    take(1, CLASS_8K, 10);
+    give(1, CLASS_8K, 10);
+    uint64_t runs = hz3_stat_sum(reclaim_runs);
+    size_t pages = hz3_central_drain(HZ3_DRAIN_SURPLUS, true, UINT64_MAX);
+    assert_int_equal(pages, 20 * 2);
+    assert_int_equal(hz3_stat_sum(reclaim_runs) - runs, 20);
+    assert_int_equal(taken_pages(), taken_before + 10 * 2);
+    pages = hz3_central_drain(HZ3_DRAIN_SURPLUS, true, UINT64_MAX);
+    assert_int_equal(pages, 10 * 2); // nobody wanted those either
+    assert_int_equal(taken_pages(), taken_before);
+}
+
+static void medium_budget_bounds_a_drain(void **state)
+{
+    (void)state;
+    take(1, CLASS_8K, 30);
+    take(2, CLASS_8K, 30);
+    give(2, CLASS_8K, 30);
+    give(1, CLASS_8K, 30);
+    assert_int_equal(hz3_central_drain(HZ3_DRAIN_ALL, false, UINT64_MAX), 0);
+    assert_int_equal(hz3_central_drain(HZ3_DRAIN_ALL, true, 7), 7 * 2);
+    assert_int_equal(hz3_central_drain(HZ3_DRAIN_ALL, true, 33), 33 * 2);
+    assert_int_equal(hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX), 20 * 2);
+    assert_int_equal(taken_pages(), taken_before);
+}
+
+// Whoever holds them last: objects that wait in one shard and belong to another leave no page behind.
+static void one_drain_returns_every_page(void **state)
+{
+    (void)state;
+    for (uint32_t owner = 1; owner < SHARDS; owner++) {
+        for (uint32_t giver = 1; giver < SHARDS; giver++) {
+            for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class += 5) {
+                take(owner, class, 30);
+                give(giver, class, 30);
+            }
+            drain_all();
+            assert_int_equal(taken_pages(), taken_before);
+        }
+    }
+}
+
+// --- a random walk -----------------------------------------------------------------------------------------------
+
+static const uint32_t walked_classes[] = {1, CLASS_64, 7, 20, 27, 28, CLASS_8K, 35};
+typedef struct Walked {
+    void *object;
+    uint32_t class;
+} Walked;
+
+static Walked walked[6000];
+static uint32_t n_walked;
+
+static void walk_take(uint64_t *rng)
+{
+    uint32_t class = walked_classes[unit_random_below(rng, COUNT_OF(walked_classes))];
+    uint32_t want = 1 + unit_random_below(rng, HZ3_BATCH_MAX);
+    void *batch[HZ3_BATCH_MAX];
+    uint32_t n = hz3_central_take(1 + unit_random_below(rng, SHARDS - 1), class, batch, want);
+    assert_in_range(n, 1, want);
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(*held_flag(batch[i]), 0);
+        *held_flag(batch[i]) = 1;
+        walked[n_walked++] = (Walked){batch[i], class};
+    }
+}
+
+static void walk_give(uint64_t *rng)
+{
+    void *batch[HZ3_BATCH_MAX];
+    uint32_t class = walked[unit_random_below(rng, n_walked)].class;
+    uint32_t wanted = 1 + unit_random_below(rng, HZ3_BATCH_MAX);
+    uint32_t n = 0;
+    for (uint32_t tries = 0; tries < 4 * wanted && n < wanted && n_walked > 0; tries++) {
+        uint32_t i = unit_random_below(rng, n_walked);
+        if (walked[i].class == class) {
+            batch[n++] = walked[i].object;
+            *held_flag(walked[i].object) = 0;
+            walked[i] = walked[--n_walked];
+        }
+    }
+    hz3_central_give(1 + unit_random_below(rng, SHARDS - 1), class, batch, n);
+}
+
+static void assert_held_runs_valid(void)
+{
+    for (uint32_t i = 0; i < n_walked; i++) {
+        if (!hz3_class_is_medium(walked[i].class)) {
+            assert_true(hz3_run_is_valid(run_of(walked[i].object), walked[i].class));
+        }
+    }
+}
+
+static void random_walk_hands_nothing_out_twice(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < COUNT_OF(walked_classes); i += 2) {
+        hz3_classes[walked_classes[i]].transfer_cap = 40; // some full transfer arrays, some roomy ones
+    }
+    uint64_t rng = 5;
+    for (int step = 0; step < 20000; step++) {
+        if (n_walked + HZ3_BATCH_MAX <= COUNT_OF(walked) && unit_random_below(&rng, 2) == 0) {
+            walk_take(&rng);
+        } else if (n_walked > 0) {
+            walk_give(&rng);
+        }
+        if (step % 512 == 0) {
+            assert_held_runs_valid();
+            hz3_central_drain(unit_random_below(&rng, 2) ? HZ3_DRAIN_ALL : HZ3_DRAIN_SURPLUS, true, 100);
+        }
+    }
+    while (n_walked > 0) {
+        walk_give(&rng);
+    }
+    drain_all();
+    assert_int_equal(taken_pages(), taken_before);
+}
+
+// --- the whole way: malloc, free, trim ---------------------------------------------------------------------------
+
+static void trim_returns_every_page_that_was_freed(void **state)
+{
+    (void)state;
+    static void *block[20000];
+    uint64_t rng = 6;
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < COUNT_OF(block); i++) {
+            block[i] = malloc(unit_random_below(&rng, 1u << (5 + unit_random_below(&rng, 8))));
+            assert_non_null(block[i]);
+        }
+        assert_true(taken_pages() > taken_before + 1000);
+        for (uint32_t i = 0; i < COUNT_OF(block); i++) {
+            free(block[(i * 7919u) % COUNT_OF(block)]);
+        }
+        malloc_trim(0);
+        assert_int_equal(taken_pages(), taken_before);
+        assert_true(hz3_central_cached_bytes() < 16 * HZ3_PAGE_SIZE); // in runs that this program still uses
+    }
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=128M", "HZ3_SHARDS=4", NULL});
+    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
+        transfer_cap[class] = hz3_classes[class].transfer_cap;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(objects_are_distinct_and_whole, set_up),
+        cmocka_unit_test_setup(transfer_array_returns_the_newest_first, set_up),
+        cmocka_unit_test_setup(every_offset_of_a_run_is_a_start_or_not, set_up),
+        cmocka_unit_test_setup(double_frees_abort, set_up),
+        cmocka_unit_test_setup(interior_pointers_abort, set_up),
+        cmocka_unit_test_setup(other_shards_objects_wait_in_the_inbox, set_up),
+        cmocka_unit_test_setup(full_inbox_sends_objects_to_the_owner, set_up),
+        cmocka_unit_test_setup(at_most_one_empty_run_is_kept, set_up),
+        cmocka_unit_test_setup(surplus_is_what_lay_below_the_low_water_mark, set_up),
+        cmocka_unit_test_setup(medium_budget_bounds_a_drain, set_up),
+        cmocka_unit_test_setup(one_drain_returns_every_page, set_up),
+        cmocka_unit_test_setup(random_walk_hands_nothing_out_twice, set_up),
+        cmocka_unit_test_setup(trim_returns_every_page_that_was_freed, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
