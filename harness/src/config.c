@@ -99,8 +99,9 @@ static const cyaml_schema_value_t matrix_schema = {CYAML_VALUE_MAPPING(CYAML_FLA
 /* What libcyaml logs about a failed load: the reason, then a backtrace, innermost first. */
 typedef struct {
     char *reason;
-    unsigned line, column; /* of the innermost entry: the last event libcyaml had taken in */
-    StrList fields;        /* names of the mapping fields on the way, innermost first */
+    unsigned line, column;             /* of the innermost entry: the last event libcyaml had taken in */
+    unsigned entry_line, entry_column; /* of the innermost list entry, 0 if there is none */
+    StrList fields;                    /* names of the mapping fields on the way, innermost first */
 } LoadLog;
 
 static void on_log(cyaml_log_t level, void *context, const char *format, va_list args)
@@ -114,6 +115,8 @@ static void on_log(cyaml_log_t level, void *context, const char *format, va_list
         log->reason = xstrdup(strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
     } else if ((place = strstr(text, "(line: "))) {
         if (!log->line) sscanf(place, "(line: %u, column: %u)", &log->line, &log->column);
+        if (!log->entry_line && strstr(text, "in sequence entry"))
+            sscanf(place, "(line: %u, column: %u)", &log->entry_line, &log->entry_column);
         char *name = strstr(text, "in mapping field '");
         if (name) {
             name += strlen("in mapping field '");
@@ -201,12 +204,22 @@ static void explain_unknown_key(const char *path, const cyaml_schema_value_t *sc
     hzb_error("%s:%zu:%zu: unknown key '%s', expected one of: %s", path, place.line, place.column, key, expected);
 }
 
+/* libcyaml notices at the end of a mapping; its beginning says more. */
+static void explain_missing_key(const char *path, const LoadLog *log)
+{
+    const char *key = log->reason + strlen("Missing required mapping field: ");
+    hzb_error("%s:%u:%u: key '%s' is missing here", path, log->entry_line ? log->entry_line : 1,
+              log->entry_line ? log->entry_column : 1, key);
+}
+
 static void explain(const char *path, const cyaml_schema_value_t *schema, const LoadLog *log, cyaml_err_t error)
 {
     if (error == CYAML_ERR_FILE_OPEN) {
         hzb_error("%s: %s", path, strerror(errno));
     } else if (error == CYAML_ERR_INVALID_KEY) {
         explain_unknown_key(path, schema, log);
+    } else if (error == CYAML_ERR_MAPPING_FIELD_MISSING) {
+        explain_missing_key(path, log);
     } else if (error == CYAML_ERR_LIBYAML_PARSER) {
         YamlPlace place = yaml_find(path, NULL, 0, 0);
         hzb_error("%s:%zu:%zu: %s", path, place.line, place.column, place.problem ? place.problem : "not YAML");

@@ -64,7 +64,7 @@ is "$rc" 74 'for plot too'
 
 run_matrix -w two --rounds 1
 dir=$out
-run plot "$dir"
+run plot "$dir" --scripts plots # $BUILD may be anywhere
 is "$rc" 0 'plot exits 0'
 for figure in throughput rss_curve_two pareto_two; do
     like "$(head -c 400 "$dir/plots/$figure.svg")" '<svg' "$figure.svg is drawn"

@@ -102,9 +102,9 @@ static void test_wrong_types_are_named_with_their_place(void **state)
     expect_fault("matrix/m.yaml", "rounds: 3", "rounds: three", "10:13: Invalid uint64_t value: 'three' (in 'rounds')");
     expect_fault("workloads.yaml", "direction: up", "direction: sideways",
                  "8:38: Invalid ENUM value: sideways (in 'direction')");
-    expect_fault("workloads.yaml", "    timeout_s: 5\n", "",
-                 "9:1: Missing required mapping field: timeout_s (in "
-                 "'metrics')");
+    expect_fault("workloads.yaml", "    timeout_s: 5\n", "", "2:5: key 'timeout_s' is missing here");
+    expect_fault("workloads.yaml", ", direction: up", "", "8:9: key 'direction' is missing here");
+    expect_fault("matrix/m.yaml", "seed: 1\n", "", "1:1: key 'seed' is missing here");
 }
 
 static void test_what_is_not_yaml_is_named_with_its_place(void **state)
