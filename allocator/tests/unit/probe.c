@@ -1,5 +1,5 @@
 // A small program for the scripts beside it, run under LD_PRELOAD of a lane:
-//   probe rss                 prints its VmHWM and RSS in KiB at its end
+//   probe rss                 prints its peak and present RSS in KiB
 //   probe fill SIZE MIB       fills MIB MiB with blocks of SIZE bytes, touches all; prints blocks, bytes and the RSS
 //   they cost probe work                threads, all sizes, remote frees, realloc, calloc, aligned blocks, epochs, a
 //   child
@@ -15,25 +15,31 @@
 
 extern void hz3_epoch_force(void) __attribute__((weak));
 
-static long status_kib(const char *name)
+// smaps_rollup walks the pages; the counter behind VmRSS is exact only to some hundred KiB.
+static long kib_of(const char *file, const char *name)
 {
     char line[256];
     long kib = -1;
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+    FILE *lines = fopen(file, "r");
+    while (lines != NULL && fgets(line, sizeof line, lines) != NULL) {
         if (strncmp(line, name, strlen(name)) == 0) {
-            kib = strtol(line + strlen(name) + 1, NULL, 10);
+            kib = strtol(line + strlen(name), NULL, 10);
         }
     }
-    if (status != NULL) {
-        fclose(status);
+    if (lines != NULL) {
+        fclose(lines);
     }
     return kib;
 }
 
+static long rss_kib(void)
+{
+    return kib_of("/proc/self/smaps_rollup", "Rss:");
+}
+
 static int print_rss(void)
 {
-    printf("hwm_kib=%ld rss_kib=%ld\n", status_kib("VmHWM"), status_kib("VmRSS"));
+    printf("hwm_kib=%ld rss_kib=%ld\n", kib_of("/proc/self/status", "VmHWM:"), rss_kib());
     return 0;
 }
 
@@ -42,8 +48,8 @@ static int fill(size_t size, size_t mib)
 {
     size_t blocks = (mib << 20) / size;
     void **last = NULL;
-    status_kib("VmRSS"); // stdio has its buffers now
-    long before = status_kib("VmRSS");
+    rss_kib(); // stdio has its buffers now
+    long before = rss_kib();
     for (size_t i = 0; i < blocks; i++) {
         void **block = malloc(size);
         if (block == NULL || malloc_usable_size(block) != size) {
@@ -54,7 +60,7 @@ static int fill(size_t size, size_t mib)
         *block = last;
         last = block;
     }
-    long rss = status_kib("VmRSS") - before;
+    long rss = rss_kib() - before;
     printf("blocks=%zu bytes=%zu rss_kib=%ld\n", blocks, blocks * size, rss);
     for (size_t i = 0; i < blocks; i++) {
         last = *last;
@@ -119,13 +125,13 @@ static void drop_block(unsigned char *block)
 static void *churn(void *arg)
 {
     uint32_t r = (uint32_t)(uintptr_t)arg + 1;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 8000; i++) {
         r = r * 1664525u + 1013904223u;
         unsigned char *old = atomic_exchange(&shared[r >> 8 & (SLOTS - 1)], make_block(r));
         if (old != NULL) {
             drop_block(old);
         }
-        if (i % 4000 == 0 && hz3_epoch_force != NULL) {
+        if (i % 2000 == 0 && hz3_epoch_force != NULL) {
             hz3_epoch_force();
         }
     }

@@ -137,6 +137,29 @@ static void large_sizes_waste_at_most_an_eighth(void **state)
     assert_int_equal(hz3_large_pages(HZ3_SPAN_MAX), HZ3_SPAN_MAX / HZ3_PAGE_SIZE);
 }
 
+// A medium block begins somewhere in the first page of its run, by a multiple of 64 that its class has left over.
+static void colour_never_leaves_the_run(void **state)
+{
+    (void)state;
+    assert_int_equal(hz3_classes[HZ3_CLASS_SMALL_LAST].size, HZ3_SMALL_MAX);
+    bool is_seen[64] = {false};
+    for (uintptr_t base = 1ul << 40; base < (1ul << 40) + 1024 * HZ3_PAGE_SIZE; base += HZ3_PAGE_SIZE) {
+        for (size_t size = HZ3_SMALL_MAX + 1; size <= HZ3_MEDIUM_MAX; size += size % 64 > 1 ? 62 : 1) {
+            uint32_t class = hz3_class_of_medium(size);
+            uintptr_t p = (uintptr_t)hz3_medium_place((void *)(base + 64), size); // wherever it lay before
+            if (class != hz3_class_of(size) || p < base || p + size > base + hz3_classes[class].size || p % 64 != 0 ||
+                (p - base) >= HZ3_PAGE_SIZE || ((p - base) & ~hz3_colour_of_run(base)) != 0) {
+                fail_msg("%zu bytes at %lx of the run %lx", size, p, base);
+            }
+            assert_int_equal((uintptr_t)hz3_medium_base((void *)p), base);
+        }
+        is_seen[hz3_colour_of_run(base) / 64] = true;
+    }
+    for (uint32_t colour = 0; colour < COUNT_OF(is_seen); colour++) {
+        assert_true(is_seen[colour]);
+    }
+}
+
 static void capacities_keep_their_bounds(void **state)
 {
     (void)state;
@@ -157,6 +180,7 @@ int main(void)
         cmocka_unit_test(reciprocal_divides_every_offset_exactly),
         cmocka_unit_test(aligned_class_is_the_smallest_whose_objects_are_aligned),
         cmocka_unit_test(large_sizes_waste_at_most_an_eighth),
+        cmocka_unit_test(colour_never_leaves_the_run),
         cmocka_unit_test(capacities_keep_their_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

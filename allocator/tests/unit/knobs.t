@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Every knob of the list that HZ3_KNOBS=1 prints, flipped alone, serves a small program; bad values are reported and change
+# nothing; suffixes are understood.
+. "$(dirname "$0")/tap.bash"
+
+declare -A value low high
+names=()
+
+# Lines: HZ3_NAME=value (default D, MIN..MAX) meaning; HZ3_NAME=value (text) meaning
+line='^(HZ3_[A-Z0-9_]+)=([^ ]*) \((default ([^,]+), ([^.]+)\.\.([^)]+)|text)\) .+$'
+while IFS= read -r text; do
+    if [[ $text =~ $line ]]; then
+        name=${BASH_REMATCH[1]}
+        names+=("$name")
+        value[$name]=${BASH_REMATCH[2]}
+        low[$name]=${BASH_REMATCH[5]} high[$name]=${BASH_REMATCH[6]}
+    else
+        report 1 "a line of HZ3_KNOBS=1 reads as a knob" "$text"
+    fi
+done < <(with_lane scale HZ3_KNOBS=1 "$probe" rss 2>&1 > /dev/null)
+in_source=$(grep -c '^HZ3_KNOB(' allocator/src/hz3_knobs.def)
+[ ${#names[@]} -eq "$in_source" ] && [ "$in_source" -gt 0 ]
+report $? "HZ3_KNOBS=1 prints all $in_source knobs" "printed: ${names[*]}"
+
+in_bytes() { # in_bytes NUMBER-WITH-SUFFIX
+    case $1 in
+        *K) echo $((${1%K} << 10)) ;;
+        *M) echo $((${1%M} << 20)) ;;
+        *G) echo $((${1%G} << 30)) ;;
+        *T) echo $((${1%T} << 40)) ;;
+        *) echo $(($1)) ;;
+    esac
+}
+
+printed_value() { # printed_value NAME NAME=VALUE...: of the knob, when these are set
+    local name=$1
+    shift
+    with_lane scale "$@" HZ3_KNOBS=1 "$probe" rss 2>&1 > /dev/null | sed -n "s/^$name=\([^ ]*\) (.*/\1/p"
+}
+
+# The program runs in both lanes without a complaint, and the value is in force.
+works() { # works NAME VALUE PRINTED
+    local lane said failed=
+    for lane in scale debug; do
+        said=$(with_lane $lane HZ3_KNOBS=1 "$1=$2" "$probe" work 2> "$tmp/err") || failed+="$lane: exit $?; "
+        [ "$said" = done ] && ! grep '^hz3: ' "$tmp/err" || failed+="$lane: said $said; "
+        grep -qF "$1=$3 (" "$tmp/err" || failed+="$lane: $(grep "^$1=" "$tmp/err"); "
+        rm -f "$tmp/stats"
+    done
+    [ -z "$failed" ]
+    report $? "a program runs with $1=$2" "$failed"
+}
+
+for name in "${names[@]}"; do
+    case $name in
+        HZ3_STATS_FILE) works $name "$tmp/stats" "$tmp/stats"; continue ;;
+        HZ3_ARENA_SIZE) works $name 64M 67108864 ;;
+        HZ3_KNOBS) continue ;; # all the others show that it works
+    esac
+    for other in "${low[$name]}" "${high[$name]}"; do works "$name" "$other" "$(in_bytes "$other")"; done
+done
+
+# All at once: each is named with its value, and none is taken.
+for bad in x -1 1x 0x 18446744073709551615 99999999999999999999 3K7 ' 1' ''; do
+    settings=()
+    for name in "${names[@]}"; do
+        [ -n "${low[$name]}" ] && [ "$name" != HZ3_KNOBS ] && settings+=("$name=$bad")
+    done
+    with_lane scale "${settings[@]}" HZ3_KNOBS=1 "$probe" rss > /dev/null 2> "$tmp/err"
+    status=$?
+    complaint=
+    for setting in "${settings[@]}"; do
+        name=${setting%%=*}
+        grep -qF "hz3: $setting (environment) is not " "$tmp/err" || complaint+="no word of $setting; "
+        grep -qF "$name=${value[$name]} (" "$tmp/err" || complaint+="$name has changed; "
+        # The message tells the range and what holds now.
+        stays=$(grep -F "hz3: $setting (" "$tmp/err" | sed -n "s/.* from ${low[$name]} to ${high[$name]}; .* \([^ ]*\) stays\$/\1/p")
+        [ -n "$stays" ] && [ "$(in_bytes "$stays")" = "${value[$name]}" ] || complaint+="$name: '$stays' stays; "
+    done
+    [ $status -eq 0 ] && [ -z "$complaint" ]
+    report $? "'$bad' is refused by every knob that is a number" "exit $status $complaint"
+done
+said=$(with_lane scale HZ3_KNOBS=2 "$probe" rss 2>&1 > /dev/null)
+[[ $said == "hz3: HZ3_KNOBS=2 (environment) is not 0 or 1"* ]] && [[ $said != *$'\n'* ]]
+report $? "HZ3_KNOBS=2 is refused" "$said"
+said=$(with_lane scale HZ3_SHARDS=1K "$probe" rss 2>&1 > /dev/null)
+[[ $said == "hz3: HZ3_SHARDS=1K (environment) is not a whole number from 0 to 64"* ]]
+report $? "a count has no suffix" "$said"
+
+while read -r text bytes; do
+    is=$(printed_value HZ3_MAPPED_CACHE_BYTES "HZ3_MAPPED_CACHE_BYTES=$text")
+    [ "$is" = "$bytes" ]
+    report $? "$text is $bytes bytes" "printed: $is"
+done << 'EOT'
+0 0
+4096 4096
+3K 3072
+3k 3072
+5M 5242880
+7g 7516192768
+0x10 16
+0x10K 16384
+EOT
+said=$(with_lane scale HZ3_NO_SUCH_KNOB=1 "$probe" rss 2>&1 > /dev/null)
+report $? "a knob that does not exist harms nobody" "$said"
+done_testing
