@@ -104,7 +104,7 @@ static void fork_with_busy_threads(const void *arg)
     pthread_t threads[BUSY_THREADS];
     start_busy_threads(threads, BUSY_THREADS);
     keep_blocks();
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 80; i++) {
         pid_t pid = fork();
         EXPECT(pid >= 0, "fork %d", i);
         if (pid == 0) {
@@ -275,7 +275,7 @@ static void fork_in_signal_handler(const void *arg)
     // An odd period, so that the interrupted places differ.
     struct itimerspec period = {.it_interval = {0, 311000}, .it_value = {0, 311000}};
     timer_settime(timer, 0, &period, NULL);
-    churn_until(150);
+    churn_until(120);
     timer_delete(timer);
     stop_busy_threads(threads, n_threads);
 }

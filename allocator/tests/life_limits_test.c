@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,28 @@ static void exhaust_and_recover(const void *arg)
         free_all();
     }
     free(kept);
+}
+
+// What was freed on one CPU, a block here and there, must be had again by the same thread on another.
+static void memory_freed_on_one_cpu_serves_another(const void *arg)
+{
+    size_t size = (size_t)(uintptr_t)arg;
+    cpu_set_t allowed, one;
+    NEEDS(sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 1, "only one CPU");
+    size_t freed = 0, cpus = 0;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && cpus < 2; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        NEEDS(sched_setaffinity(0, sizeof one, &one) == 0, "the thread cannot be moved to another CPU");
+        if (cpus++ == 0) {
+            exhaust(size, SIZE_MAX);
+            freed = free_every_second();
+        }
+    }
+    size_t again = exhaust(size, freed);
+    child_note("info=%zu blocks of %zu bytes freed, %zu had again on another CPU", freed, size, again);
+    EXPECT(again >= freed / 10 * 9, "%zu blocks of %zu freed, %zu had again on another CPU", freed, size, again);
 }
 
 static void *exhaust_in_thread(void *arg)
@@ -335,6 +358,14 @@ static void tiny_limit_still_works(const void *arg)
             .timeout_s = 60                                                                                            \
         }                                                                                                              \
     }
+#define MOVED(bytes)                                                                                                   \
+    {                                                                                                                  \
+        .name = "memory_freed_on_one_cpu_serves_another_" #bytes, .run = memory_freed_on_one_cpu_serves_another,       \
+        .arg = (void *)bytes, .child = {                                                                               \
+            .as_limit = 256 * MIB,                                                                                     \
+            .timeout_s = 60                                                                                            \
+        }                                                                                                              \
+    }
 #define FAILING(bytes)                                                                                                 \
     {                                                                                                                  \
         .name = "failing_call_makes_few_syscalls_" #bytes, .run = failing_call_makes_few_syscalls,                     \
@@ -354,6 +385,12 @@ static const TestCase cases[] = {
     EXHAUST(100000),
     EXHAUST(1048576),
     EXHAUST(3000000),
+    MOVED(16),
+    MOVED(100),
+    MOVED(3000),
+    MOVED(5000),
+    MOVED(20000),
+    MOVED(100000),
     FAILING(100),
     FAILING(20000),
     FAILING(300000),

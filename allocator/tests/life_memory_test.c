@@ -197,7 +197,7 @@ static void *burst_then_sleep(void *arg)
     return arg;
 }
 
-// The workers stay alive and asleep; what they freed must not stay with them.
+// The workers stay alive and asleep; most of what they freed must not stay with them.
 static void sleeping_workers_hold_little(const void *arg)
 {
     (void)arg;
@@ -217,10 +217,11 @@ static void sleeping_workers_hold_little(const void *arg)
         hz3_epoch_force();
         sleep_ms(10);
         after = rss_bytes();
-        if (after <= before + 8 * MIB) break;
+        if (after <= before + (burst - before) / 20) break;
     }
     child_note("info=RSS %zu KiB, %zu KiB after the burst, %zu KiB idle", before / KIB, burst / KIB, after / KIB);
-    EXPECT(after <= before + 32 * MIB, "RSS %zu before, %zu after the burst, %zu idle", before, burst, after);
+    EXPECT(after <= before + (burst - before) / 3, "RSS %zu before, %zu after the burst, %zu idle", before, burst,
+           after);
     for (size_t i = 0; i < WORKERS; i++)
         sem_post(&worker_exit);
     for (size_t i = 0; i < WORKERS; i++)
