@@ -38,11 +38,15 @@ double progress_eta_s(const Plan *plan, const RunRows *runs)
     return eta_s;
 }
 
-unsigned progress_bad_samples(const RunRows *runs)
+unsigned progress_summary(const RunRows *runs)
 {
-    unsigned bad = 0;
-    for (unsigned i = 0; i < runs->count; i++)
-        bad += !row_status_is(&runs->rows[i], "ok") && !row_status_is(&runs->rows[i], "skipped");
+    unsigned ok = 0, skipped = 0;
+    for (unsigned i = 0; i < runs->count; i++) {
+        ok += row_status_is(&runs->rows[i], "ok");
+        skipped += row_status_is(&runs->rows[i], "skipped");
+    }
+    unsigned bad = runs->count - ok - skipped;
+    hzb_note("%u samples: %u ok, %u bad, %u skipped", runs->count, ok, bad, skipped);
     return bad;
 }
 

@@ -13,7 +13,7 @@ void progress_end(void);
 
 /* Seconds until the plan is done: measured wall time where a cell has some, expect_s elsewhere. */
 double progress_eta_s(const Plan *plan, const RunRows *runs);
-/* Samples that are neither ok nor skipped. */
-unsigned progress_bad_samples(const RunRows *runs);
+/* Says how many samples are ok, bad and skipped, and returns the number of bad ones. */
+unsigned progress_summary(const RunRows *runs);
 
 #endif

@@ -209,5 +209,5 @@ HzbExit sweep(const char *dir, bool verify_only)
         hzb_error("%u of %u samples recorded; go on with: hzb resume %s", state.runs.count, state.plan.count, dir);
         return result;
     }
-    return progress_bad_samples(&state.runs) ? HZB_BAD_SAMPLES : HZB_OK;
+    return progress_summary(&state.runs) ? HZB_BAD_SAMPLES : HZB_OK;
 }

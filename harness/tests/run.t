@@ -15,6 +15,7 @@ is "$(ls -A "$work/tmp")$(ls "$results" 2>/dev/null)" '' 'test run keeps nothing
 run_matrix
 is "$rc" 0 'run exits 0'
 dir=$out
+like "$err" '15 samples: 15 ok, 0 bad, 0 skipped$' 'run says how it went'
 like "$dir" "^$results/[0-9]{8}T[0-9]{6}Z_[^_]+_[^_]+_m\$" 'folder is named after time, host, commit and matrix'
 is "$(readlink "$results/latest")" "$(basename "$dir")" 'latest points to it'
 is "$(ls -A "$results" | wc -l)" 2 'nothing else is left in results'
