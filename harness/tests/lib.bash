@@ -4,7 +4,12 @@ export LC_ALL=C
 : "${BUILD:?the folder of hzb, as an absolute path}"
 hzb=$BUILD/hzb
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# A killed hzb that is never resumed leaves its folder for memory files behind.
+clean_up() {
+    for folder in "$work"/results/[0-9]*; do rm -rf "/dev/shm/hzb-$UID-${folder##*/}"; done
+    rm -rf "$work"
+}
+trap clean_up EXIT
 mkdir -p "$work/tmp" "$work/conf/matrix"
 export TMPDIR=$work/tmp
 test_count=0
