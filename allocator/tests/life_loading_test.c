@@ -26,17 +26,7 @@ static const char *plugin_path(const char *name)
 
 static void use_heap(void)
 {
-    void *blocks[200];
-    for (size_t i = 0; i < COUNT_OF(blocks); i++) {
-        size_t size = i % 20 ? 1 + i * i : 100000 + i * 10000;
-        blocks[i] = i % 3 ? malloc(size) : calloc(1, size);
-        EXPECT(blocks[i] != NULL, "block of %zu", size);
-        memset(blocks[i], (int)i, size < 4096 ? size : 4096);
-    }
-    for (size_t i = 0; i < COUNT_OF(blocks); i++) {
-        EXPECT(*(unsigned char *)blocks[i] == (unsigned char)i, "block %zu changed", i);
-        free(i % 4 ? blocks[i] : realloc(blocks[i], 5000));
-    }
+    heap_exercise(0, 20);
 }
 
 static void *use_heap_thread(void *arg)

@@ -50,7 +50,8 @@ for i in range(10):
         os._exit(0 if hashlib.md5(str(sorted(table)[i]).encode()).hexdigest() else 1)
     pids.append(pid)
 print([os.waitpid(p, 0)[1] for p in pids])
-print(subprocess.run([sys.executable, "-I", "-c", "print(3 ** 2000 % 10 ** 50)"], capture_output=True, text=True).stdout)
+child = [sys.executable, "-I", "-c", "print(3 ** 2000 % 10 ** 50)"]
+print(subprocess.run(child, capture_output=True, text=True).stdout)
 END
 }
 
@@ -58,12 +59,21 @@ perl_needs=perl
 run_perl() {
     under perl -e '
         my (%count, @rows);
-        for my $i (1 .. 150000) { my $k = ($i * 7919) % 20011; $count{"key$k"} .= chr(97 + $i % 26); push @rows, $k if $i % 3 }
+        for my $i (1 .. 150000) {
+            my $k = ($i * 7919) % 20011;
+            $count{"key$k"} .= chr(97 + $i % 26);
+            push @rows, $k if $i % 3;
+        }
         print join(",", map { "$_=" . length $count{$_} } (sort keys %count)[0 .. 200]), "\n";
         print unpack("%32C*", join("|", sort { $a <=> $b } @rows)), "\n";
         my $text = join " ", map { $count{"key$_"} // "" } 1 .. 9000;
         print scalar(() = $text =~ /[aeiou]{2}/g), " ", length $text, "\n";
-        for my $i (1 .. 8) { my $pid = fork; if (!$pid) { my @a = map { [$_, "x" x $_] } 1 .. 1000; exit @a - 1000 } waitpid $pid, 0; print "$?\n" }'
+        for my $i (1 .. 8) {
+            my $pid = fork;
+            if (!$pid) { my @a = map { [$_, "x" x $_] } 1 .. 1000; exit @a - 1000 }
+            waitpid $pid, 0;
+            print "$?\n";
+        }'
 }
 
 sqlite3_needs=sqlite3
@@ -71,14 +81,15 @@ run_sqlite3() {
     perl -e '
         print "create table t(id integer primary key, a text, b real, c blob);\nbegin;\n";
         for my $i (1 .. 100000) {
-            printf "insert into t values(%d, %s, %.3f, zeroblob(%d));\n", $i, "\x27name$i-" . "x" x ($i % 90) . "\x27", $i / 7, $i % 300
+            printf "insert into t values(%d, \x27name%d-%s\x27, %.3f, zeroblob(%d));\n",
+                $i, $i, "x" x ($i % 90), $i / 7, $i % 300
         }
         print "commit;\ncreate index ia on t(a);\ncreate index ib on t(b);\n";
         print "select count(*), sum(length(a)), round(sum(b), 2), sum(length(c)) from t;\n";
         print "select id, a from t order by a desc limit 20;\n";
         print "with recursive r(n) as (select 1 union all select n + 1 from r where n < 50000) select sum(n) from r;\n";
-        print "delete from t where id % 3 = 0;\nvacuum;\nselect count(*), max(length(a)) from t where a like \x27name9%\x27;\n";
-        print "pragma integrity_check;\n"' > script.sql
+        print "delete from t where id % 3 = 0;\nvacuum;\npragma integrity_check;\n";
+        print "select count(*), max(length(a)) from t where a like \x27name9%\x27;\n"' > script.sql
     under sqlite3 test.db '.read script.sql'
 }
 
@@ -123,7 +134,9 @@ const { createHash } = require('crypto');
 const zlib = require('zlib');
 function work(k) {
     const rows = [];
-    for (let i = 0; i < 20000; i++) rows.push({ k, i, s: ('row' + i * k).repeat(1 + i % 7), b: Buffer.alloc(i % 3000, k) });
+    for (let i = 0; i < 20000; i++) {
+        rows.push({ k, i, s: ('row' + i * k).repeat(1 + i % 7), b: Buffer.alloc(i % 3000, k) });
+    }
     const text = JSON.stringify(rows.map(r => [r.s, r.b.length]));
     return createHash('sha256').update(zlib.gunzipSync(zlib.gzipSync(text))).digest('hex');
 }
@@ -158,14 +171,15 @@ run_redis() {
     redis_start || { cat server.log >&2; return 1; }
     perl -e '
         for my $i (1 .. 5000) {
-            print "SET key:$i ", "v" x ($i % 500), "$i\n", "LPUSH list:", $i % 10, " item$i\n", "HSET hash:", $i % 50, " f$i $i\n",
-                "ZADD zset ", ($i * 7919) % 100003, " m$i\n";
+            print "SET key:$i ", "v" x ($i % 500), "$i\n", "LPUSH list:", $i % 10, " item$i\n";
+            print "HSET hash:", $i % 50, " f$i $i\n", "ZADD zset ", ($i * 7919) % 100003, " m$i\n";
             print "DEL key:", $i - 5, "\n" if $i % 3 == 0;
         }
-        print "GET key:4999\nLRANGE list:3 0 200\nHLEN hash:7\nZRANGE zset 0 300 WITHSCORES\nSTRLEN key:499\n",
-            "SORT list:5 ALPHA LIMIT 0 50\nDBSIZE\nBGSAVE\n"' | redis-cli -p $port | sha256sum
+        print "GET key:4999\nLRANGE list:3 0 200\nHLEN hash:7\nZRANGE zset 0 300 WITHSCORES\nSTRLEN key:499\n";
+        print "SORT list:5 ALPHA LIMIT 0 50\nDBSIZE\nBGSAVE\n"' | redis-cli -p $port | sha256sum
     local status=0
-    redis-benchmark -q -p $port -n 20000 -c 20 -P 8 -d 200 -t set,get,lpush,lrange_100,hset,mset > bench.log 2>&1 || status=1
+    redis-benchmark -q -p $port -n 20000 -c 20 -P 8 -d 200 -t set,get,lpush,lrange_100,hset,mset > bench.log 2>&1 ||
+        status=1
     for _ in $(seq 100); do
         redis-cli -p $port info persistence | grep -q 'rdb_bgsave_in_progress:0' && break
         sleep 0.05

@@ -103,7 +103,7 @@ static void build_env(const char **env, const char *const *extra)
     env[n] = NULL;
 }
 
-static void limit_set(int resource, rlim_t limit)
+static void limit_set(__rlimit_resource_t resource, rlim_t limit)
 {
     if (limit) setrlimit(resource, &(struct rlimit){limit, limit});
 }

@@ -6,10 +6,12 @@
 #ifndef HZ3_TESTS_SUPPORT_H
 #define HZ3_TESTS_SUPPORT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
@@ -75,6 +77,14 @@ size_t nonzero_offset(const void *block, size_t bytes);
 bool is_aligned(const void *block, size_t alignment);
 // Hides from the compiler where a pointer comes from.
 void *opaque(const void *pointer);
+
+// Every kind of call and size, deep enough to leave the caches.
+void heap_exercise(uint64_t seed, size_t blocks_per_size);
+// Threads that do so until they are stopped.
+void busy_threads_start(pthread_t *threads, size_t n);
+void busy_threads_stop(const pthread_t *threads, size_t n);
+// Fails the case unless the child exits with 0.
+void child_wait(pid_t pid, const char *what);
 
 size_t rss_bytes(void);
 size_t address_space_bytes(void);

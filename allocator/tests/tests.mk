@@ -5,24 +5,29 @@ TESTS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread -Wno-deprecated-d
 TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-nonheap-object \
     -Wno-alloc-size-larger-than)
 
-BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,api_policy_test api_content_test misuse_test life_threads_test life_fork_test life_limits_test life_memory_test life_loading_test stress_test)
+BLACK_BOX_NAMES := api_policy_test api_content_test misuse_test life_threads_test life_fork_test life_fork_inside_test \
+    life_limits_test life_memory_test life_loading_test stress_test
+BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,$(BLACK_BOX_NAMES))
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
 TESTS_OBJ := $(BUILD)/obj/black_box
-TESTS_SUPPORT := $(TESTS_OBJ)/support.o $(TESTS_OBJ)/support_memory.o
+TESTS_SUPPORT := $(TESTS_OBJ)/support.o $(TESTS_OBJ)/support_memory.o $(TESTS_OBJ)/support_heap.o
 
 TESTS += $(foreach test,$(BLACK_BOX_TESTS),$(test)@scale $(test)@fast $(test)@debug) \
     $(TESTS_SRC)/headers.t $(TESTS_SRC)/real_programs.t
 
 $(TESTS_OBJ)/%.o: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
 	@mkdir -p $(@D)
-	$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -c -o $@ $<
+	@echo '  CC  $<'
+	@$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -c -o $@ $<
 
 $(BLACK_BOX_TESTS): $(BUILD)/tests/%: $(TESTS_OBJ)/%.o $(TESTS_SUPPORT) $(TESTS_PLUGINS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -pthread -o $@ $(filter %.o,$^) $(TEST_LIBS_$*) -ldl
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) -pthread -o $@ $(filter %.o,$^) -ldl
 
 $(TESTS_PLUGINS): $(BUILD)/tests/%.so: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
 	@mkdir -p $(@D)
-	$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -fPIC -shared -MF $(TESTS_OBJ)/$*.d -o $@ $<
+	@echo '  LD  $(@F)'
+	@$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -fPIC -shared -MF $(TESTS_OBJ)/$*.d -o $@ $<
 
 -include $(wildcard $(TESTS_OBJ)/*.d)

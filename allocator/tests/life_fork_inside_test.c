@@ -1,0 +1,228 @@
+// fork from inside malloc and free: in a signal handler that interrupted them, and after each instruction that locks.
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "support.h"
+
+#define BUSY_THREADS 4
+
+// ---- fork inside a signal handler that interrupted malloc ----
+
+static volatile sig_atomic_t in_forked_child;
+static volatile sig_atomic_t forks_made;
+
+static void fork_in_handler(int signal_number)
+{
+    (void)signal_number;
+    int saved_errno = errno;
+    pid_t pid = in_forked_child ? 0 : fork();
+    if (pid < 0) _exit(3);
+    if (pid == 0) {
+        in_forked_child = 1;
+    } else {
+        forks_made++;
+        int status;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
+        if (status != 0) _exit(4);
+    }
+    errno = saved_errno;
+}
+
+// The child returns from the handler into the interrupted call, finishes it, and then works on.
+static void child_of_handler_goes_on(void)
+{
+    in_forked_child = 2;
+    alarm(10);
+    heap_exercise(5, 20);
+    malloc_trim(0);
+    heap_exercise(6, 20);
+    _exit(0);
+}
+
+static void churn_until(int forks_wanted)
+{
+    enum { BLOCKS = 600 };
+    static void *blocks[BLOCKS];
+    uint64_t random = 11;
+    while (forks_made < forks_wanted) {
+        size_t i = random_next(&random) % BLOCKS;
+        free(blocks[i]);
+        blocks[i] = malloc(random_size(&random, 60 * KIB));
+        if (!blocks[i]) _exit(5);
+        if (in_forked_child == 1) child_of_handler_goes_on();
+    }
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+}
+
+static void fork_in_signal_handler(const void *arg)
+{
+    size_t n_threads = (size_t)(uintptr_t)arg;
+    pthread_t threads[BUSY_THREADS];
+    signal(SIGALRM, SIG_DFL);
+    struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
+    sigaction(SIGPROF, &action, NULL);
+    sigset_t set, old;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPROF);
+    pthread_sigmask(SIG_BLOCK, &set, &old);
+    busy_threads_start(threads, n_threads);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    timer_t timer;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF};
+    EXPECT(timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) == 0, "timer_create");
+    // An odd period, so that the interrupted places differ.
+    struct itimerspec period = {.it_interval = {0, 311000}, .it_value = {0, 311000}};
+    timer_settime(timer, 0, &period, NULL);
+    churn_until(120);
+    timer_delete(timer);
+    busy_threads_stop(threads, n_threads);
+}
+
+// ---- fork after each instruction with a LOCK prefix ----
+
+#ifdef __x86_64__
+#define TRAP_FLAG 0x100
+static volatile sig_atomic_t stepping_forks;
+static volatile sig_atomic_t steps;
+static int forks_per_window;
+
+static bool is_locked_instruction(const unsigned char *code)
+{
+    bool locked = false;
+    for (int i = 0; i < 4; i++, code++) {
+        if (*code == 0xf0) {
+            locked = true;
+        } else if (*code != 0x66 && *code != 0xf2 && *code != 0xf3) {
+            break;
+        }
+    }
+    if ((*code & 0xf0) == 0x40) code++; // REX
+    // xchg with memory locks without the prefix
+    return locked || ((code[0] == 0x86 || code[0] == 0x87) && (code[1] & 0xc0) != 0xc0);
+}
+
+static void step_handler(int signal_number, siginfo_t *info, void *context)
+{
+    (void)signal_number;
+    (void)info;
+    static bool last_was_locked;
+    static uintptr_t last_place;
+    greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    uintptr_t place = (uintptr_t)registers[REG_RIP];
+    bool fork_now = last_was_locked;
+    last_was_locked = is_locked_instruction((const unsigned char *)place);
+    steps++;
+    // A spinning lock would otherwise fork at each turn.
+    if (!fork_now || last_place == place || stepping_forks >= forks_per_window) return;
+    last_place = place;
+    int saved_errno = errno;
+    pid_t pid = fork();
+    if (pid < 0) _exit(3);
+    if (pid == 0) {
+        in_forked_child = 1;
+        alarm(10);
+        registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    } else {
+        stepping_forks++;
+        int status;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
+        if (status != 0) {
+            child_note("info=the child forked at %p ended with wait status 0x%x", (void *)place, (unsigned)status);
+            _exit(4);
+        }
+    }
+    errno = saved_errno;
+}
+
+static void trap_flag_set(void)
+{
+    __asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
+}
+
+static void trap_flag_clear(void)
+{
+    __asm__ volatile("pushfq; andq $~0x100, (%%rsp); popfq" ::: "memory", "cc");
+}
+
+static void small_refill_and_flush(void)
+{
+    void *blocks[300];
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        blocks[i] = malloc(200);
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        free(blocks[i]);
+}
+static void medium_refill_and_flush(void)
+{
+    void *blocks[60];
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        blocks[i] = malloc(20000);
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        free(blocks[i]);
+}
+static void large_and_mapped(void)
+{
+    for (size_t i = 0; i < 4; i++) {
+        void *large = malloc(100000 * (i + 1));
+        void *mapped = malloc(2 * MIB * (i + 1));
+        mapped = realloc(mapped, 5 * MIB);
+        free(large);
+        free(mapped);
+    }
+}
+static void trim(void)
+{
+    small_refill_and_flush();
+    malloc_trim(0);
+}
+
+static void fork_after_each_lock(const void *arg)
+{
+    static void (*const windows[])(void) = {small_refill_and_flush, medium_refill_and_flush, large_and_mapped, trim};
+    forks_per_window = 150;
+    stepping_forks = 0;
+    heap_exercise(1, 30); // resolve symbols first
+    struct sigaction action = {.sa_sigaction = step_handler, .sa_flags = SA_SIGINFO};
+    sigaction(SIGTRAP, &action, NULL);
+    trap_flag_set();
+    windows[(size_t)(uintptr_t)arg]();
+    trap_flag_clear();
+    if (in_forked_child == 1) child_of_handler_goes_on();
+    child_note("info=%d forks in %d instructions", (int)stepping_forks, (int)steps);
+    EXPECT(steps > 1000, "only %d steps", (int)steps);
+    heap_exercise(2, 30);
+}
+#else
+static void fork_after_each_lock(const void *arg)
+{
+    (void)arg;
+    case_skip("single steps are written for x86-64 only");
+}
+#endif
+
+static const TestCase cases[] = {
+    {.name = "fork_in_a_signal_handler_that_interrupted_malloc", .run = fork_in_signal_handler},
+    {.name = "fork_in_a_signal_handler_among_busy_threads",
+     .run = fork_in_signal_handler,
+     .arg = (void *)(uintptr_t)BUSY_THREADS},
+    {.name = "fork_after_each_lock_instruction_small", .run = fork_after_each_lock, .arg = (void *)0},
+    {.name = "fork_after_each_lock_instruction_medium", .run = fork_after_each_lock, .arg = (void *)1},
+    {.name = "fork_after_each_lock_instruction_large", .run = fork_after_each_lock, .arg = (void *)2},
+    {.name = "fork_after_each_lock_instruction_trim", .run = fork_after_each_lock, .arg = (void *)3},
+};
+
+int main(int argc, char **argv)
+{
+    return tests_main(argc, argv, cases, COUNT_OF(cases));
+}
