@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hz3_log.h"
 
@@ -114,8 +115,24 @@ static void set_knob_or_complain(const Knob *knob, const char *text, const char 
     }
 }
 
+// A mistyped name would silently measure the defaults.
+static void complain_about_unknown_names(void)
+{
+    for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
+        size_t length = strcspn(*entry, "=");
+        bool is_known = strncmp(*entry, "HZ3_", 4) != 0;
+        for (size_t i = 0; i < KNOB_COUNT_ALL && !is_known; i++) {
+            is_known = strlen(knobs[i].name) == length && strncmp(*entry, knobs[i].name, length) == 0;
+        }
+        if (!is_known) {
+            hz3_log("hz3: %.*s is no knob and has no effect; HZ3_KNOBS=1 lists them", (int)length, *entry);
+        }
+    }
+}
+
 void hz3_knobs_read(void)
 {
+    complain_about_unknown_names();
     for (size_t i = 0; i < KNOB_COUNT_ALL; i++) {
         const Knob *knob = &knobs[i];
         set_knob(knob, knob->default_value);
