@@ -403,6 +403,7 @@ int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=1", NULL});
+    unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_hold_what_the_arena_has),
         cmocka_unit_test(arena_can_be_filled_with_every_length),

@@ -427,6 +427,7 @@ int main(int argc, char **argv)
     for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
         transfer_cap[class] = hz3_classes[class].transfer_cap;
     }
+    unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(objects_are_distinct_and_whole, set_up),
         cmocka_unit_test_setup(transfer_array_returns_the_newest_first, set_up),

@@ -309,7 +309,7 @@ static void refused_map_loses_nothing(void **state)
     checked_alloc(2 * MIB, 16);
     uint32_t tables = tables_mapped;
     bool is_zero;
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < 40000; i++) {
         refuse_maps = 2; // the second try comes only when the cache gave something back
         assert_null(hz3_mapping_alloc(2 * MIB, 16, &is_zero));
         refuse_maps = 0;
@@ -385,6 +385,7 @@ static void resize_of_no_mapping_aborts(void **state)
 
 int main(void)
 {
+    unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(refused_table_loses_nothing, set_up), // first: the table is still small
         cmocka_unit_test_setup(walks_match_the_model, set_up),

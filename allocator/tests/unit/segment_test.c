@@ -277,6 +277,7 @@ static void publishing_a_free_page_aborts(void **state)
 
 int main(void)
 {
+    unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_length_and_alignment_fills_the_segment),
         cmocka_unit_test(random_sequences_match_the_model),

@@ -172,6 +172,7 @@ static void capacities_keep_their_bounds(void **state)
 
 int main(void)
 {
+    unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(class_is_the_smallest_that_fits),
         cmocka_unit_test(classes_are_spaced_closely),
