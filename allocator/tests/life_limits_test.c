@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,19 +137,10 @@ static void exhaust_and_recover(const void *arg)
 static void memory_freed_on_one_cpu_serves_another(const void *arg)
 {
     size_t size = (size_t)(uintptr_t)arg;
-    cpu_set_t allowed, one;
-    NEEDS(sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 1, "only one CPU");
-    size_t freed = 0, cpus = 0;
-    for (size_t cpu = 0; cpu < CPU_SETSIZE && cpus < 2; cpu++) {
-        if (!CPU_ISSET(cpu, &allowed)) continue;
-        CPU_ZERO(&one);
-        CPU_SET(cpu, &one);
-        NEEDS(sched_setaffinity(0, sizeof one, &one) == 0, "the thread cannot be moved to another CPU");
-        if (cpus++ == 0) {
-            exhaust(size, SIZE_MAX);
-            freed = free_every_second();
-        }
-    }
+    NEEDS(run_on_cpu(1) && run_on_cpu(0), "one CPU, or threads cannot be kept on one");
+    exhaust(size, SIZE_MAX);
+    size_t freed = free_every_second();
+    run_on_cpu(1);
     size_t again = exhaust(size, freed);
     child_note("info=%zu blocks of %zu bytes freed, %zu had again on another CPU", freed, size, again);
     EXPECT(again >= freed / 10 * 9, "%zu blocks of %zu freed, %zu had again on another CPU", freed, size, again);

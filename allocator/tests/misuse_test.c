@@ -122,6 +122,24 @@ static void *make_freed_by_other_thread(size_t size)
     return opaque(block);
 }
 
+static void *free_on_second_cpu(void *block)
+{
+    run_on_cpu(1);
+    free(block);
+    return NULL;
+}
+
+// What CPUs cache between the threads and the heap: each of two holds the block once.
+static void *make_freed_on_other_cpu(size_t size)
+{
+    NEEDS(run_on_cpu(1) && run_on_cpu(0), "one CPU, or threads cannot be kept on one");
+    void *block = malloc(size);
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, free_on_second_cpu, block) == 0, "pthread_create");
+    pthread_join(thread, NULL);
+    return opaque(block);
+}
+
 static void *pointer_plus(size_t size, size_t offset)
 {
     return (char *)malloc(size) + offset;
@@ -236,6 +254,7 @@ static const Maker freed_makers[] = {
     {"freed_and_flushed_block", make_freed_and_flushed},
     {"block_freed_among_neighbours", make_freed_among_neighbours},
     {"block_freed_by_other_thread", make_freed_by_other_thread},
+    {"block_freed_on_other_cpu", make_freed_on_other_cpu},
     {"freed_aligned_block", make_freed_aligned},
     {"block_freed_in_a_busy_heap", make_freed_then_busy},
 };

@@ -88,6 +88,8 @@ void child_wait(pid_t pid, const char *what);
 
 size_t rss_bytes(void);
 size_t address_space_bytes(void);
+// Keeps this thread on the nth CPU that the process may use. False: there is none, or it may not.
+bool run_on_cpu(size_t nth);
 void sleep_ms(unsigned ms);
 // Memory for a test's own tables, outside of the allocator under test.
 void *map_pages(size_t bytes);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,20 @@ size_t rss_bytes(void)
 size_t address_space_bytes(void)
 {
     return statm_pages(0) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+bool run_on_cpu(size_t nth)
+{
+    static cpu_set_t allowed; // as it was at the first call, before a thread was kept anywhere
+    if (CPU_COUNT(&allowed) == 0 && sched_getaffinity(0, sizeof allowed, &allowed) != 0) return false;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed) || nth-- != 0) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        return sched_setaffinity(0, sizeof one, &one) == 0;
+    }
+    return false;
 }
 
 void sleep_ms(unsigned ms)
