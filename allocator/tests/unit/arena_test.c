@@ -76,6 +76,17 @@ static bool is_zero(uint32_t page, uint32_t pages)
     return true;
 }
 
+// Every test begins with all empty segments closed and the first one, which this program's mallocs keep open, in use.
+static int set_up(void **state)
+{
+    (void)state;
+    hz3_release_purge_all();
+    uint32_t page = hz3_pack_claim(SHARD, 1, 1);
+    assert_true(page < HZ3_PAGES_PER_SEG);
+    hz3_release_pages(page, 1, HZ3_RELEASE_LARGE);
+    return 0;
+}
+
 // --- packing ---
 
 static void slots_hold_what_the_arena_has(void **state)
@@ -405,21 +416,21 @@ int main(int argc, char **argv)
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=1", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slots_hold_what_the_arena_has),
-        cmocka_unit_test(arena_can_be_filled_with_every_length),
-        cmocka_unit_test(released_pages_come_before_a_new_slot),
-        cmocka_unit_test(claim_more_stays_in_one_segment),
-        cmocka_unit_test(release_clears_tags_and_counts),
-        cmocka_unit_test(first_page_of_a_segment_is_ordinary),
-        cmocka_unit_test(ranges_outside_of_a_segment_abort),
-        cmocka_unit_test(double_release_aborts),
-        cmocka_unit_test(purged_pages_are_clean_and_zero),
-        cmocka_unit_test(purge_makes_one_call_per_range),
-        cmocka_unit_test(refused_purge_loses_nothing),
-        cmocka_unit_test(empty_slots_close_and_open_as_new),
-        cmocka_unit_test(refused_purge_keeps_the_slot_open),
-        cmocka_unit_test(spans_are_zero_when_they_say_so),
-        cmocka_unit_test(calloc_is_zero_after_dirty_reuse),
+        cmocka_unit_test_setup(slots_hold_what_the_arena_has, set_up),
+        cmocka_unit_test_setup(arena_can_be_filled_with_every_length, set_up),
+        cmocka_unit_test_setup(released_pages_come_before_a_new_slot, set_up),
+        cmocka_unit_test_setup(claim_more_stays_in_one_segment, set_up),
+        cmocka_unit_test_setup(release_clears_tags_and_counts, set_up),
+        cmocka_unit_test_setup(first_page_of_a_segment_is_ordinary, set_up),
+        cmocka_unit_test_setup(ranges_outside_of_a_segment_abort, set_up),
+        cmocka_unit_test_setup(double_release_aborts, set_up),
+        cmocka_unit_test_setup(purged_pages_are_clean_and_zero, set_up),
+        cmocka_unit_test_setup(purge_makes_one_call_per_range, set_up),
+        cmocka_unit_test_setup(refused_purge_loses_nothing, set_up),
+        cmocka_unit_test_setup(empty_slots_close_and_open_as_new, set_up),
+        cmocka_unit_test_setup(refused_purge_keeps_the_slot_open, set_up),
+        cmocka_unit_test_setup(spans_are_zero_when_they_say_so, set_up),
+        cmocka_unit_test_setup(calloc_is_zero_after_dirty_reuse, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

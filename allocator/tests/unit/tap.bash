@@ -1,5 +1,6 @@
-# Shared by the scripts beside it: TAP lines, the build folder, one temporary folder.
+# Shared by the scripts beside it: TAP lines, the build folder, one temporary folder, no knobs set.
 set -u
+unset "${!HZ3_@}" # the caller's own knobs
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.." || exit 1
 build=$(realpath "${BUILD:-build}")
 probe=$build/tests/unit_probe
