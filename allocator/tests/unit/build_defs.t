@@ -53,7 +53,8 @@ lines=$(run HZ3_KNOBS=1 HZ3_ARENA_SIZE=512M HZ3_STATS=0)
 grep -q '^HZ3_ARENA_SIZE=536870912 ' <<< "$lines" && ! grep -qF '[HZ3_STATS]' <<< "$lines"
 report $? "the environment overrides it" "$lines"
 lines=$(run HZ3_KNOBS=1 HZ3_ARENA_SIZE=nonsense HZ3_STATS=0)
-grep -q '^HZ3_ARENA_SIZE=1073741824 ' <<< "$lines" && grep -q '^hz3: HZ3_ARENA_SIZE=nonsense .* the default 1G stays$' <<< "$lines"
+grep -q '^HZ3_ARENA_SIZE=1073741824 ' <<< "$lines" &&
+    grep -q '^hz3: HZ3_ARENA_SIZE=nonsense .* the default 1G stays$' <<< "$lines"
 report $? "a bad value leaves the build's default, and says so" "$lines"
 
 build_with '-DHZ3_ARENA_SIZE=banana' all_ldpreload_scale

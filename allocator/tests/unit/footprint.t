@@ -26,7 +26,8 @@ for size in 16 64 4096; do
     rss=$(field rss_kib "$said")
     beside=$((rss - kib))
     [ "$kib" -eq $((mib * 1024)) ] && [ "$rss" -ge "$kib" ] && [ $((beside * 50)) -le "$rss" ]
-    report $? "$mib MiB of $size-byte blocks: metadata at most 2 % of the mapped memory" "$said: $beside KiB beside the blocks"
+    report $? "$mib MiB of $size-byte blocks: metadata at most 2 % of the mapped memory" \
+        "$said: $beside KiB beside the blocks"
     echo "# $size-byte blocks: $beside KiB beside $kib KiB"
 done
 
@@ -40,7 +41,8 @@ else
     with=$(calls env LD_PRELOAD="$build/libhakozuna_hz3_scale.so")
     without=$(calls env)
     [ "$without" -gt 10 ] && [ $((with - without)) -le 40 ]
-    report $? "at most 40 more system calls than with glibc, loading the library included" "$with with hz3, $without without"
+    report $? "at most 40 more system calls than with glibc, loading the library included" \
+        "$with with hz3, $without without"
     echo "# $with system calls with hz3, $without without"
 fi
 done_testing

@@ -78,7 +78,8 @@ describe() { # describe LANE
 
 if [ "${1:-}" = --update ]; then
     {
-        echo "# Hot paths of malloc and free, $(compiler_of "$build/libhakozuna_hz3_scale.so"), x86-64. Written by golden.t --update."
+        compiler=$(compiler_of "$build/libhakozuna_hz3_scale.so")
+        echo "# Hot paths of malloc and free, $compiler, x86-64. Written by golden.t --update."
         for lane in "${lanes[@]}"; do describe "$lane" || exit 1; done
     } > "$tmp/new" && cp "$tmp/new" $golden
     exit

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every knob of the list that HZ3_KNOBS=1 prints, flipped alone, serves a small program; bad values are reported and change
-# nothing; suffixes are understood.
+# Every knob of the list that HZ3_KNOBS=1 prints, flipped alone, serves a small program; bad values are reported and
+# change nothing; suffixes are understood.
 . "$(dirname "$0")/tap.bash"
 
 declare -A value low high
@@ -74,7 +74,8 @@ for bad in x -1 1x 0x 18446744073709551615 99999999999999999999 3K7 ' 1' ''; do
         grep -qF "hz3: $setting (environment) is not " "$tmp/err" || complaint+="no word of $setting; "
         grep -qF "$name=${value[$name]} (" "$tmp/err" || complaint+="$name has changed; "
         # The message tells the range and what holds now.
-        stays=$(grep -F "hz3: $setting (" "$tmp/err" | sed -n "s/.* from ${low[$name]} to ${high[$name]}; the default \([^ ]*\) stays\$/\1/p")
+        stays=$(grep -F "hz3: $setting (" "$tmp/err" |
+            sed -n "s/.* from ${low[$name]} to ${high[$name]}; the default \([^ ]*\) stays\$/\1/p")
         [ -n "$stays" ] && [ "$(in_bytes "$stays")" = "${value[$name]}" ] || complaint+="$name: '$stays' stays; "
     done
     [ $status -eq 0 ] && [ -z "$complaint" ]

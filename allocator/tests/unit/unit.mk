@@ -27,7 +27,8 @@ UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_rema
 
 UNIT_DEBUG_OBJECTS := $(patsubst allocator/src/%.c,$(BUILD)/obj/hz3_debug/%.o,$(wildcard allocator/src/*.c))
 
-# `allocator` is phony, so the recipe always runs; the archive changes, and with it the programs, only when an object did.
+# `allocator` is phony, so the recipe always runs; the archive changes, and with it the programs, only when an object
+# did.
 $(UNIT_OBJ)/debug.a: allocator
 	@mkdir -p $(@D)
 	@if [ ! -e $@ ] || [ -n "$$(find $(UNIT_DEBUG_OBJECTS) -newer $@)" ]; then \
@@ -37,7 +38,8 @@ $(UNIT_OBJ)/%.o: $(UNIT_SRC)/%.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(UNIT_INCLUDES) -DHZ3_DEBUG=1 -fno-builtin -pthread -c $< -o $@
 
-$(UNIT_MODEL_TESTS): $(BUILD)/tests/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.o $(UNIT_OBJ)/debug.a $(UNIT_SRC)/unit.mk
+$(UNIT_MODEL_TESTS): $(BUILD)/tests/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.o $(UNIT_OBJ)/debug.a \
+		$(UNIT_SRC)/unit.mk
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -pthread $(filter %.o,$^) $(UNIT_WRAP_$*:%=-Wl,--wrap=%) \
 	    -Wl,--whole-archive $(UNIT_OBJ)/debug.a -Wl,--no-whole-archive -lcmocka -o $@
