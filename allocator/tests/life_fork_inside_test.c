@@ -83,18 +83,19 @@ static void fork_in_signal_handler(const void *arg)
     // An odd period, so that the interrupted places differ.
     struct itimerspec period = {.it_interval = {0, 311000}, .it_value = {0, 311000}};
     timer_settime(timer, 0, &period, NULL);
-    churn_until(120);
+    churn_until(80);
     timer_delete(timer);
     busy_threads_stop(threads, n_threads);
 }
 
-// ---- fork after each instruction with a LOCK prefix ----
+// ---- fork after each instruction that locks the bus, and once more in the child ----
 
 #ifdef __x86_64__
 #define TRAP_FLAG 0x100
 static volatile sig_atomic_t stepping_forks;
 static volatile sig_atomic_t steps;
 static int forks_per_window;
+static bool dawdle; // lets other threads run into the lock that this one holds
 
 static bool is_locked_instruction(const unsigned char *code)
 {
@@ -126,12 +127,15 @@ static void step_handler(int signal_number, siginfo_t *info, void *context)
     if (!fork_now || last_place == place || stepping_forks >= forks_per_window) return;
     last_place = place;
     int saved_errno = errno;
+    if (dawdle && !in_forked_child) nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
     pid_t pid = fork();
     if (pid < 0) _exit(3);
     if (pid == 0) {
+        // A child of the first generation forks once more, at the next such instruction.
+        if (in_forked_child) registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+        forks_per_window = in_forked_child ? 0 : stepping_forks + 1;
         in_forked_child = 1;
         alarm(10);
-        registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
     } else {
         stepping_forks++;
         int status;
@@ -141,6 +145,7 @@ static void step_handler(int signal_number, siginfo_t *info, void *context)
             child_note("info=the child forked at %p ended with wait status 0x%x", (void *)place, (unsigned)status);
             _exit(4);
         }
+        if (in_forked_child) registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
     }
     errno = saved_errno;
 }
@@ -187,10 +192,40 @@ static void trim(void)
     malloc_trim(0);
 }
 
+// Blocks of another thread, and others that refill and flush the same class all the time.
+static void *remote_blocks[800];
+static _Atomic bool remote_stop;
+
+static void *allocate_remote(void *arg)
+{
+    run_on_cpu(1);
+    for (size_t i = 0; i < COUNT_OF(remote_blocks); i++)
+        remote_blocks[i] = malloc(200);
+    return arg;
+}
+static void *churn_same_class(void *arg)
+{
+    enum { BLOCKS = 3000 };
+    void **blocks = map_pages(BLOCKS * sizeof *blocks);
+    while (!remote_stop) {
+        for (size_t i = 0; i < BLOCKS; i++)
+            blocks[i] = malloc(200);
+        for (size_t i = 0; i < BLOCKS; i++)
+            free(blocks[i]);
+    }
+    unmap_pages(blocks, BLOCKS * sizeof *blocks);
+    return arg;
+}
+static void remote_frees(void)
+{
+    for (size_t i = 0; i < COUNT_OF(remote_blocks); i++)
+        free(remote_blocks[i]);
+}
+
 static void fork_after_each_lock(const void *arg)
 {
     static void (*const windows[])(void) = {small_refill_and_flush, medium_refill_and_flush, large_and_mapped, trim};
-    forks_per_window = 150;
+    forks_per_window = 60;
     stepping_forks = 0;
     heap_exercise(1, 30); // resolve symbols first
     struct sigaction action = {.sa_sigaction = step_handler, .sa_flags = SA_SIGINFO};
@@ -203,7 +238,38 @@ static void fork_after_each_lock(const void *arg)
     EXPECT(steps > 1000, "only %d steps", (int)steps);
     heap_exercise(2, 30);
 }
+
+static void fork_after_each_lock_under_contention(const void *arg)
+{
+    (void)arg;
+    pthread_t threads[3];
+    EXPECT(pthread_create(&threads[0], NULL, allocate_remote, NULL) == 0, "pthread_create");
+    pthread_join(threads[0], NULL);
+    run_on_cpu(0);
+    heap_exercise(1, 30);
+    struct sigaction action = {.sa_sigaction = step_handler, .sa_flags = SA_SIGINFO};
+    sigaction(SIGTRAP, &action, NULL);
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        EXPECT(pthread_create(&threads[i], NULL, churn_same_class, NULL) == 0, "pthread_create");
+    }
+    dawdle = true;
+    forks_per_window = 100;
+    trap_flag_set();
+    remote_frees();
+    trap_flag_clear();
+    if (in_forked_child == 1) child_of_handler_goes_on();
+    remote_stop = true;
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        pthread_join(threads[i], NULL);
+    child_note("info=%d forks in %d instructions", (int)stepping_forks, (int)steps);
+    EXPECT(steps > 1000, "only %d steps", (int)steps);
+}
 #else
+static void fork_after_each_lock_under_contention(const void *arg)
+{
+    (void)arg;
+    case_skip("single steps are written for x86-64 only");
+}
 static void fork_after_each_lock(const void *arg)
 {
     (void)arg;
@@ -220,6 +286,9 @@ static const TestCase cases[] = {
     {.name = "fork_after_each_lock_instruction_medium", .run = fork_after_each_lock, .arg = (void *)1},
     {.name = "fork_after_each_lock_instruction_large", .run = fork_after_each_lock, .arg = (void *)2},
     {.name = "fork_after_each_lock_instruction_trim", .run = fork_after_each_lock, .arg = (void *)3},
+    {.name = "fork_after_each_lock_instruction_under_contention",
+     .run = fork_after_each_lock_under_contention,
+     .child = {.timeout_s = 60}},
 };
 
 int main(int argc, char **argv)

@@ -13,7 +13,7 @@
 #define STEPS 30000
 #endif
 
-static Hz3Lock lock = HZ3_LOCK_INIT(HZ3_RANK_CENTRAL);
+static Hz3Lock lock = HZ3_LOCK_INIT(HZ3_RANK_LEAF);
 static uint64_t guarded[2]; // under the lock: both equal
 
 static void count_under_lock(uint32_t index, void *arg)

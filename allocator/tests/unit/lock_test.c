@@ -2,14 +2,15 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "hz3_lock.h"
 
-static Hz3Lock central = HZ3_LOCK_INIT(HZ3_RANK_CENTRAL);
-static Hz3Lock another_central = HZ3_LOCK_INIT(HZ3_RANK_CENTRAL);
-static Hz3Lock inbox = HZ3_LOCK_INIT(HZ3_RANK_INBOX);
+static Hz3Lock budget = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
+static Hz3Lock leaf = HZ3_LOCK_INIT(HZ3_RANK_LEAF);
+static Hz3Lock another_leaf = HZ3_LOCK_INIT(HZ3_RANK_LEAF);
 
 static uint32_t owner_of(const Hz3Lock *lock)
 {
@@ -26,9 +27,9 @@ static void in_new_thread(void *(*body)(void *), void *arg)
 static void *try_and_release(void *arg)
 {
     bool *was_free = arg;
-    *was_free = hz3_lock_try(&central);
+    *was_free = hz3_lock_try(&leaf);
     if (*was_free) {
-        hz3_lock_release(&central);
+        hz3_lock_release(&leaf);
     }
     return NULL;
 }
@@ -46,11 +47,11 @@ static void lock_knows_its_owner(void **state)
 {
     (void)state;
     assert_int_equal(hz3_self_tid(), gettid());
-    hz3_lock_acquire(&central);
-    assert_int_equal(owner_of(&central), gettid());
+    hz3_lock_acquire(&leaf);
+    assert_int_equal(owner_of(&leaf), gettid());
     assert_false(is_free_for_others());
-    hz3_lock_release(&central);
-    assert_int_equal(atomic_load(&central.word), 0);
+    hz3_lock_release(&leaf);
+    assert_int_equal(atomic_load(&leaf.word), 0);
     assert_true(is_free_for_others());
 }
 
@@ -58,22 +59,22 @@ static void rising_ranks_are_legal(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        hz3_lock_acquire(&central);
-        assert_true(hz3_lock_try(&inbox));
-        hz3_lock_release(&inbox);
-        hz3_lock_release(&central);
+        hz3_lock_acquire(&budget);
+        assert_true(hz3_lock_try(&leaf));
+        hz3_lock_release(&leaf);
+        hz3_lock_release(&budget);
     }
 }
 
 static void acquire_both(void *second)
 {
-    hz3_lock_acquire(second == &central ? &inbox : &central);
+    hz3_lock_acquire(&leaf);
     hz3_lock_acquire(second);
 }
 
 static void try_both(void *second)
 {
-    hz3_lock_acquire(&inbox);
+    hz3_lock_acquire(&leaf);
     hz3_lock_try(second);
 }
 
@@ -106,11 +107,11 @@ static void acquire_without_rank(void *arg)
 static void wrong_use_aborts(void **state)
 {
     (void)state;
-    unit_expect_abort(acquire_both, &central, "held_ranks");         // inbox, then central
-    unit_expect_abort(acquire_both, &another_central, "held_ranks"); // two of one rank
-    unit_expect_abort(try_both, &central, "held_ranks");
-    unit_expect_abort(release_from_another_thread, &central, "hz3_self_tid()");
-    unit_expect_abort(release_twice, &central, "hz3_self_tid()");
+    unit_expect_abort(acquire_both, &budget, "held_ranks");       // falling
+    unit_expect_abort(acquire_both, &another_leaf, "held_ranks"); // two of one rank
+    unit_expect_abort(try_both, &budget, "held_ranks");
+    unit_expect_abort(release_from_another_thread, &leaf, "hz3_self_tid()");
+    unit_expect_abort(release_twice, &leaf, "hz3_self_tid()");
     unit_expect_abort(acquire_without_rank, NULL, "lock->rank");
 }
 
@@ -120,15 +121,17 @@ static void wrong_use_aborts(void **state)
 static void fork_with_lock(int (*check)(void))
 {
     uint32_t parent_tid = hz3_self_tid();
-    hz3_lock_fork_prepare(&central);
+    while (!hz3_lock_fork_prepare(&leaf)) {
+        sched_yield();
+    }
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         alarm(10);
-        hz3_lock_fork_child(&central, parent_tid);
+        hz3_lock_fork_child(&leaf, parent_tid);
         _exit(check());
     }
-    hz3_lock_fork_parent(&central);
+    hz3_lock_fork_parent(&leaf);
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -136,14 +139,14 @@ static void fork_with_lock(int (*check)(void))
 
 static int is_free_and_works(void)
 {
-    if (atomic_load(&central.word) != 0) {
+    if (atomic_load(&leaf.word) != 0) {
         return 1;
     }
-    hz3_lock_acquire(&central);
-    hz3_lock_acquire(&inbox); // the rank is as it was
-    hz3_lock_release(&inbox);
-    hz3_lock_release(&central);
-    return atomic_load(&central.word) == 0 ? 0 : 2;
+    hz3_lock_acquire(&budget);
+    hz3_lock_acquire(&leaf); // the rank is as it was
+    hz3_lock_release(&leaf);
+    hz3_lock_release(&budget);
+    return atomic_load(&leaf.word) == 0 ? 0 : 2;
 }
 
 static void free_lock_is_free_after_fork(void **state)
@@ -155,10 +158,10 @@ static void free_lock_is_free_after_fork(void **state)
 
 static int is_mine_and_works(void)
 {
-    if (owner_of(&central) != (uint32_t)gettid()) {
+    if (owner_of(&leaf) != (uint32_t)gettid()) {
         return 1;
     }
-    hz3_lock_release(&central);
+    hz3_lock_release(&leaf);
     return is_free_and_works();
 }
 
@@ -167,11 +170,11 @@ static int is_mine_and_works(void)
 static void own_lock_stays_held_on_both_sides(void **state)
 {
     (void)state;
-    hz3_lock_acquire(&central);
+    hz3_lock_acquire(&leaf);
     fork_with_lock(is_mine_and_works);
-    assert_int_equal(owner_of(&central), gettid());
+    assert_int_equal(owner_of(&leaf), gettid());
     assert_false(is_free_for_others());
-    hz3_lock_release(&central);
+    hz3_lock_release(&leaf);
     assert_int_equal(is_free_and_works(), 0);
 }
 
@@ -181,11 +184,11 @@ static _Atomic bool holder_is_done;
 static void *hold_for_a_while(void *arg)
 {
     (void)arg;
-    hz3_lock_acquire(&central);
+    hz3_lock_acquire(&leaf);
     pthread_barrier_wait(&holding);
     usleep(50000);
     atomic_store(&holder_is_done, true);
-    hz3_lock_release(&central);
+    hz3_lock_release(&leaf);
     return NULL;
 }
 
@@ -208,9 +211,9 @@ static void fork_waits_for_other_holders(void **state)
 
 static void *acquire_and_release(void *arg)
 {
-    hz3_lock_acquire(&central);
+    hz3_lock_acquire(&leaf);
     *(bool *)arg = true;
-    hz3_lock_release(&central);
+    hz3_lock_release(&leaf);
     return NULL;
 }
 
@@ -219,13 +222,55 @@ static void prepare_keeps_others_out_until_parent(void **state)
     (void)state;
     static bool was_in;
     pthread_t thread;
-    hz3_lock_fork_prepare(&central);
+    assert_true(hz3_lock_fork_prepare(&leaf));
     assert_int_equal(pthread_create(&thread, NULL, acquire_and_release, &was_in), 0);
     usleep(50000);
     assert_false(was_in);
-    hz3_lock_fork_parent(&central);
+    hz3_lock_fork_parent(&leaf);
     pthread_join(thread, NULL);
     assert_true(was_in);
+}
+
+static void *prepare_it(void *arg)
+{
+    *(bool *)arg = hz3_lock_fork_prepare(&leaf);
+    return NULL;
+}
+
+// Else a fork would wait for a lock while it holds others, and two forks for each other.
+static void prepare_gives_up_on_a_lock_of_another_thread(void **state)
+{
+    (void)state;
+    bool prepared = true;
+    hz3_lock_acquire(&leaf);
+    in_new_thread(prepare_it, &prepared);
+    assert_false(prepared);
+    hz3_lock_release(&leaf);
+    assert_int_equal(is_free_and_works(), 0);
+}
+
+// Another library's fork handler may allocate while all locks are taken for the fork.
+static void prepared_locks_let_their_own_thread_pass(void **state)
+{
+    (void)state;
+    assert_true(hz3_lock_fork_prepare(&leaf));
+    hz3_lock_acquire(&leaf);
+    hz3_lock_release(&leaf);
+    assert_false(is_free_for_others());
+    hz3_lock_fork_parent(&leaf);
+    assert_int_equal(is_free_and_works(), 0);
+}
+
+static void acquire_twice(void *lock)
+{
+    hz3_lock_acquire(lock);
+    hz3_lock_acquire(lock);
+}
+
+static void waiting_for_oneself_aborts(void **state)
+{
+    (void)state;
+    unit_expect_abort(acquire_twice, &leaf, "signal handler that interrupted malloc");
 }
 
 int main(void)
@@ -239,6 +284,9 @@ int main(void)
         cmocka_unit_test(own_lock_stays_held_on_both_sides),
         cmocka_unit_test(fork_waits_for_other_holders),
         cmocka_unit_test(prepare_keeps_others_out_until_parent),
+        cmocka_unit_test(prepare_gives_up_on_a_lock_of_another_thread),
+        cmocka_unit_test(prepared_locks_let_their_own_thread_pass),
+        cmocka_unit_test(waiting_for_oneself_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
