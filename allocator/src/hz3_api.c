@@ -108,9 +108,15 @@ static size_t block_size(size_t size)
     return size <= HZ3_MEDIUM_MAX ? hz3_classes[hz3_class_of(size)].size : hz3_large_pages(size) << HZ3_PAGE_SHIFT;
 }
 
+// A block that shrinks stays where it is when there is no memory for a smaller one.
 static void *move_object(void *p, size_t old_usable, size_t size)
 {
+    int saved_errno = errno;
     void *moved = malloc(size);
+    if (moved == NULL && size <= old_usable) {
+        errno = saved_errno;
+        return p;
+    }
     if (moved != NULL) {
         memcpy(moved, p, size < old_usable ? size : old_usable);
         free(p);
@@ -133,7 +139,7 @@ HZ3_EXPORT void *realloc(void *p, size_t size)
     }
     if (size > HZ3_SPAN_MAX && size <= PTRDIFF_MAX && !hz3_arena_owns(p)) {
         void *resized = hz3_mapping_resize(p, block_size(size));
-        return resized != NULL ? resized : hz3_alloc_failed();
+        return resized != NULL ? resized : size <= usable ? p : hz3_alloc_failed();
     }
     return move_object(p, usable, size);
 }

@@ -33,7 +33,8 @@ static HeapFigures heap_figures(void)
         f.free_bytes += free_pages << HZ3_PAGE_SHIFT;
         f.held_bytes += (HZ3_PAGES_PER_SEG - free_pages) << HZ3_PAGE_SHIFT;
     }
-    f.held_bytes -= (size_t)hz3_arena_slots_closed() << HZ3_SEG_SHIFT;
+    size_t closed_bytes = (size_t)hz3_arena_slots_closed() << HZ3_SEG_SHIFT; // look taken; one may have closed just now
+    f.held_bytes -= closed_bytes < f.held_bytes ? closed_bytes : f.held_bytes;
     f.mappings = hz3_mapping_figures();
     f.held_bytes += f.mappings.live_bytes;
     f.free_bytes += f.mappings.cached_bytes;

@@ -18,11 +18,6 @@ Hz3Arena hz3_arena;
 // Bit set = slot free. Taken by CAS, given back by fetch_or: the same rule as for pages.
 static _Atomic uint64_t *slot_free;
 
-static size_t page_round_up(size_t bytes)
-{
-    return (bytes + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
-}
-
 static size_t wanted_bytes(void)
 {
     size_t bytes = (size_t)hz3_knobs.ARENA_SIZE;
@@ -41,23 +36,21 @@ static size_t wanted_bytes(void)
 // comes first and is committed at once; run metadata and bitmaps follow their slot.
 static bool reserve_tables(uint32_t slots)
 {
-    size_t seg_bytes = page_round_up(slots * sizeof(Hz3SegMeta));
-    size_t tag_bytes = page_round_up((size_t)slots * HZ3_PAGES_PER_SEG);
-    size_t free_bytes = page_round_up((slots + 63) / 64 * sizeof(uint64_t));
-    size_t pack_bytes = page_round_up(hz3_pack_table_bytes(slots));
+    size_t seg_bytes = hz3_page_round_up(slots * sizeof(Hz3SegMeta));
+    size_t tag_bytes = hz3_page_round_up((size_t)slots * HZ3_PAGES_PER_SEG);
+    size_t free_bytes = hz3_page_round_up((slots + 63) / 64 * sizeof(uint64_t));
+    size_t pack_bytes = hz3_page_round_up(hz3_pack_table_bytes(slots));
     size_t eager_bytes = seg_bytes + tag_bytes + free_bytes + pack_bytes;
-    bool needs_commit;
-    char *table =
-        hz3_os_reserve(eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG), HZ3_PAGE_SIZE, &needs_commit);
+    size_t bytes = eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG);
+    char *table = hz3_os_reserve(bytes, HZ3_PAGE_SIZE);
     if (table == NULL) {
         return false;
     }
-    if (needs_commit && !hz3_os_commit(table, eager_bytes)) {
-        hz3_os_unmap(table, eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG));
+    if (!hz3_os_commit(table, eager_bytes)) {
+        hz3_os_unmap(table, bytes);
         return false;
     }
-    hz3_os_no_huge_pages(table, eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG));
-    hz3_arena.needs_commit |= needs_commit;
+    hz3_os_no_huge_pages(table, bytes);
     hz3_arena.seg = (Hz3SegMeta *)table;
     hz3_arena.sc_tag = (_Atomic uint8_t *)(table + seg_bytes);
     slot_free = (_Atomic uint64_t *)(table + seg_bytes + tag_bytes);
@@ -70,12 +63,10 @@ static bool reserve_tables(uint32_t slots)
 void hz3_arena_init(void)
 {
     for (size_t bytes = wanted_bytes(); bytes >= HZ3_SEG_SIZE; bytes = bytes / 2 & ~(HZ3_SEG_SIZE - 1)) {
-        bool needs_commit;
-        void *base = hz3_os_reserve(bytes, HZ3_SEG_SIZE, &needs_commit);
+        void *base = hz3_os_reserve(bytes, HZ3_SEG_SIZE);
         if (base == NULL) {
             continue;
         }
-        hz3_arena.needs_commit = needs_commit;
         uint32_t slots = (uint32_t)(bytes >> HZ3_SEG_SHIFT);
         if (!reserve_tables(slots)) {
             hz3_os_unmap(base, bytes);
@@ -95,9 +86,6 @@ void hz3_arena_init(void)
 
 static bool commit_slot(uint32_t slot)
 {
-    if (!hz3_arena.needs_commit) {
-        return true;
-    }
     size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
     return hz3_os_commit(hz3_page_addr((uint32_t)page), HZ3_SEG_SIZE) &&
            hz3_os_commit(&hz3_arena.run[page], RUN_BYTES_PER_SEG) &&
@@ -148,7 +136,7 @@ uint32_t hz3_arena_slot_open(void)
     return slot;
 }
 
-// Claimed by us and purged: nobody reads the slot's run metadata and bitmaps until it is opened again, as zero.
+// Claimed by us and purged: nobody reads the slot's run metadata and bitmaps until a run of it is created anew.
 void hz3_arena_slot_close(uint32_t slot)
 {
     size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;

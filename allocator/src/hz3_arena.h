@@ -15,7 +15,6 @@ typedef struct Hz3Arena {
     Hz3PageBits *bits; // by page number
     Hz3SegMeta *seg;   // by slot
     uint32_t slots;
-    bool needs_commit;
     _Atomic uint32_t slots_touched; // slots [0, this) have been opened at least once: bounds every walk
 } Hz3Arena;
 

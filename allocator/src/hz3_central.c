@@ -30,6 +30,7 @@ typedef struct Central {
 
 static Central central[HZ3_SHARDS_MAX][HZ3_CLASS_COUNT];
 static uint32_t shard_mask;
+static uint16_t shard_of_cpu[HZ3_OS_CPUS_MAX]; // dense, whatever numbers the process's CPUs have
 
 uint32_t hz3_shard_count(void)
 {
@@ -38,7 +39,7 @@ uint32_t hz3_shard_count(void)
 
 uint32_t hz3_shard_now(void)
 {
-    return hz3_os_cpu() & shard_mask;
+    return shard_of_cpu[hz3_os_cpu() % HZ3_OS_CPUS_MAX];
 }
 
 #define FOR_EACH_CENTRAL(shard, class)                                                                                 \
@@ -52,8 +53,12 @@ static uint32_t round_up_power_of_two(uint32_t n)
 
 bool hz3_central_init(void)
 {
-    uint32_t shards = hz3_knobs.SHARDS != 0 ? (uint32_t)hz3_knobs.SHARDS : hz3_os_cpu_count();
+    uint32_t cpus = hz3_os_cpu_index(shard_of_cpu);
+    uint32_t shards = hz3_knobs.SHARDS != 0 ? (uint32_t)hz3_knobs.SHARDS : cpus;
     shards = round_up_power_of_two(shards < HZ3_SHARDS_MAX ? shards : HZ3_SHARDS_MAX);
+    for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
+        shard_of_cpu[cpu] &= (uint16_t)(shards - 1);
+    }
     size_t pointers = 0;
     for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
         pointers += hz3_classes[c].transfer_cap + HZ3_INBOX_CAP;
@@ -66,11 +71,11 @@ bool hz3_central_init(void)
     FOR_EACH_CENTRAL(shard, class)
     {
         Central *c = &central[shard][class];
-        c->lock.rank = HZ3_RANK_CENTRAL;
+        c->lock.rank = HZ3_RANK_LEAF;
         c->partial = HZ3_PAGE_NONE;
         c->transfer = array;
         array += hz3_classes[class].transfer_cap;
-        c->inbox.lock.rank = HZ3_RANK_INBOX;
+        c->inbox.lock.rank = HZ3_RANK_LEAF;
         c->inbox.object = array;
         array += HZ3_INBOX_CAP;
     }
@@ -133,6 +138,7 @@ static uint32_t take_from_partial(Central *c, uint32_t class, void **out, uint32
 // Puts an object into its run; a run that is empty now is retired unless it is the only one of the list.
 static void put_in_run(Central *c, uint32_t run, uint32_t class, void *object)
 {
+    hz3_object_require(class, object); // again: it may have waited in a transfer array or an inbox
     hz3_run_put(run, class, object);
     Hz3RunMeta *meta = &hz3_arena.run[run];
     if (!meta->is_partial) {
@@ -157,14 +163,20 @@ static uint32_t pop_transfer(Central *c, void **out, uint32_t want)
     return n;
 }
 
-// What other shards returned goes back into its runs. The caller holds c->lock.
+// What other shards returned goes back into its runs. Called without locks: a thread that waits for one lock while it
+// holds another could make fork() in a signal handler wait for ever (hz3_lock.h).
 static void settle_inbox(Central *c, uint32_t class)
 {
     void *objects[HZ3_INBOX_CAP];
     uint32_t n = hz3_inbox_take_all(&c->inbox, objects);
+    if (n == 0) {
+        return;
+    }
+    hz3_lock_acquire(&c->lock);
     for (uint32_t i = 0; i < n; i++) {
         put_in_run(c, hz3_run_of_page(hz3_page_of(objects[i])), class, objects[i]);
     }
+    hz3_lock_release(&c->lock);
 }
 
 static uint32_t claim_pages(uint32_t shard, uint32_t class)
@@ -215,24 +227,39 @@ static uint32_t open_medium_runs(uint32_t shard, uint32_t class, void **out, uin
     return opened;
 }
 
+static uint32_t take_idle(Central *c, uint32_t class, void **out, uint32_t want)
+{
+    settle_inbox(c, class);
+    hz3_lock_acquire(&c->lock);
+    uint32_t taken = pop_transfer(c, out, want);
+    if (taken == 0) {
+        taken = take_from_partial(c, class, out, want); // medium classes have no partial runs
+    }
+    hz3_lock_release(&c->lock);
+    return taken;
+}
+
+// The arena is full: what another shard has free of this class serves too.
+static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t class, void **out, uint32_t want)
+{
+    uint32_t taken = 0;
+    for (uint32_t i = 1; i <= shard_mask && taken == 0; i++) {
+        taken = take_idle(&central[(shard + i) & shard_mask][class], class, out, want);
+    }
+    return taken;
+}
+
 uint32_t hz3_central_take(uint32_t shard, uint32_t class, void **out, uint32_t want)
 {
     hz3_assert(class >= HZ3_CLASS_FIRST && class <= HZ3_CLASS_LAST && want >= 1 && want <= HZ3_BATCH_MAX);
-    Central *c = &central[shard][class];
-    hz3_lock_acquire(&c->lock);
-    uint32_t taken = pop_transfer(c, out, want);
-    if (taken == 0 && !hz3_class_is_medium(class)) {
-        settle_inbox(c, class);
-        taken = take_from_partial(c, class, out, want);
-    }
-    hz3_lock_release(&c->lock);
+    uint32_t taken = take_idle(&central[shard][class], class, out, want);
     hz3_stat_add(refills, 1);
     if (taken == 0) {
         hz3_stat_add(transfer_misses, 1);
         taken = hz3_class_is_medium(class) ? open_medium_runs(shard, class, out, want)
                                            : open_small_run(shard, class, out, want);
     }
-    return taken;
+    return taken != 0 ? taken : take_from_others(shard, class, out, want);
 }
 
 // --- give --------------------------------------------------------------------------------------------------------
@@ -256,18 +283,21 @@ static void require_distinct(uint32_t class, void *const *objects, uint32_t n)
     }
 }
 
-// Another shard's run: into its inbox, or straight into its central when that is full. No lock is held here.
-static void give_to_owner(uint32_t class, void **objects, uint32_t n)
+// Puts objects back into their runs, one lock for each group of neighbours that have the same owner. With use_inbox the
+// owner's inbox comes first, for then the owner's lock is waited for only when that is full. No lock is held here.
+static void give_to_runs(uint32_t class, void **objects, uint32_t n, bool use_inbox)
 {
-    for (uint32_t i = 0; i < n;) {
+    for (uint32_t i = 0, same; i < n; i += same) {
         uint32_t owner = hz3_arena.run[hz3_run_of_page(hz3_page_of(objects[i]))].shard;
-        uint32_t same = 1;
+        same = 1;
         while (i + same < n && hz3_arena.run[hz3_run_of_page(hz3_page_of(objects[i + same]))].shard == owner) {
             same++;
         }
         Central *c = &central[owner][class];
-        uint32_t given = hz3_inbox_give(&c->inbox, objects + i, same);
-        hz3_stat_add(inbox_objects, given);
+        uint32_t given = use_inbox ? hz3_inbox_give(&c->inbox, objects + i, same) : 0;
+        if (given != 0) {
+            hz3_stat_add(inbox_objects, given);
+        }
         if (given < same) {
             hz3_lock_acquire(&c->lock);
             for (uint32_t k = given; k < same; k++) {
@@ -275,7 +305,6 @@ static void give_to_owner(uint32_t class, void **objects, uint32_t n)
             }
             hz3_lock_release(&c->lock);
         }
-        i += same;
     }
 }
 
@@ -325,37 +354,24 @@ void hz3_central_give(uint32_t shard, uint32_t class, void **objects, uint32_t n
     if (n != 0 && hz3_class_is_medium(class)) {
         release_medium(class, objects, n);
     } else if (n != 0) {
-        give_to_owner(class, objects, n);
+        give_to_runs(class, objects, n, true);
     }
 }
 
 // --- drain -------------------------------------------------------------------------------------------------------
 
-static uint32_t pop_surplus(Central *c, uint32_t *surplus, void **out)
+// The oldest: what was given last is still warm.
+static uint32_t take_surplus(Central *c, uint32_t *surplus, void **out)
 {
     hz3_lock_acquire(&c->lock);
     uint32_t n = *surplus < c->count ? *surplus : c->count;
     n = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
     c->count -= n;
-    memcpy(out, c->transfer + c->count, n * sizeof *out);
+    memcpy(out, c->transfer, n * sizeof *out);
+    memmove(c->transfer, c->transfer + n, c->count * sizeof *out);
     hz3_lock_release(&c->lock);
     *surplus -= n;
     return n;
-}
-
-static void give_to_runs(uint32_t shard, uint32_t class, void **objects, uint32_t n)
-{
-    Central *c = &central[shard][class];
-    hz3_lock_acquire(&c->lock);
-    uint32_t others = put_own(c, shard, class, objects, n);
-    hz3_lock_release(&c->lock);
-    for (uint32_t i = 0; i < others; i++) {
-        uint32_t run = hz3_run_of_page(hz3_page_of(objects[i]));
-        Central *owner = &central[hz3_arena.run[run].shard][class];
-        hz3_lock_acquire(&owner->lock);
-        put_in_run(owner, run, class, objects[i]);
-        hz3_lock_release(&owner->lock);
-    }
 }
 
 static uint32_t drain_transfer(uint32_t shard, uint32_t class, Hz3DrainDepth depth, uint64_t max_objects)
@@ -369,11 +385,11 @@ static uint32_t drain_transfer(uint32_t shard, uint32_t class, Hz3DrainDepth dep
         surplus = (uint32_t)max_objects;
     }
     uint32_t drained = 0;
-    for (uint32_t n; (n = pop_surplus(c, &surplus, objects)) != 0; drained += n) {
+    for (uint32_t n; (n = take_surplus(c, &surplus, objects)) != 0; drained += n) {
         if (hz3_class_is_medium(class)) {
             release_medium(class, objects, n);
         } else {
-            give_to_runs(shard, class, objects, n);
+            give_to_runs(class, objects, n, false);
         }
     }
     hz3_lock_acquire(&c->lock);
@@ -384,8 +400,8 @@ static uint32_t drain_transfer(uint32_t shard, uint32_t class, Hz3DrainDepth dep
 
 static void retire_last_empty_run(Central *c, uint32_t class)
 {
-    hz3_lock_acquire(&c->lock);
     settle_inbox(c, class);
+    hz3_lock_acquire(&c->lock);
     uint32_t run = c->partial;
     if (run != HZ3_PAGE_NONE && hz3_arena.run[run].free_objs == hz3_classes[class].objs) {
         retire_run(c, run, class);
@@ -400,12 +416,18 @@ size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_r
     {
         if (!hz3_class_is_medium(class)) {
             drain_transfer(shard, class, depth, UINT64_MAX);
-            retire_last_empty_run(&central[shard][class], class);
         } else if (medium && max_medium_runs > 0) {
             uint32_t runs = drain_transfer(shard, class, depth, max_medium_runs);
             max_medium_runs -= runs;
             hz3_stat_add(reclaim_runs, runs);
             hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * hz3_classes[class].pages);
+        }
+    }
+    // A second round: a shard's transfer array may hold what empties the run of a shard that came before it.
+    FOR_EACH_CENTRAL(shard, class)
+    {
+        if (!hz3_class_is_medium(class)) {
+            retire_last_empty_run(&central[shard][class], class);
         }
     }
     return hz3_stat_sum(boundary_pages) - pages_before;
@@ -430,16 +452,16 @@ size_t hz3_central_cached_bytes(void)
     return bytes;
 }
 
-void hz3_central_fork_prepare(void)
+bool hz3_central_fork_prepare(void)
 {
     FOR_EACH_CENTRAL(shard, class)
     {
-        hz3_lock_fork_prepare(&central[shard][class].lock);
+        Central *c = &central[shard][class];
+        if (!hz3_lock_fork_prepare(&c->lock) || !hz3_lock_fork_prepare(&c->inbox.lock)) {
+            return false;
+        }
     }
-    FOR_EACH_CENTRAL(shard, class)
-    {
-        hz3_lock_fork_prepare(&central[shard][class].inbox.lock);
-    }
+    return true;
 }
 
 void hz3_central_fork_parent(void)

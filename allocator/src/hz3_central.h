@@ -24,13 +24,13 @@ typedef enum Hz3DrainDepth {
 } Hz3DrainDepth;
 
 // Returns transfer arrays to their runs and empty runs to the boundary. max_medium_runs bounds the medium part.
-// Returns the pages released.
+// Returns the pages that the boundary released meanwhile, those of other threads included.
 size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs);
 
 // Bytes of objects that wait here, for mallinfo2. A snapshot.
 size_t hz3_central_cached_bytes(void);
 
-void hz3_central_fork_prepare(void);
+bool hz3_central_fork_prepare(void);
 void hz3_central_fork_parent(void);
 void hz3_central_fork_child(uint32_t parent_tid);
 

@@ -1,6 +1,8 @@
 #include "hz3_fork.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 
 #include "hz3_central.h"
 #include "hz3_epoch.h"
@@ -10,23 +12,37 @@
 #include "hz3_mem_budget.h"
 #include "hz3_stats.h"
 
-static uint32_t forking_tid; // written under every lock there is
+// Written under all leaf locks.
+static uint32_t forking_tid;
+static sigset_t signals_before;
 
-static void prepare(void)
-{
-    hz3_mem_budget_fork_prepare();
-    hz3_central_fork_prepare();
-    hz3_mapping_fork_prepare();
-    hz3_front_fork_prepare();
-    forking_tid = hz3_self_tid();
-}
-
-static void parent(void)
+static void give_back_all(void)
 {
     hz3_front_fork_parent();
     hz3_mapping_fork_parent();
     hz3_central_fork_parent();
-    hz3_mem_budget_fork_parent();
+}
+
+// Signals stay blocked until after the fork: a handler that forks in between would give back what this fork took.
+static void prepare(void)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    while (!(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare())) {
+        give_back_all(); // another fork may be waiting for what we hold
+        sched_yield();
+    }
+    forking_tid = hz3_self_tid();
+    signals_before = before;
+}
+
+static void parent(void)
+{
+    sigset_t before = signals_before;
+    give_back_all();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 // Pages that another thread had claimed at this moment (a refill or a purge half done) stay claimed in the child: lost
@@ -40,6 +56,7 @@ static void child(void)
     hz3_mem_budget_fork_child(forking_tid);
     hz3_epoch_fork_child();
     hz3_stats_fork_child();
+    pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }
 
 void hz3_fork_register(void)

@@ -1,5 +1,5 @@
-// fork(): every lock is taken in rank order before and given back after, except locks that the forking thread itself
-// holds (fork inside a signal handler that interrupted a slow path).
+// fork(): every leaf lock is taken before and given back after, except those that the forking thread itself holds (fork
+// inside a signal handler that interrupted a slow path). Why that ends: hz3_lock.h.
 #ifndef HZ3_FORK_H
 #define HZ3_FORK_H
 

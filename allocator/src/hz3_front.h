@@ -69,17 +69,15 @@ static inline void hz3_front_free(void *p)
     bin->top = top - 1;
 }
 
-// Computes the layout of a slab; after the size classes are ready.
+// Computes the layout of a slab and watches for the end of threads; after the size classes are ready.
 void hz3_front_init(void);
-// Once the C library is up: from then on the end of a thread gives its slab back.
-void hz3_front_watch_thread_exit(void);
 
 // Moves everything that this thread caches into the middle layer; checks every object on the way.
 void hz3_front_flush_self(void);
 // Bytes of the objects that this thread caches.
 size_t hz3_front_cached_bytes_self(void);
 
-void hz3_front_fork_prepare(void);
+bool hz3_front_fork_prepare(void);
 void hz3_front_fork_parent(void);
 void hz3_front_fork_child(uint32_t parent_tid);
 

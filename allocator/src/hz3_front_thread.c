@@ -1,4 +1,5 @@
 // The thread front: a slab belongs to the thread that uses it, from its first call to its end.
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -30,11 +31,13 @@ HZ3_TLS Hz3Slab *hz3_slab = &slab_none;
 static struct {
     Hz3Lock lock;
     Hz3Slab *first;
-} pool = {.lock = HZ3_LOCK_INIT(HZ3_RANK_SLAB_POOL)};
+} pool = {.lock = HZ3_LOCK_INIT(HZ3_RANK_LEAF)};
 
 static size_t slab_bytes;
 static pthread_key_t exit_key;
 static bool exit_key_exists;
+
+static void thread_exit(void *arg);
 
 void hz3_front_init(void)
 {
@@ -42,7 +45,8 @@ void hz3_front_init(void)
     for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
         slots += hz3_classes[c].front_cap + 1;
     }
-    slab_bytes = (sizeof(Hz3Slab) + slots * sizeof(void *) + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
+    exit_key_exists = pthread_key_create(&exit_key, thread_exit) == 0;
+    slab_bytes = hz3_page_round_up(sizeof(Hz3Slab) + slots * sizeof(void *));
 }
 
 static void slab_init(Hz3Slab *slab)
@@ -89,9 +93,10 @@ static Hz3Slab *slab_of_self(void)
     }
     hz3_slab = slab;
     hz3_stat_add(threads_started, 1);
-    // May itself allocate (a process with many keys), which the slab, in place by now, serves.
     if (exit_key_exists) {
-        pthread_setspecific(exit_key, slab);
+        int saved_errno = errno;             // a free() may have brought us here
+        pthread_setspecific(exit_key, slab); // may allocate (a process with many keys), which the slab serves by now
+        errno = saved_errno;
     }
     return slab;
 }
@@ -108,14 +113,6 @@ static void thread_exit(void *arg)
     slab->next_pooled = pool.first;
     pool.first = slab;
     hz3_lock_release(&pool.lock);
-}
-
-void hz3_front_watch_thread_exit(void)
-{
-    exit_key_exists = pthread_key_create(&exit_key, thread_exit) == 0;
-    if (exit_key_exists && hz3_slab != &slab_none && hz3_slab != &slab_gone) {
-        pthread_setspecific(exit_key, hz3_slab);
-    }
 }
 
 // The batch goes through the stack: a reclaim inside the take may flush this very slab.
@@ -209,9 +206,9 @@ size_t hz3_front_cached_bytes_self(void)
     return bytes;
 }
 
-void hz3_front_fork_prepare(void)
+bool hz3_front_fork_prepare(void)
 {
-    hz3_lock_fork_prepare(&pool.lock);
+    return hz3_lock_fork_prepare(&pool.lock);
 }
 
 void hz3_front_fork_parent(void)

@@ -21,7 +21,8 @@ __attribute__((used)) static const char build_text[] = "hz3 build: lane=" HZ3_LA
 bool hz3_init_slow(void)
 {
     hz3_lock_acquire(&init_lock);
-    bool done = atomic_load_explicit(&hz3_init_done, memory_order_relaxed);
+    bool was_done = atomic_load_explicit(&hz3_init_done, memory_order_relaxed);
+    bool done = was_done;
     if (!done) {
         if (hz3_arena.slots == 0) {
             hz3_knobs_read();
@@ -36,15 +37,17 @@ bool hz3_init_slow(void)
         atomic_store_explicit(&hz3_init_done, done, memory_order_release);
     }
     hz3_lock_release(&init_lock);
+    if (done && !was_done) {
+        hz3_fork_register(); // may allocate
+    }
     return done;
 }
 
-// Needs the C library's help, which the first malloc cannot count on yet.
+// Registers the fork handlers before those of libraries that start later, so that ours run last before a fork and first
+// after it: what the others allocate in theirs meets no taken lock.
 __attribute__((constructor)) static void constructor(void)
 {
     hz3_init();
-    hz3_fork_register();
-    hz3_front_watch_thread_exit();
 }
 
 // Flushing checks every object that the main thread freed last: a double free is reported even by a short program.

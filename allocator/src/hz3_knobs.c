@@ -1,5 +1,6 @@
 #include "hz3_knobs.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,7 @@ static bool parse_number(const char *text, bool suffix_allowed, uint64_t *out)
     bool in_range = errno == 0;
     errno = saved_errno;
     const char *suffixes = "KMGT";
-    const char *suffix = *end != '\0' && suffix_allowed ? strchr(suffixes, *end & ~0x20) : NULL;
+    const char *suffix = isalpha((unsigned char)*end) && suffix_allowed ? strchr(suffixes, toupper(*end)) : NULL;
     uint32_t shift = 0;
     if (suffix != NULL) {
         shift = 10 * (uint32_t)(suffix - suffixes + 1);
@@ -107,12 +108,15 @@ static bool set_knob(const Knob *knob, const char *text)
     return true;
 }
 
-static void set_knob_or_complain(const Knob *knob, const char *text, const char *where)
+// Returns the text that holds from now on.
+static const char *set_knob_or_complain(const Knob *knob, const char *text, const char *where, const char *standing)
 {
-    if (!set_knob(knob, text)) {
-        hz3_log("hz3: %s=%s (%s) is not %s from %s to %s; the default %s stays", knob->name, text, where,
-                type_text(knob->type), knob->min, knob->max, knob->default_value);
+    if (set_knob(knob, text)) {
+        return text;
     }
+    hz3_log("hz3: %s=%s (%s) is not %s from %s to %s; the default %s stays", knob->name, text, where,
+            type_text(knob->type), knob->min, knob->max, standing);
+    return standing;
 }
 
 // A mistyped name would silently measure the defaults.
@@ -120,7 +124,8 @@ static void complain_about_unknown_names(void)
 {
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
         size_t length = strcspn(*entry, "=");
-        bool is_known = strncmp(*entry, "HZ3_", 4) != 0;
+        // make exports the build's own variable to what it runs.
+        bool is_known = strncmp(*entry, "HZ3_", 4) != 0 || strncmp(*entry, "HZ3_LDPRELOAD_", 14) == 0;
         for (size_t i = 0; i < KNOB_COUNT_ALL && !is_known; i++) {
             is_known = strlen(knobs[i].name) == length && strncmp(*entry, knobs[i].name, length) == 0;
         }
@@ -135,13 +140,14 @@ void hz3_knobs_read(void)
     complain_about_unknown_names();
     for (size_t i = 0; i < KNOB_COUNT_ALL; i++) {
         const Knob *knob = &knobs[i];
-        set_knob(knob, knob->default_value);
+        const char *standing = knob->default_value;
+        set_knob(knob, standing);
         if (strcmp(knob->build_value, knob->name) != 0) {
-            set_knob_or_complain(knob, knob->build_value, "build");
+            standing = set_knob_or_complain(knob, knob->build_value, "build", standing);
         }
         const char *text = secure_getenv(knob->name);
         if (text != NULL) {
-            set_knob_or_complain(knob, text, "environment");
+            set_knob_or_complain(knob, text, "environment", standing);
         }
     }
 }

@@ -43,15 +43,21 @@ void *hz3_large_alloc(size_t size, size_t align, bool *is_zero)
 
 void *hz3_large_fallback(size_t size, size_t align, bool *is_zero)
 {
-    size_t bytes = (size + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
-    return hz3_knobs.ARENA_FALLBACK_MMAP ? hz3_mapping_alloc(bytes, align, is_zero) : NULL;
+    return hz3_knobs.ARENA_FALLBACK_MMAP ? hz3_mapping_alloc(hz3_page_round_up(size), align, is_zero) : NULL;
 }
 
 void hz3_span_free(void *p)
 {
     hz3_require(((uintptr_t)p & (HZ3_PAGE_SIZE - 1)) == 0, "free", p, "interior pointer: not the start of its block");
     uint32_t page = hz3_page_of(p);
-    hz3_release_pages(page, hz3_arena.run[page].pages, HZ3_RELEASE_LARGE);
+    uint32_t pages = hz3_arena.run[page].pages;
+    // Of two threads that free the same span one takes the tag; the other must not release pages that are somebody's
+    // again.
+    uint8_t span = HZ3_TAG_SPAN;
+    hz3_require(atomic_compare_exchange_strong_explicit(&hz3_arena.sc_tag[page], &span, HZ3_TAG_NONE,
+                                                        memory_order_relaxed, memory_order_relaxed),
+                "free", p, "double free: this block is free already");
+    hz3_release_pages(page, pages, HZ3_RELEASE_LARGE);
 }
 
 size_t hz3_span_usable_size(const void *p)

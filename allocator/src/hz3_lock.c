@@ -5,7 +5,8 @@
 
 #define SPIN_MAX 64
 
-// Taken by prepare, to be released in the parent; set in the lock's rank field so that it needs no list.
+// Set in the rank field by a fork's prepare, for the holder's eyes only: to be released by the fork's parent and by
+// nobody else.
 #define FORK_TOOK 0x40000000u
 
 static HZ3_TLS uint32_t self_tid;
@@ -33,7 +34,7 @@ static void cpu_relax(void)
 
 static void note_acquired(Hz3Lock *lock)
 {
-    if (HZ3_DEBUG) {
+    if (HZ3_DEBUG && (lock->rank & FORK_TOOK) == 0) {
         hz3_assert(lock->rank != 0);
         hz3_assert((held_ranks >> lock->rank) == 0);
         held_ranks |= 1u << lock->rank;
@@ -44,6 +45,11 @@ static void note_acquired(Hz3Lock *lock)
 // the price is at most one needless wake.
 static HZ3_NOINLINE void acquire_contended(Hz3Lock *lock, uint32_t self)
 {
+    if ((atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == self) {
+        // Ours already: taken for a fork, and another library's fork handler allocates meanwhile; or never to be had.
+        hz3_require(lock->rank & FORK_TOOK, "malloc", NULL, "called from a signal handler that interrupted malloc");
+        return;
+    }
     for (int i = 0; i < SPIN_MAX; i++) {
         uint32_t free_word = 0;
         if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
@@ -105,24 +111,30 @@ void hz3_lock_release(Hz3Lock *lock)
 {
     if (HZ3_DEBUG) {
         hz3_assert((atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == hz3_self_tid());
+    }
+    if (HZ3_UNLIKELY(lock->rank & FORK_TOOK)) {
+        return;
+    }
+    if (HZ3_DEBUG) {
         held_ranks &= ~(1u << lock->rank);
     }
     release_word(lock);
 }
 
-void hz3_lock_fork_prepare(Hz3Lock *lock)
+bool hz3_lock_fork_prepare(Hz3Lock *lock)
 {
     uint32_t self = hz3_self_tid();
     uint32_t owner = atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED;
     if (owner == self) {
-        return;
+        return true;
     }
     uint32_t free_word = 0;
     if (!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, self, memory_order_acquire,
                                                  memory_order_relaxed)) {
-        acquire_contended(lock, self);
+        return false;
     }
     lock->rank |= FORK_TOOK;
+    return true;
 }
 
 void hz3_lock_fork_parent(Hz3Lock *lock)

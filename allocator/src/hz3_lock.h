@@ -5,16 +5,15 @@
 
 #include "hz3_types.h"
 
-// A thread may take a lock only while every lock it holds has a lower rank; locks of one rank are never held together
-// (fork alone does that, in address order). No syscall but the futex's own happens under a lock, except under INIT and,
-// where the kernel counts every page (strict overcommit), the mprotect of a new slot under BUDGET.
+// Order: INIT, then BUDGET, then one of the others, which are leaves: whoever waits for a leaf holds no other leaf, and
+// who holds one gives it back without waiting for anybody. fork takes all leaves or none, so that a fork in a signal
+// handler, whose own thread may hold one, ends too. BUDGET's holder waits for leaves; fork leaves BUDGET alone, and
+// INIT, which a running program no longer takes. No syscall but the futex's own happens under a lock, except under INIT
+// and the mprotect of a new slot under BUDGET.
 typedef enum Hz3LockRank {
     HZ3_RANK_INIT = 1,
     HZ3_RANK_BUDGET,
-    HZ3_RANK_CENTRAL,
-    HZ3_RANK_INBOX,
-    HZ3_RANK_MAPPING,
-    HZ3_RANK_SLAB_POOL,
+    HZ3_RANK_LEAF,
 } Hz3LockRank;
 
 // word: 0 = free, else the owner's tid, with HZ3_LOCK_CONTENDED when somebody may be asleep on it.
@@ -33,9 +32,11 @@ void hz3_lock_acquire(Hz3Lock *lock);
 bool hz3_lock_try(Hz3Lock *lock);
 void hz3_lock_release(Hz3Lock *lock);
 
-// Fork. prepare: take unless this thread holds it already. parent: release what prepare took. child: free, or re-owned
-// by the child when the forking thread itself held it before.
-void hz3_lock_fork_prepare(Hz3Lock *lock);
+// Fork. prepare: takes the lock unless this thread holds it already; false when another one does: then all that was
+// prepared must be given back before the next try. Until parent or child, acquire and release by the forking thread
+// pass a prepared lock by, so that fork handlers of other libraries may allocate. parent: releases what prepare took.
+// child: free, or re-owned by the child when the forking thread itself held it before.
+bool hz3_lock_fork_prepare(Hz3Lock *lock);
 void hz3_lock_fork_parent(Hz3Lock *lock);
 void hz3_lock_fork_child(Hz3Lock *lock, uint32_t parent_tid);
 

@@ -1,5 +1,6 @@
 #include "hz3_log.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,17 @@ static void log_line(const char *prefix, const char *format, va_list args)
     hz3_os_write_stderr(line, bytes + 1);
 }
 
+// A SIGABRT handler may allocate and so run into the lock under which the first fault was found: no second handler
+// then.
+static _Noreturn void die_now(void)
+{
+    static _Atomic bool is_dying;
+    if (atomic_exchange(&is_dying, true)) {
+        signal(SIGABRT, SIG_DFL);
+    }
+    abort();
+}
+
 void hz3_log(const char *format, ...)
 {
     va_list args;
@@ -37,11 +49,11 @@ _Noreturn void hz3_die(const char *function, const void *pointer, const char *fo
     va_start(args, format);
     log_line(prefix, format, args);
     va_end(args);
-    abort();
+    die_now();
 }
 
 _Noreturn void hz3_assert_fail(const char *expression, const char *file, int line)
 {
     hz3_log("hz3: internal error: %s is false at %s:%d", expression, file, line);
-    abort();
+    die_now();
 }

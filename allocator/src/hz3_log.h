@@ -1,6 +1,6 @@
 // Messages on stderr and the three assert tiers. Nothing here allocates.
 //   hz3_assert       debug builds: our own invariants
-//   hz3_assert_slow  debug builds: walks whole structures
+//   hz3_assert_slow  HZ3_DEBUG=2, the debug lane: walks whole structures
 //   hz3_require      always: cheap checks that catch the caller's bug; one message each, then abort
 #ifndef HZ3_LOG_H
 #define HZ3_LOG_H
@@ -17,7 +17,7 @@ _Noreturn HZ3_COLD void hz3_die(const char *function, const void *pointer, const
 _Noreturn HZ3_COLD void hz3_assert_fail(const char *expression, const char *file, int line);
 
 #define hz3_assert(e) (HZ3_DEBUG && !(e) ? hz3_assert_fail(#e, __FILE__, __LINE__) : (void)0)
-#define hz3_assert_slow(e) hz3_assert(e)
+#define hz3_assert_slow(e) (HZ3_DEBUG > 1 ? hz3_assert(e) : (void)0)
 #define hz3_require(e, function, pointer, ...) (HZ3_UNLIKELY(!(e)) ? hz3_die(function, pointer, __VA_ARGS__) : (void)0)
 
 #endif

@@ -28,7 +28,7 @@ static struct {
     uint32_t unused_since_trim; // the first n of the cache were there at the last trim
     size_t cached_bytes;
     Mapping cache[CACHE_MAX];
-} registry = {.lock = HZ3_LOCK_INIT(HZ3_RANK_MAPPING)};
+} registry = {.lock = HZ3_LOCK_INIT(HZ3_RANK_LEAF)};
 
 // --- table; all under the lock -----------------------------------------------------------------------------------
 
@@ -177,7 +177,10 @@ static Mapping cache_take_best(size_t bytes, size_t align)
 static void unmap_all(const Mapping *mappings, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        hz3_os_unmap((void *)mappings[i].addr, mappings[i].bytes);
+        if (!hz3_os_unmap((void *)mappings[i].addr, mappings[i].bytes)) {
+            // The process has too many mappings to split one more: the addresses are lost, the memory is not.
+            hz3_os_purge((void *)mappings[i].addr, mappings[i].bytes);
+        }
     }
 }
 
@@ -289,9 +292,9 @@ Hz3MappingFigures hz3_mapping_figures(void)
     return figures;
 }
 
-void hz3_mapping_fork_prepare(void)
+bool hz3_mapping_fork_prepare(void)
 {
-    hz3_lock_fork_prepare(&registry.lock);
+    return hz3_lock_fork_prepare(&registry.lock);
 }
 
 void hz3_mapping_fork_parent(void)

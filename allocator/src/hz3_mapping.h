@@ -32,7 +32,7 @@ typedef struct Hz3MappingFigures {
 
 Hz3MappingFigures hz3_mapping_figures(void);
 
-void hz3_mapping_fork_prepare(void);
+bool hz3_mapping_fork_prepare(void);
 void hz3_mapping_fork_parent(void);
 void hz3_mapping_fork_child(uint32_t parent_tid);
 

@@ -43,15 +43,9 @@ static void *map_anonymous_aligned(size_t bytes, size_t align, int prot, int fla
     return start;
 }
 
-void *hz3_os_reserve(size_t bytes, size_t align, bool *needs_commit)
+void *hz3_os_reserve(size_t bytes, size_t align)
 {
-    *needs_commit = false;
-    void *p = map_anonymous_aligned(bytes, align, PROT_READ | PROT_WRITE, MAP_NORESERVE);
-    if (p == NULL) {
-        *needs_commit = true;
-        p = map_anonymous_aligned(bytes, align, PROT_NONE, MAP_NORESERVE);
-    }
-    return p;
+    return map_anonymous_aligned(bytes, align, PROT_NONE, MAP_NORESERVE);
 }
 
 bool hz3_os_commit(void *addr, size_t bytes)
@@ -91,11 +85,12 @@ void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-void *hz3_os_map_new_file(const char *path, size_t bytes)
+void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists)
 {
     int saved_errno = errno;
     void *p = MAP_FAILED;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    *exists = fd < 0 && errno == EEXIST;
     if (fd >= 0) {
         if (ftruncate(fd, (off_t)bytes) == 0) {
             p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -178,14 +173,25 @@ uint32_t hz3_os_cpu(void)
     return cpu < 0 ? 0 : (uint32_t)cpu;
 }
 
-uint32_t hz3_os_cpu_count(void)
+uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX])
 {
     int saved_errno = errno;
     cpu_set_t set;
-    uint32_t count = sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : HZ3_SHARDS_MAX;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+        memset(&set, 0xff, sizeof set);
+    }
     errno = saved_errno;
-    return count;
+    uint32_t count = 0;
+    for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
+        index[cpu] = (uint16_t)(CPU_ISSET(cpu, &set) ? count++ : cpu);
+    }
+    for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
+        index[cpu] = (uint16_t)(index[cpu] % (count != 0 ? count : 1));
+    }
+    return count != 0 ? count : 1;
 }
+
+_Static_assert(HZ3_OS_CPUS_MAX == CPU_SETSIZE, "every CPU of the C library's mask has an index");
 
 size_t hz3_os_ram_bytes(void)
 {

@@ -5,9 +5,9 @@
 
 #include "hz3_types.h"
 
-// Address space without memory, aligned to `align` (a power of two ≥ a page). *needs_commit: the kernel counts every
-// writable page (strict overcommit), so that the range is PROT_NONE and hz3_os_commit must precede each use.
-void *hz3_os_reserve(size_t bytes, size_t align, bool *needs_commit);
+// Address space without memory, aligned to `align` (a power of two ≥ a page); no access until hz3_os_commit. So the
+// kernel neither counts it (strict overcommit, RLIMIT_DATA) nor fills it (mlockall).
+void *hz3_os_reserve(size_t bytes, size_t align);
 bool hz3_os_commit(void *addr, size_t bytes);
 
 // Zeroed readable and writable memory, page-aligned.
@@ -17,7 +17,8 @@ bool hz3_os_unmap(void *addr, size_t bytes);
 // Grows or shrinks a mapping, moving it if it must; NULL leaves the old one as it was.
 void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes);
 // Creates `path` (it must not exist) of this size and maps it shared.
-void *hz3_os_map_new_file(const char *path, size_t bytes);
+// *exists: that is why it failed.
+void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists);
 // Replaces the mapping at addr by a private copy of its content; false: nothing changed.
 bool hz3_os_make_private(void *addr, size_t bytes);
 
@@ -31,7 +32,11 @@ void hz3_os_futex_wake_one(_Atomic uint32_t *word);
 
 uint32_t hz3_os_tid(void);
 uint32_t hz3_os_cpu(void);
-uint32_t hz3_os_cpu_count(void);
+
+#define HZ3_OS_CPUS_MAX 1024u
+// Numbers the CPUs that this process may run on from 0 upwards: index[cpu], for cpu < HZ3_OS_CPUS_MAX; the others get
+// cpu modulo that count. Returns the count.
+uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX]);
 size_t hz3_os_ram_bytes(void);
 // RLIMIT_AS, or SIZE_MAX.
 size_t hz3_os_address_space_limit(void);

@@ -11,8 +11,8 @@ int hz3_release_range_definitely_free_meta(Hz3SegMeta *meta, uint32_t page_idx, 
 {
     uint32_t slot = (uint32_t)(meta - hz3_arena.seg);
     uint32_t page = slot * HZ3_PAGES_PER_SEG + page_idx;
-    hz3_require(meta != NULL && slot < hz3_arena.slots && pages > 0 && page_idx + pages <= HZ3_PAGES_PER_SEG &&
-                    reason < HZ3_RELEASE_REASON_COUNT,
+    hz3_require(meta != NULL && slot < hz3_arena.slots && pages > 0 && pages <= HZ3_PAGES_PER_SEG &&
+                    page_idx <= HZ3_PAGES_PER_SEG - pages && reason < HZ3_RELEASE_REASON_COUNT,
                 "release", meta, "internal error: pages %u+%u of slot %u are no range of a segment (reason %d)",
                 page_idx, pages, slot, (int)reason);
     hz3_require(!hz3_segment_any_free(meta, page_idx, pages), "release", hz3_page_addr(page),

@@ -128,7 +128,8 @@ static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
             if (claim_exactly(meta, idx, pages)) {
                 return idx;
             }
-            snapshot(meta, words); // lost a race: look again from here on
+            snapshot(meta, words);
+            end = idx; // lost a race: go on one page further, the rest of the run may still be free
         }
         idx = end > idx ? end : idx + 1;
     }
@@ -139,7 +140,12 @@ uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
 {
     if (pages <= HZ3_WORD_RUN_MAX && align_pages <= 64) {
         uint32_t page_idx;
-        return claim_short(meta, pages, aligned_bits(align_pages), &page_idx, 1) == 1 ? page_idx : HZ3_PAGE_NONE;
+        if (claim_short(meta, pages, aligned_bits(align_pages), &page_idx, 1) == 1) {
+            return page_idx;
+        }
+        if (pages == 1) {
+            return HZ3_PAGE_NONE;
+        }
     }
     return claim_long(meta, pages, align_pages);
 }
@@ -157,8 +163,7 @@ void hz3_segment_publish(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
         // seq_cst, not release: packing's hints are ordered against it (hz3_segment_packing.h); the same instruction on
         // x86.
         uint64_t before = atomic_fetch_or_explicit(&meta->free_bits[w], mask, memory_order_seq_cst);
-        hz3_assert((before & mask) == 0);
-        (void)before;
+        hz3_require((before & mask) == 0, "release", meta, "internal error: pages that were free already");
     }
 }
 

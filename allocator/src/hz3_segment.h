@@ -8,10 +8,11 @@
 
 #include "hz3_types.h"
 
-#define HZ3_WORD_RUN_MAX 16u // a run up to this long is taken inside one 64-page word by one CAS
+#define HZ3_WORD_RUN_MAX 16u // up to this long, a run is taken inside one 64-page word by one CAS if there is one
 
 // Takes `pages` contiguous pages, the first at a multiple of `align_pages` (a power of two). Runs of at most
-// HZ3_WORD_RUN_MAX pages prefer resident pages and lie inside one word. Returns the page's index or HZ3_PAGE_NONE.
+// HZ3_WORD_RUN_MAX pages are looked for inside one word first, resident pages before clean ones. Returns the page's
+// index or HZ3_PAGE_NONE.
 uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages);
 
 // Takes up to `want` runs of `pages` ≤ HZ3_WORD_RUN_MAX by the same rules, several by one CAS. Returns how many.

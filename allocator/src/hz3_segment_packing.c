@@ -3,9 +3,9 @@
 #include "hz3_arena.h"
 #include "hz3_segment.h"
 
-// Lengths 1..16 exactly (every run of the middle layer), then one level per doubling for spans.
-#define LEVELS_EXACT HZ3_WORD_RUN_MAX
-#define LEVELS (LEVELS_EXACT + 5)
+// A level for every length that is asked for: 1..16, and the spans' lengths above, eight a doubling to 256
+// (hz3_large_pages).
+#define LEVELS 48u
 
 static _Atomic uint64_t *may_hold; // [level][slot / 64]
 static uint32_t words_per_level;
@@ -27,13 +27,16 @@ void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots)
     }
 }
 
-// Exact up to 16; above, the level that every run of this length or longer reaches: 17..32, 33..64, ..., 257..512.
+// Exact for lengths that are asked for, rounded down for the lengths of free runs.
 static uint32_t level_of(uint32_t pages)
 {
-    return pages <= LEVELS_EXACT ? pages - 1 : LEVELS_EXACT + (27 - (uint32_t)__builtin_clz(pages - 1));
+    if (pages <= 16) {
+        return pages - 1;
+    }
+    uint32_t log2 = 31 - (uint32_t)__builtin_clz(pages);
+    uint32_t level = 15 + (log2 - 4) * 8 + ((pages >> (log2 - 3)) & 7);
+    return level < LEVELS ? level : LEVELS - 1;
 }
-
-_Static_assert(LEVELS == 21, "512 pages are the last level: 16 + 27 - clz(511)");
 
 static _Atomic uint64_t *hint_word(uint32_t level, uint32_t slot)
 {
@@ -113,20 +116,6 @@ static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t ali
     return HZ3_PAGE_NONE;
 }
 
-// Levels above 16 are ranges, so their hint may have been cleared by a longer request: without a slot left, look at
-// all.
-static uint32_t claim_anywhere(uint32_t shard, uint32_t pages, uint32_t align_pages)
-{
-    HZ3_FOR_EACH_SLOT(slot)
-    {
-        uint32_t page = claim_in_slot(shard, slot, pages, align_pages);
-        if (page != HZ3_PAGE_NONE) {
-            return page;
-        }
-    }
-    return HZ3_PAGE_NONE;
-}
-
 uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
 {
     if (hz3_arena.slots == 0) {
@@ -141,7 +130,19 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
     while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open()) != HZ3_PAGE_NONE) {
         page = claim_in_slot(shard, slot, pages, align_pages);
     }
-    return page != HZ3_PAGE_NONE ? page : claim_anywhere(shard, pages, align_pages);
+    return page;
+}
+
+uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    HZ3_FOR_EACH_SLOT(slot)
+    {
+        uint32_t page = claim_in_slot(shard, slot, pages, align_pages);
+        if (page != HZ3_PAGE_NONE) {
+            return page;
+        }
+    }
+    return HZ3_PAGE_NONE;
 }
 
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)

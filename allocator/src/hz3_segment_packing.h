@@ -5,8 +5,8 @@
 // up to the run it made, from the longest down, and stops at one that is set, for then the shorter ones are set too; a
 // failed try clears its level and all longer ones. A hint may say yes in vain. That it does not say no in vain rests on
 // one order: a releaser publishes the pages and then reads or sets the hints; a failed claimer clears them and then
-// looks once more (seq_cst on both sides). A claim of several words that is rolled back may still lose one, so before a
-// failure all segments are tried without hints.
+// looks once more (seq_cst on both sides). A claim of several words that is rolled back may still lose one, so before
+// the arena is called full all segments are tried without hints.
 #ifndef HZ3_SEGMENT_PACKING_H
 #define HZ3_SEGMENT_PACKING_H
 
@@ -21,6 +21,9 @@ void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages);
 // Takes pages somewhere in the arena for this shard; a page number, or HZ3_PAGE_NONE when no segment has them and no
 // slot is left. Makes no attempt to reclaim.
 uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages);
+
+// The same without hints and new slots: reads every used segment.
+uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_pages);
 
 // Up to `want` more runs of `pages` ≤ HZ3_WORD_RUN_MAX out of the segment that served this shard last; returns how
 // many.

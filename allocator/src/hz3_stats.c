@@ -50,10 +50,12 @@ void hz3_stats_init(void)
     if (hz3_knobs.STATS_FILE == NULL) {
         return;
     }
-    StatsPage *mapped = hz3_os_map_new_file(hz3_knobs.STATS_FILE, sizeof *mapped);
+    bool exists;
+    StatsPage *mapped = hz3_os_map_new_file(hz3_knobs.STATS_FILE, sizeof *mapped, &exists);
     if (mapped == NULL) {
-        hz3_log("hz3: HZ3_STATS_FILE=%s: cannot create it (it must not exist yet); the counters are not published",
-                hz3_knobs.STATS_FILE);
+        if (!exists) { // else it is the parent's: a program that starts others publishes its own counters only
+            hz3_log("hz3: HZ3_STATS_FILE=%s: cannot create it; the counters are not published", hz3_knobs.STATS_FILE);
+        }
         return;
     }
     for (uint32_t i = 0; i < HZ3_STAT_COUNT; i++) {
@@ -77,8 +79,7 @@ void hz3_stats_fork_child(void)
     if (page == &private_page) {
         return;
     }
-    size_t bytes = (sizeof *page + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
-    if (!hz3_os_make_private(page, bytes)) {
+    if (!hz3_os_make_private(page, hz3_page_round_up(sizeof *page))) {
         page = &private_page;
         hz3_stat_stripes = private_page.stripes;
     }

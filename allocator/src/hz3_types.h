@@ -31,6 +31,11 @@
 
 #define HZ3_PAGE_NONE UINT32_MAX
 
+static inline size_t hz3_page_round_up(size_t bytes)
+{
+    return (bytes + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
+}
+
 // A page's tag is what free() reads: the class of the object that begins there, or why no object can be freed there.
 // Small classes tag every page of the run; a medium run tags its first page with the class, the rest MEDIUM_CONT.
 typedef uint8_t Hz3Tag;
@@ -49,7 +54,7 @@ enum {
 //   free_bits=1 dirty_bits=1   free, resident
 //   free_bits=0                taken: by a run, a span, or by the purger between claim and publish
 // Anyone may take free pages by clearing their bits with a CAS; only whoever took a page may set its bit again.
-// dirty_bits of a taken page mean nothing until the release sets them.
+// The dirty bit of a taken page still says whether it was used before it was taken; the release sets it.
 typedef struct Hz3SegMeta {
     _Atomic uint64_t free_bits[HZ3_WORDS_PER_SEG];
     _Atomic uint64_t dirty_bits[HZ3_WORDS_PER_SEG];

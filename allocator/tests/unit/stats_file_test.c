@@ -180,9 +180,7 @@ static void existing_file_is_left_alone(void **state)
     assert_int_equal(write(fd, "precious", 8), 8);
     char text[1024];
     run_idle(path, text, sizeof text);
-    assert_non_null(strstr(text, "HZ3_STATS_FILE="));
-    assert_non_null(strstr(text, path));
-    assert_non_null(strstr(text, "must not exist yet"));
+    assert_string_equal(text, ""); // a program that a measured one starts inherits the variable
     char content[16] = {0};
     assert_int_equal(pread(fd, content, sizeof content, 0), 8);
     assert_string_equal(content, "precious");
