@@ -41,7 +41,7 @@ static void fork_in_handler(int signal_number)
 static void child_of_handler_goes_on(void)
 {
     in_forked_child = 2;
-    alarm(10);
+    alarm(30);
     heap_exercise(5, 20);
     malloc_trim(0);
     heap_exercise(6, 20);
@@ -124,7 +124,7 @@ static void step_handler(int signal_number, siginfo_t *info, void *context)
     last_was_locked = is_locked_instruction((const unsigned char *)place);
     steps++;
     // A spinning lock would otherwise fork at each turn.
-    if (!fork_now || last_place == place || stepping_forks >= forks_per_window) return;
+    if (!fork_now || last_place == place) return;
     last_place = place;
     int saved_errno = errno;
     if (dawdle && !in_forked_child) nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
@@ -135,7 +135,7 @@ static void step_handler(int signal_number, siginfo_t *info, void *context)
         if (in_forked_child) registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
         forks_per_window = in_forked_child ? 0 : stepping_forks + 1;
         in_forked_child = 1;
-        alarm(10);
+        alarm(30);
     } else {
         stepping_forks++;
         int status;
@@ -145,7 +145,7 @@ static void step_handler(int signal_number, siginfo_t *info, void *context)
             child_note("info=the child forked at %p ended with wait status 0x%x", (void *)place, (unsigned)status);
             _exit(4);
         }
-        if (in_forked_child) registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+        if (stepping_forks >= forks_per_window) registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
     }
     errno = saved_errno;
 }
@@ -277,15 +277,23 @@ static void fork_after_each_lock(const void *arg)
 }
 #endif
 
+#define STEPPED(window, number)                                                                                        \
+    {                                                                                                                  \
+        .name = "fork_after_each_lock_instruction_" window, .run = fork_after_each_lock, .arg = (void *)number,        \
+        .child = {                                                                                                     \
+            .timeout_s = 60                                                                                            \
+        }                                                                                                              \
+    }
+
 static const TestCase cases[] = {
     {.name = "fork_in_a_signal_handler_that_interrupted_malloc", .run = fork_in_signal_handler},
     {.name = "fork_in_a_signal_handler_among_busy_threads",
      .run = fork_in_signal_handler,
      .arg = (void *)(uintptr_t)BUSY_THREADS},
-    {.name = "fork_after_each_lock_instruction_small", .run = fork_after_each_lock, .arg = (void *)0},
-    {.name = "fork_after_each_lock_instruction_medium", .run = fork_after_each_lock, .arg = (void *)1},
-    {.name = "fork_after_each_lock_instruction_large", .run = fork_after_each_lock, .arg = (void *)2},
-    {.name = "fork_after_each_lock_instruction_trim", .run = fork_after_each_lock, .arg = (void *)3},
+    STEPPED("small", 0),
+    STEPPED("medium", 1),
+    STEPPED("large", 2),
+    STEPPED("trim", 3),
     {.name = "fork_after_each_lock_instruction_under_contention",
      .run = fork_after_each_lock_under_contention,
      .child = {.timeout_s = 60}},

@@ -49,7 +49,7 @@ static void fork_with_busy_threads(const void *arg)
         pid_t pid = fork();
         EXPECT(pid >= 0, "fork %d", i);
         if (pid == 0) {
-            alarm(10);
+            alarm(30);
             heap_exercise((uint64_t)i, 30);
             free_kept_blocks();
             malloc_trim(0);
@@ -68,7 +68,7 @@ static void *fork_from_here(void *arg)
         pid_t pid = fork();
         EXPECT(pid >= 0, "fork %d", i);
         if (pid == 0) {
-            alarm(10);
+            alarm(30);
             heap_exercise((uint64_t)i, 20);
             exit(0); // with handlers and destructors
         }

@@ -424,7 +424,7 @@ static void add(const Maker *maker, const Action *action, size_t size, Settle se
                                 .run = misuse_run,
                                 .arg = &misuses[n_cases],
                                 .judge = misuse_judge,
-                                .child = {.timeout_s = 10}};
+                                .child = {.timeout_s = 20}};
     n_cases++;
 }
 

@@ -21,7 +21,7 @@
 
 #define NOTE_FD 3
 #define EXIT_SKIPPED 77
-#define DEFAULT_TIMEOUT_S 30
+#define DEFAULT_TIMEOUT_S 60
 #define ENV_MAX 256
 
 _Thread_local unsigned long expect_count;

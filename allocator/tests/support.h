@@ -21,7 +21,7 @@ typedef struct ChildOptions {
     const char *const *env; // "NAME=value" entries, NULL at the end; "NAME=" removes the name
     rlim_t as_limit;        // RLIMIT_AS from the program's first instruction on; 0: as the parent's
     rlim_t data_limit;      // RLIMIT_DATA likewise
-    int timeout_s;          // 0: 30
+    int timeout_s;          // 0: 60
 } ChildOptions;
 
 typedef struct ChildResult {
