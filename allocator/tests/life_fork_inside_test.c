@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
@@ -135,6 +136,7 @@ static void step_handler(int signal_number, siginfo_t *info, void *context)
         if (in_forked_child) registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
         forks_per_window = in_forked_child ? 0 : stepping_forks + 1;
         in_forked_child = 1;
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // an alarm does not end a fork that hangs with its signals blocked
         alarm(30);
     } else {
         stepping_forks++;
