@@ -473,11 +473,11 @@ void hz3_central_fork_parent(void)
     }
 }
 
-void hz3_central_fork_child(uint32_t parent_tid)
+void hz3_central_fork_child(void)
 {
     FOR_EACH_CENTRAL(shard, class)
     {
-        hz3_lock_fork_child(&central[shard][class].lock, parent_tid);
-        hz3_lock_fork_child(&central[shard][class].inbox.lock, parent_tid);
+        hz3_lock_fork_child(&central[shard][class].lock);
+        hz3_lock_fork_child(&central[shard][class].inbox.lock);
     }
 }

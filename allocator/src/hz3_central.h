@@ -32,6 +32,6 @@ size_t hz3_central_cached_bytes(void);
 
 bool hz3_central_fork_prepare(void);
 void hz3_central_fork_parent(void);
-void hz3_central_fork_child(uint32_t parent_tid);
+void hz3_central_fork_child(void);
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef HZ3_CONFIG_H
 #define HZ3_CONFIG_H
 
+#include <stddef.h>
+
 #define HZ3_PAGE_SHIFT 12
 #define HZ3_PAGE_SIZE ((size_t)1 << HZ3_PAGE_SHIFT)
 #define HZ3_SEG_SHIFT 21

@@ -12,9 +12,7 @@
 #include "hz3_mem_budget.h"
 #include "hz3_stats.h"
 
-// Written under all leaf locks.
-static uint32_t forking_tid;
-static sigset_t signals_before;
+static sigset_t signals_before; // written under all leaf locks
 
 static void give_back_all(void)
 {
@@ -30,11 +28,11 @@ static void prepare(void)
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
+    hz3_lock_fork_begin();
     while (!(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare())) {
         give_back_all(); // another fork may be waiting for what we hold
         sched_yield();
     }
-    forking_tid = hz3_self_tid();
     signals_before = before;
 }
 
@@ -42,6 +40,7 @@ static void parent(void)
 {
     sigset_t before = signals_before;
     give_back_all();
+    hz3_lock_fork_end(false);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -49,13 +48,13 @@ static void parent(void)
 // to it, but never owned twice.
 static void child(void)
 {
-    hz3_self_tid_renew();
-    hz3_front_fork_child(forking_tid);
-    hz3_mapping_fork_child(forking_tid);
-    hz3_central_fork_child(forking_tid);
-    hz3_mem_budget_fork_child(forking_tid);
+    hz3_front_fork_child();
+    hz3_mapping_fork_child();
+    hz3_central_fork_child();
+    hz3_mem_budget_fork_child();
     hz3_epoch_fork_child();
     hz3_stats_fork_child();
+    hz3_lock_fork_end(true);
     pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }
 

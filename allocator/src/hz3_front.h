@@ -79,6 +79,6 @@ size_t hz3_front_cached_bytes_self(void);
 
 bool hz3_front_fork_prepare(void);
 void hz3_front_fork_parent(void);
-void hz3_front_fork_child(uint32_t parent_tid);
+void hz3_front_fork_child(void);
 
 #endif

@@ -218,7 +218,7 @@ void hz3_front_fork_parent(void)
 
 // The other threads' slabs are lost to the child, with what they cached: fork copies memory page by page while those
 // threads run, so a slab's tops and slots may come from different moments and nothing in it can be trusted.
-void hz3_front_fork_child(uint32_t parent_tid)
+void hz3_front_fork_child(void)
 {
-    hz3_lock_fork_child(&pool.lock, parent_tid);
+    hz3_lock_fork_child(&pool.lock);
 }

@@ -9,20 +9,21 @@
 // nobody else.
 #define FORK_TOOK 0x40000000u
 
-static HZ3_TLS uint32_t self_tid;
+// Forks that are taking the leaves. While there are any, other threads wait here before they take a lock, or a fork
+// beside busy threads might never find all leaves free at once.
+static _Atomic uint32_t forks_pending;
+
+static HZ3_TLS uint32_t self_id;
+static HZ3_TLS bool is_forking;
 static HZ3_TLS uint32_t held_ranks; // debug builds: bit r set while a lock of rank r is held
 
-uint32_t hz3_self_tid(void)
+uint32_t hz3_self_id(void)
 {
-    if (HZ3_UNLIKELY(self_tid == 0)) {
-        self_tid = hz3_os_tid();
+    static _Atomic uint32_t last_id;
+    while (HZ3_UNLIKELY(self_id == 0)) {
+        self_id = (atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1) & ~HZ3_LOCK_CONTENDED;
     }
-    return self_tid;
-}
-
-void hz3_self_tid_renew(void)
-{
-    self_tid = hz3_os_tid();
+    return self_id;
 }
 
 static void cpu_relax(void)
@@ -77,9 +78,20 @@ static HZ3_NOINLINE void acquire_contended(Hz3Lock *lock, uint32_t self)
     }
 }
 
+static HZ3_COLD void wait_for_forks(void)
+{
+    uint32_t pending;
+    while (!is_forking && (pending = atomic_load_explicit(&forks_pending, memory_order_relaxed)) != 0) {
+        hz3_os_futex_wait(&forks_pending, pending);
+    }
+}
+
 void hz3_lock_acquire(Hz3Lock *lock)
 {
-    uint32_t self = hz3_self_tid();
+    if (HZ3_UNLIKELY(atomic_load_explicit(&forks_pending, memory_order_relaxed) != 0)) {
+        wait_for_forks();
+    }
+    uint32_t self = hz3_self_id();
     uint32_t free_word = 0;
     if (HZ3_UNLIKELY(!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, self, memory_order_acquire,
                                                               memory_order_relaxed))) {
@@ -91,7 +103,7 @@ void hz3_lock_acquire(Hz3Lock *lock)
 bool hz3_lock_try(Hz3Lock *lock)
 {
     uint32_t free_word = 0;
-    if (!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, hz3_self_tid(), memory_order_acquire,
+    if (!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, hz3_self_id(), memory_order_acquire,
                                                  memory_order_relaxed)) {
         return false;
     }
@@ -103,14 +115,14 @@ static void release_word(Hz3Lock *lock)
 {
     uint32_t word = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
     if (HZ3_UNLIKELY(word & HZ3_LOCK_CONTENDED)) {
-        hz3_os_futex_wake_one(&lock->word);
+        hz3_os_futex_wake(&lock->word, 1);
     }
 }
 
 void hz3_lock_release(Hz3Lock *lock)
 {
     if (HZ3_DEBUG) {
-        hz3_assert((atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == hz3_self_tid());
+        hz3_assert((atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == hz3_self_id());
     }
     if (HZ3_UNLIKELY(lock->rank & FORK_TOOK)) {
         return;
@@ -121,9 +133,25 @@ void hz3_lock_release(Hz3Lock *lock)
     release_word(lock);
 }
 
+void hz3_lock_fork_begin(void)
+{
+    is_forking = true;
+    atomic_fetch_add_explicit(&forks_pending, 1, memory_order_relaxed);
+}
+
+void hz3_lock_fork_end(bool in_child)
+{
+    is_forking = false;
+    if (in_child) {
+        atomic_store_explicit(&forks_pending, 0, memory_order_relaxed);
+    } else if (atomic_fetch_sub_explicit(&forks_pending, 1, memory_order_relaxed) == 1) {
+        hz3_os_futex_wake(&forks_pending, INT32_MAX);
+    }
+}
+
 bool hz3_lock_fork_prepare(Hz3Lock *lock)
 {
-    uint32_t self = hz3_self_tid();
+    uint32_t self = hz3_self_id();
     uint32_t owner = atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED;
     if (owner == self) {
         return true;
@@ -145,10 +173,10 @@ void hz3_lock_fork_parent(Hz3Lock *lock)
     }
 }
 
-void hz3_lock_fork_child(Hz3Lock *lock, uint32_t parent_tid)
+void hz3_lock_fork_child(Hz3Lock *lock)
 {
     uint32_t owner = atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED;
-    bool still_held = owner == parent_tid && (lock->rank & FORK_TOOK) == 0;
+    bool still_held = owner == hz3_self_id() && (lock->rank & FORK_TOOK) == 0;
     lock->rank &= ~FORK_TOOK;
-    atomic_store_explicit(&lock->word, still_held ? hz3_self_tid() : 0, memory_order_relaxed);
+    atomic_store_explicit(&lock->word, still_held ? hz3_self_id() : 0, memory_order_relaxed);
 }

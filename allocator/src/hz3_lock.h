@@ -16,7 +16,7 @@ typedef enum Hz3LockRank {
     HZ3_RANK_LEAF,
 } Hz3LockRank;
 
-// word: 0 = free, else the owner's tid, with HZ3_LOCK_CONTENDED when somebody may be asleep on it.
+// word: 0 = free, else the owner's id, with HZ3_LOCK_CONTENDED when somebody may be asleep on it.
 typedef struct Hz3Lock {
     _Atomic uint32_t word;
     uint32_t rank;
@@ -32,16 +32,19 @@ void hz3_lock_acquire(Hz3Lock *lock);
 bool hz3_lock_try(Hz3Lock *lock);
 void hz3_lock_release(Hz3Lock *lock);
 
-// Fork. prepare: takes the lock unless this thread holds it already; false when another one does: then all that was
-// prepared must be given back before the next try. Until parent or child, acquire and release by the forking thread
-// pass a prepared lock by, so that fork handlers of other libraries may allocate. parent: releases what prepare took.
-// child: free, or re-owned by the child when the forking thread itself held it before.
+// Fork. begin: other threads take no further lock until end. prepare: takes the lock unless this thread holds it
+// already; false when another one does: then all that was prepared must be given back before the next try. Until parent
+// or child, acquire and release by the forking thread pass a prepared lock by, so that fork handlers of other libraries
+// may allocate. parent: releases what prepare took. child: frees the lock unless the forking thread itself held it
+// before. end: after all of them.
+void hz3_lock_fork_begin(void);
+void hz3_lock_fork_end(bool in_child);
 bool hz3_lock_fork_prepare(Hz3Lock *lock);
 void hz3_lock_fork_parent(Hz3Lock *lock);
-void hz3_lock_fork_child(Hz3Lock *lock, uint32_t parent_tid);
+void hz3_lock_fork_child(Hz3Lock *lock);
 
-// The calling thread's id, cached. The cache is renewed in a fork's child.
-uint32_t hz3_self_tid(void);
-void hz3_self_tid_renew(void);
+// The calling thread's id, 1 to 2^31 - 1, in order of first use. Not the kernel's tid: that one changes when a thread
+// goes on as a fork's child, and a lock that it was just taking would be entered under the old one.
+uint32_t hz3_self_id(void);
 
 #endif

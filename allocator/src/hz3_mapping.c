@@ -302,7 +302,7 @@ void hz3_mapping_fork_parent(void)
     hz3_lock_fork_parent(&registry.lock);
 }
 
-void hz3_mapping_fork_child(uint32_t parent_tid)
+void hz3_mapping_fork_child(void)
 {
-    hz3_lock_fork_child(&registry.lock, parent_tid);
+    hz3_lock_fork_child(&registry.lock);
 }

@@ -34,6 +34,6 @@ Hz3MappingFigures hz3_mapping_figures(void);
 
 bool hz3_mapping_fork_prepare(void);
 void hz3_mapping_fork_parent(void);
-void hz3_mapping_fork_child(uint32_t parent_tid);
+void hz3_mapping_fork_child(void);
 
 #endif

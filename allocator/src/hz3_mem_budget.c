@@ -77,7 +77,7 @@ uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pag
 }
 
 // Not taken before the fork (hz3_lock.h): it orders reclaims and protects no data.
-void hz3_mem_budget_fork_child(uint32_t parent_tid)
+void hz3_mem_budget_fork_child(void)
 {
-    hz3_lock_fork_child(&leader, parent_tid);
+    hz3_lock_fork_child(&leader);
 }

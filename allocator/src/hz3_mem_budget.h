@@ -13,6 +13,6 @@ size_t hz3_mem_budget_reclaim_medium_runs(void); // transfer arrays and inboxes 
 // arena is full; under HZ3_OOM_SHOT=1 the first such failure is reported.
 uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pages, uint32_t class);
 
-void hz3_mem_budget_fork_child(uint32_t parent_tid);
+void hz3_mem_budget_fork_child(void);
 
 #endif

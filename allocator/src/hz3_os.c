@@ -142,16 +142,11 @@ void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected)
     errno = saved_errno;
 }
 
-void hz3_os_futex_wake_one(_Atomic uint32_t *word)
+void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)
 {
     int saved_errno = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
     errno = saved_errno;
-}
-
-uint32_t hz3_os_tid(void)
-{
-    return (uint32_t)syscall(SYS_gettid);
 }
 
 // Present from glibc 2.35 on, which registers the area for every thread and keeps the CPU number in it.

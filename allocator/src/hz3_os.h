@@ -28,9 +28,8 @@ bool hz3_os_purge(void *addr, size_t bytes);
 void hz3_os_no_huge_pages(void *addr, size_t bytes);
 
 void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
-void hz3_os_futex_wake_one(_Atomic uint32_t *word);
+void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 
-uint32_t hz3_os_tid(void);
 uint32_t hz3_os_cpu(void);
 
 #define HZ3_OS_CPUS_MAX 1024u

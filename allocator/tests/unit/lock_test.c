@@ -46,9 +46,8 @@ static bool is_free_for_others(void)
 static void lock_knows_its_owner(void **state)
 {
     (void)state;
-    assert_int_equal(hz3_self_tid(), gettid());
     hz3_lock_acquire(&leaf);
-    assert_int_equal(owner_of(&leaf), gettid());
+    assert_int_equal(owner_of(&leaf), hz3_self_id());
     assert_false(is_free_for_others());
     hz3_lock_release(&leaf);
     assert_int_equal(atomic_load(&leaf.word), 0);
@@ -110,8 +109,8 @@ static void wrong_use_aborts(void **state)
     unit_expect_abort(acquire_both, &budget, "held_ranks");       // falling
     unit_expect_abort(acquire_both, &another_leaf, "held_ranks"); // two of one rank
     unit_expect_abort(try_both, &budget, "held_ranks");
-    unit_expect_abort(release_from_another_thread, &leaf, "hz3_self_tid()");
-    unit_expect_abort(release_twice, &leaf, "hz3_self_tid()");
+    unit_expect_abort(release_from_another_thread, &leaf, "hz3_self_id()");
+    unit_expect_abort(release_twice, &leaf, "hz3_self_id()");
     unit_expect_abort(acquire_without_rank, NULL, "lock->rank");
 }
 
@@ -120,7 +119,6 @@ static void wrong_use_aborts(void **state)
 // Forks between prepare and parent/child; the child answers with check(): 0 is well.
 static void fork_with_lock(int (*check)(void))
 {
-    uint32_t parent_tid = hz3_self_tid();
     while (!hz3_lock_fork_prepare(&leaf)) {
         sched_yield();
     }
@@ -128,7 +126,7 @@ static void fork_with_lock(int (*check)(void))
     assert_true(pid >= 0);
     if (pid == 0) {
         alarm(10);
-        hz3_lock_fork_child(&leaf, parent_tid);
+        hz3_lock_fork_child(&leaf);
         _exit(check());
     }
     hz3_lock_fork_parent(&leaf);
@@ -158,7 +156,7 @@ static void free_lock_is_free_after_fork(void **state)
 
 static int is_mine_and_works(void)
 {
-    if (owner_of(&leaf) != (uint32_t)gettid()) {
+    if (owner_of(&leaf) != hz3_self_id()) {
         return 1;
     }
     hz3_lock_release(&leaf);
@@ -172,7 +170,7 @@ static void own_lock_stays_held_on_both_sides(void **state)
     (void)state;
     hz3_lock_acquire(&leaf);
     fork_with_lock(is_mine_and_works);
-    assert_int_equal(owner_of(&leaf), gettid());
+    assert_int_equal(owner_of(&leaf), hz3_self_id());
     assert_false(is_free_for_others());
     hz3_lock_release(&leaf);
     assert_int_equal(is_free_and_works(), 0);
