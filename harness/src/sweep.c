@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,11 +79,17 @@ static bool plan_follows_manifest(const Sweep *sweep)
 }
 
 /* A private folder for the processes; on a memory file system, for a counter file on a disk would be written back
-   while it is being counted in. Named after the run, so that what a killed hzb left is found again. */
-static char *make_work_dir(const char *run_id)
+   while it is being counted in. Named after the run and its folder's inode: what a killed hzb left is found again, and
+   runs of one name below different folders don't meet. */
+static char *make_work_dir(const char *dir, const char *run_id)
 {
+    struct stat folder;
+    if (stat(dir, &folder) != 0) {
+        hzb_error("%s: %s", dir, strerror(errno));
+        return NULL;
+    }
     const char *base = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
-    char *path = xfmt("%s/hzb-%u-%s", base, (unsigned)getuid(), run_id);
+    char *path = xfmt("%s/hzb-%u-%s-%ju", base, (unsigned)getuid(), run_id, (uintmax_t)folder.st_ino);
     resultdir_remove(path);
     if (mkdir(path, 0700) == 0) return path;
     hzb_error("%s: %s", path, strerror(errno));
@@ -193,7 +200,7 @@ HzbExit sweep(const char *dir, bool verify_only)
     Sweep state = {.dir = dir};
     HzbExit result = open_sweep(&state);
     if (result != HZB_OK) return result;
-    char *work_dir = make_work_dir(state.experiment.run_id);
+    char *work_dir = make_work_dir(state.dir, state.experiment.run_id);
     char *whole_dir = realpath(dir, NULL);
     if (!work_dir || !whole_dir) return HZB_IO;
     state.context = (RunContext){.experiment = &state.experiment,

@@ -4,9 +4,10 @@ export LC_ALL=C
 : "${BUILD:?the folder of hzb, as an absolute path}"
 hzb=$BUILD/hzb
 work=$(mktemp -d)
+memory_folder() { echo "/dev/shm/hzb-$UID-${1##*/}-$(stat -c %i "$1" 2>/dev/null)"; }
 # A killed hzb that is never resumed leaves its folder for memory files behind.
 clean_up() {
-    for folder in "$work"/results/[0-9]*; do rm -rf "/dev/shm/hzb-$UID-${folder##*/}"; done
+    for folder in "$work"/results/[0-9]*; do rm -rf "$(memory_folder "$folder")"; done
     rm -rf "$work"
 }
 trap clean_up EXIT

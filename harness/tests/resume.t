@@ -27,7 +27,8 @@ is "$(csv_column "$dir/runs.csv" status | sort -u)" ok 'and ok'
 is "$(grep -c ',own_counter,2$' "$dir/counters.csv") $(wc -l <"$dir/counters.csv")" '5 11' 'counters are there exactly once'
 cmp -s "$work/plan.csv" "$dir/plan.csv"
 ok $? 'the plan is the same'
-is "$(ls /dev/shm 2>/dev/null | grep -c "$(basename "$dir")")" 0 'nothing is left in memory files'
+[[ ! -e $(memory_folder "$dir") ]]
+ok $? 'nothing is left in memory files'
 
 start
 until_true has_rows "$dir" 1
