@@ -9,17 +9,34 @@
 // A thread looks into its ring every 32 iterations and then frees up to 16 blocks for each of them. Looking every time
 // moves the cache line that a producer is filling back and forth: 47 ns an op instead of 19 with an allocator that does
 // nothing, half of them remote. The limit lets a thread catch up after it was descheduled.
-enum { DRAIN_PERIOD = 32, DRAIN_LIMIT = 16 * DRAIN_PERIOD, DRAIN_UNLIMITED = 1 << 30, SAMPLE_PERIOD_NS = 1000000 };
+//
+// Blocks for another thread go to its ring in batches, of 16 with two threads, fewer with more: at most 64 blocks wait
+// in a thread. One by one, the locked instruction of each push waits until the caches have the lines of the block that
+// was touched just before: 40 % of the run at T=2, R=50, 16..32768, the same for every allocator.
+enum {
+    BATCH_MAX = 16,
+    BATCHED_MAX = 64,
+    DRAIN_PERIOD = 32,
+    DRAIN_LIMIT = 16 * DRAIN_PERIOD,
+    DRAIN_UNLIMITED = 1 << 30,
+    SAMPLE_PERIOD_NS = 1000000
+};
 
 typedef struct {
     uint64_t threads, iters, ws, min, max, remote_pct, ring_slots;
     CommonOptions common;
 } Config;
 
+typedef struct {
+    unsigned count;
+    Block blocks[BATCH_MAX];
+} Batch;
+
 // A worker's ring is read by all others, its counters are its own: never on one cache line.
 typedef struct {
-    _Alignas(CACHE_LINE) Ring *ring; // constant: what others handed to this worker
-    _Alignas(CACHE_LINE) uint64_t left_slot;
+    _Alignas(CACHE_LINE) Ring *ring;     // constant: what others handed to this worker
+    _Alignas(CACHE_LINE) Batch *batches; // constant: one a worker, what this one will hand over
+    uint64_t left_slot;
     uint64_t handed_over, fallbacks;
 } Remote;
 
@@ -27,6 +44,7 @@ static Config config = {.ring_slots = 65536, .common = {.touch = TOUCH_PAGE, .se
 static Crew crew;
 static Remote *remotes; // one a worker
 static _Atomic uint64_t workers_done;
+static unsigned batch_blocks; // blocks of a full batch
 
 static void take_block(void *worker, Block block)
 {
@@ -38,26 +56,44 @@ static void drain_ring(Worker *w, unsigned limit)
     if (ring_drain(remotes[w->index].ring, limit, take_block, w) > 0) worker_publish_live(w);
 }
 
-static __attribute__((noinline, cold)) bool wait_for_room(Worker *w, Ring *ring, Block block)
+static __attribute__((noinline, cold)) bool wait_for_room(Worker *w, Ring *ring, const Batch *batch)
 {
     if (!config.common.matched) return false;
     do {
         drain_ring(w, DRAIN_LIMIT);
         sched_yield();
-    } while (!ring_push(ring, block));
+    } while (!ring_push(ring, batch->blocks, batch->count));
     return true;
+}
+
+static void send_batch(Worker *w, uint64_t to, Batch *batch)
+{
+    Remote *own = &remotes[w->index];
+    Ring *ring = remotes[to].ring;
+    if (ring_push(ring, batch->blocks, batch->count) || wait_for_room(w, ring, batch)) {
+        own->handed_over += batch->count;
+    } else {
+        own->fallbacks += batch->count;
+        for (unsigned i = 0; i < batch->count; i++)
+            worker_free(w, batch->blocks[i]);
+    }
+    batch->count = 0;
 }
 
 static void hand_over(Worker *w, uint32_t bits, Block block)
 {
-    Remote *own = &remotes[w->index];
     uint64_t other = w->index + 1 + rng_bounded(bits, config.threads - 1);
-    Ring *ring = remotes[other < config.threads ? other : other - config.threads].ring;
-    if (ring_push(ring, block) || wait_for_room(w, ring, block)) {
-        own->handed_over++;
-    } else {
-        own->fallbacks++;
-        worker_free(w, block);
+    uint64_t to = other < config.threads ? other : other - config.threads;
+    Batch *batch = &remotes[w->index].batches[to];
+    batch->blocks[batch->count++] = block;
+    if (batch->count == batch_blocks) send_batch(w, to, batch);
+}
+
+static void send_all_batches(Worker *w)
+{
+    for (uint64_t to = 0; to < config.threads; to++) {
+        Batch *batch = &remotes[w->index].batches[to];
+        if (batch->count > 0) send_batch(w, to, batch);
     }
 }
 
@@ -84,6 +120,7 @@ static void work(Worker *w)
         worker_checksum_add(w, index << 32 ^ size);
         worker_alloc(w, slot, size, i);
     }
+    send_all_batches(w);
 }
 
 // A thread that is done goes on emptying its ring, or the others would find it full through no fault of theirs.
@@ -126,13 +163,24 @@ static uint64_t sample_live_peak(void)
     return peak;
 }
 
+static unsigned choose_batch_blocks(void)
+{
+    uint64_t blocks = config.threads > 1 ? BATCHED_MAX / (config.threads - 1) : 1;
+    if (blocks > BATCH_MAX) blocks = BATCH_MAX;
+    if (blocks > config.ring_slots) blocks = config.ring_slots;
+    return blocks > 0 ? (unsigned)blocks : 1;
+}
+
 static void setup(void)
 {
+    batch_blocks = choose_batch_blocks();
     hzb_phase("setup", 0);
     crew_make(&crew, (unsigned)config.threads, config.threads * config.ws, &config.common);
     remotes = pages_map(config.threads * sizeof *remotes, "the rings");
-    for (unsigned i = 0; i < config.threads; i++)
+    for (unsigned i = 0; i < config.threads; i++) {
         remotes[i].ring = ring_make(config.ring_slots);
+        remotes[i].batches = pages_map(config.threads * sizeof(Batch), "the batches");
+    }
     crew_start(&crew, worker_main);
 }
 

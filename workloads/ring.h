@@ -1,9 +1,10 @@
 // Ring: bounded queue of blocks on their way to the thread that will free them; many producers, one consumer.
 //
 // One ring a consumer, not one a pair of threads: 64 threads with 65536 slots each are 64 MiB, pairs would be 4 GiB,
-// all of it touched in the end because a ring walks over its whole buffer. The price is one compare-and-swap a push.
-// A fetch_add could not be taken back when the ring is full. The consumer never writes to a slot: whether it holds a
-// new entry is told by a bit that flips with each lap, so a slot's cache line crosses between cores once a way.
+// all of it touched in the end because a ring walks over its whole buffer. The price is one compare-and-swap a push,
+// which waits for every store before it, so blocks are pushed in batches. A fetch_add could not be taken back when the
+// ring is full. The consumer never writes to a slot: whether it holds a new entry is told by a bit that flips with each
+// lap, so a slot's cache line crosses between cores once a way.
 //
 // Invariants: head <= tail <= head + capacity; a slot whose lap bit matches the lap of its position is published;
 // head_seen never runs ahead of head, so a producer that trusts it errs towards "full" only.
@@ -56,23 +57,25 @@ static inline Ring *ring_make(uint64_t capacity)
     return ring;
 }
 
-// False when the ring is full.
-static inline bool ring_push(Ring *ring, Block block)
+// Publishes all n blocks, in order, or none and returns false when there is no room for them.
+static inline bool ring_push(Ring *ring, const Block *blocks, unsigned n)
 {
     uint64_t position = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     do {
-        if (position - atomic_load_explicit(&ring->head_seen, memory_order_acquire) >= ring->capacity) {
+        if (position + n - atomic_load_explicit(&ring->head_seen, memory_order_acquire) > ring->capacity) {
             uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
             // A position read before others moved tail and head on is old, not full: take the newer one.
-            if ((int64_t)(position - head) >= (int64_t)ring->capacity) return false;
+            if ((int64_t)(position + n - head) > (int64_t)ring->capacity) return false;
             atomic_store_explicit(&ring->head_seen, head, memory_order_release);
         }
-    } while (!atomic_compare_exchange_weak_explicit(&ring->tail, &position, position + 1, memory_order_relaxed,
+    } while (!atomic_compare_exchange_weak_explicit(&ring->tail, &position, position + n, memory_order_relaxed,
                                                     memory_order_relaxed));
-    RingSlot *slot = &ring->slots[position & ring->mask];
-    slot->ptr = block.ptr;
-    uint64_t word = (uint64_t)block.tag << 32 | (uint64_t)block.size << 1 | ring_lap_bit(ring, position);
-    atomic_store_explicit(&slot->word, word, memory_order_release);
+    for (unsigned i = 0; i < n; i++, position++) {
+        RingSlot *slot = &ring->slots[position & ring->mask];
+        slot->ptr = blocks[i].ptr;
+        uint64_t word = (uint64_t)blocks[i].tag << 32 | (uint64_t)blocks[i].size << 1 | ring_lap_bit(ring, position);
+        atomic_store_explicit(&slot->word, word, memory_order_release);
+    }
     return true;
 }
 

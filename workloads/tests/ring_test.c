@@ -17,6 +17,11 @@ static Block block_make(uint32_t producer, uint32_t count)
     return (Block){.ptr = (void *)(uintptr_t)(count + 1), .size = (count * 7 + producer) & INT32_MAX, .tag = producer};
 }
 
+static bool push_one(Ring *ring, Block block)
+{
+    return ring_push(ring, &block, 1);
+}
+
 typedef struct {
     uint32_t next[PRODUCERS]; // what each producer's next block must be
     uint64_t taken;
@@ -40,12 +45,26 @@ static void test_holds_exactly_its_capacity(void **state)
         Expected expected = {0};
         for (uint32_t lap = 0; lap < 5; lap++) {
             for (uint32_t i = 0; i < capacity; i++)
-                assert_true(ring_push(ring, block_make(0, lap * capacity + i)));
-            assert_false(ring_push(ring, block_make(0, 0)));
+                assert_true(push_one(ring, block_make(0, lap * capacity + i)));
+            assert_false(push_one(ring, block_make(0, 0)));
             assert_int_equal(ring_drain(ring, capacity + 5, take_in_order, &expected), capacity);
             assert_int_equal(ring_drain(ring, 1, take_in_order, &expected), 0);
         }
     }
+}
+
+static void test_a_batch_goes_in_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    Ring *ring = ring_make(5);
+    Expected expected = {0};
+    Block blocks[5];
+    for (uint32_t i = 0; i < 5; i++)
+        blocks[i] = block_make(0, i);
+    assert_true(ring_push(ring, blocks, 3));
+    assert_false(ring_push(ring, blocks + 3, 3));
+    assert_true(ring_push(ring, blocks + 3, 2));
+    assert_int_equal(ring_drain(ring, 10, take_in_order, &expected), 5);
 }
 
 static void test_drain_stops_at_its_limit(void **state)
@@ -54,7 +73,7 @@ static void test_drain_stops_at_its_limit(void **state)
     Ring *ring = ring_make(8);
     Expected expected = {0};
     for (uint32_t i = 0; i < 8; i++)
-        assert_true(ring_push(ring, block_make(0, i)));
+        assert_true(push_one(ring, block_make(0, i)));
     assert_int_equal(ring_drain(ring, 3, take_in_order, &expected), 3);
     assert_int_equal(ring_drain(ring, 8, take_in_order, &expected), 5);
 }
@@ -64,7 +83,7 @@ static void test_keeps_the_largest_size_and_tag(void **state)
     (void)state;
     Ring *ring = ring_make(1);
     Block largest = {.ptr = ring, .size = INT32_MAX, .tag = UINT32_MAX};
-    assert_true(ring_push(ring, largest));
+    assert_true(push_one(ring, largest));
     uint64_t word = ring->slots[0].word;
     assert_int_equal(word >> 32, UINT32_MAX);
     assert_int_equal((uint32_t)word >> 1, INT32_MAX);
@@ -79,11 +98,19 @@ typedef struct {
 static void *producer_main(void *argument)
 {
     Producer *p = argument;
-    for (uint32_t i = 0; i < BLOCKS_EACH; i++)
-        while (!ring_push(p->ring, block_make(p->index, i))) {
+    unsigned n = 0;
+    for (uint32_t i = 0; i < BLOCKS_EACH; i += n) {
+        Block blocks[3];
+        n = 1 + i % 3;
+        if (n > BLOCKS_EACH - i) n = BLOCKS_EACH - i;
+        if (n > p->ring->capacity) n = 1;
+        for (uint32_t k = 0; k < n; k++)
+            blocks[k] = block_make(p->index, i + k);
+        while (!ring_push(p->ring, blocks, n)) {
             p->refused++;
             sched_yield();
         }
+    }
     return NULL;
 }
 
@@ -121,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_holds_exactly_its_capacity),
+        cmocka_unit_test(test_a_batch_goes_in_whole_or_not_at_all),
         cmocka_unit_test(test_drain_stops_at_its_limit),
         cmocka_unit_test(test_keeps_the_largest_size_and_tag),
         cmocka_unit_test(test_many_producers_lose_nothing_and_keep_order),
