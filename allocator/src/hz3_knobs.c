@@ -10,7 +10,7 @@
 
 // A lane may set these with -D; -DHZ3_S65_STATS=1 is the seed notes' name for "print the counters at exit".
 #ifndef HZ3_LANE_FRONT_BYTES
-#define HZ3_LANE_FRONT_BYTES 256K
+#define HZ3_LANE_FRONT_BYTES 1M
 #endif
 #ifndef HZ3_LANE_TRANSFER_BYTES
 #define HZ3_LANE_TRANSFER_BYTES 1M

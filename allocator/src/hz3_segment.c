@@ -136,18 +136,35 @@ static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
     return HZ3_PAGE_NONE;
 }
 
-uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
+// A short run that no word holds may still lie across two.
+static uint32_t claim_across_words(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
 {
-    if (pages <= HZ3_WORD_RUN_MAX && align_pages <= 64) {
-        uint32_t page_idx;
-        if (claim_short(meta, pages, aligned_bits(align_pages), &page_idx, 1) == 1) {
-            return page_idx;
-        }
-        if (pages == 1) {
-            return HZ3_PAGE_NONE;
+    uint64_t words[HZ3_WORDS_PER_SEG];
+    snapshot(meta, words);
+    for (uint32_t border = 64; border < HZ3_PAGES_PER_SEG; border += 64) {
+        uint64_t below = ~words[border / 64 - 1];
+        uint64_t above = ~words[border / 64];
+        uint32_t free_below = below != 0 ? (uint32_t)__builtin_clzl(below) : 64;
+        uint32_t free_above = above != 0 ? (uint32_t)__builtin_ctzl(above) : 64;
+        uint32_t want_below = free_below < pages - 1 ? free_below : pages - 1;
+        uint32_t start = (border - want_below + align_pages - 1) & ~(align_pages - 1);
+        if (start < border && start + pages <= border + free_above && claim_exactly(meta, start, pages)) {
+            return start;
         }
     }
-    return claim_long(meta, pages, align_pages);
+    return HZ3_PAGE_NONE;
+}
+
+uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
+{
+    if (pages > HZ3_WORD_RUN_MAX || align_pages > 64) {
+        return claim_long(meta, pages, align_pages);
+    }
+    uint32_t page_idx;
+    if (claim_short(meta, pages, aligned_bits(align_pages), &page_idx, 1) == 1) {
+        return page_idx;
+    }
+    return claim_across_words(meta, pages, align_pages);
 }
 
 bool hz3_segment_claim_whole(Hz3SegMeta *meta)

@@ -56,6 +56,11 @@ static void set_hints(uint32_t level, uint32_t slot)
     }
 }
 
+static bool has_hint(uint32_t level, uint32_t slot)
+{
+    return (atomic_load_explicit(hint_word(level, slot), memory_order_relaxed) >> (slot % 64) & 1) != 0;
+}
+
 static void clear_hints(uint32_t level, uint32_t slot)
 {
     uint64_t bit = 1ull << (slot % 64);
@@ -122,7 +127,10 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
         return HZ3_PAGE_NONE;
     }
     uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
-    uint32_t page = slot == HZ3_PAGE_NONE ? HZ3_PAGE_NONE : claim_in_slot(shard, slot, pages, align_pages);
+    uint32_t page = HZ3_PAGE_NONE;
+    if (slot != HZ3_PAGE_NONE && has_hint(level_of(pages), slot)) {
+        page = claim_by_hint(shard, slot, pages, align_pages);
+    }
     if (page == HZ3_PAGE_NONE) {
         page = claim_lowest_hinted(shard, pages, align_pages);
     }
