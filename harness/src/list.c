@@ -20,9 +20,11 @@ static void list_allocators(const Config *config, const Options *options)
     for (unsigned i = 0; i < config->allocators->allocators_count; i++) {
         const CfgAllocator *allocator = &config->allocators->allocators[i];
         Arm arm;
-        arm_resolve(config, options, allocator, &arm);
+        bool can_run = arm_resolve(config, options, allocator, &arm); // without its library if that is optional
         printf("  %-16s %s%s\n", arm.name, arm.preload ? arm.preload : "no library is preloaded",
-               arm.missing ? "   MISSING" : "");
+               !arm.missing ? ""
+               : can_run    ? "   not installed, optional"
+                            : "   MISSING");
         print_texts("env", arm.env.items, arm.env.count);
     }
 }
