@@ -249,10 +249,11 @@ static void config_parse(int argc, char **argv)
         .doc =
             "Replaces blocks of random sizes in a working set of each thread; part of them is freed by another "
             "thread.\v"
-            "In each of its `iters` iterations a thread first frees up to 16 blocks that others handed to it, then "
-            "picks a random slot of its `ws` slots. A block found there is handed to another random thread in "
-            "`remote_pct` % of all cases and freed at once otherwise; then a new block of min to max bytes goes into "
-            "the slot. A full ring (of `ring_slots` blocks, default 65536) means a local free: the fallback.\n\n"
+            "In each of its `iters` iterations a thread picks a random slot of its `ws` slots. A block found there is "
+            "handed to another random thread in `remote_pct` % of all cases and freed at once otherwise; then a new "
+            "block of min to max bytes goes into the slot. Blocks are handed over in batches, 16 with two threads, "
+            "fewer with more; every 32 iterations a thread frees up to 512 that others handed to it. A full ring (of "
+            "`ring_slots` blocks, default 65536) means a local free: the fallback.\n\n"
             "One op is one iteration: one malloc and, once the working set is full, one free. Ops/s is threads x "
             "iters over the time from the first thread's first iteration to the last thread's last one. Actual "
             "remote share and fallback are shares of all blocks that left a slot.",

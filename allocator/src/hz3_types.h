@@ -79,7 +79,7 @@ typedef struct Hz3PageBits {
     uint64_t word[HZ3_BITS_WORDS_PER_PAGE];
 } Hz3PageBits;
 
-// Why pages come back; index of the boundary's counters.
+// Why pages come back. The boundary checks it and names it when a range is wrong.
 typedef enum Hz3ReleaseReason {
     HZ3_RELEASE_SMALL_RUN_RETIRE,
     HZ3_RELEASE_MEDIUM_RUN_RECLAIM,
