@@ -74,6 +74,12 @@ void hz3_front_init(void);
 
 // Moves everything that this thread caches into the middle layer; checks every object on the way.
 void hz3_front_flush_self(void);
+
+// Moves what slabs cache, whoever they belong to, into the middle layer; checks every object on the way. The caller
+// holds no leaf lock. IDLE: only slabs in which nothing has moved since the call before the last one with IDLE. ALL:
+// every slab; one whose owner is inside an operation is tried again a few times. Returns the bytes moved.
+typedef enum Hz3FrontScope { HZ3_FRONT_IDLE, HZ3_FRONT_ALL } Hz3FrontScope;
+size_t hz3_front_drain(Hz3FrontScope scope);
 // Bytes of the objects that this thread caches.
 size_t hz3_front_cached_bytes_self(void);
 

@@ -197,6 +197,15 @@ void hz3_front_flush_self(void)
     }
 }
 
+size_t hz3_front_drain(Hz3FrontScope scope)
+{
+    size_t bytes = scope == HZ3_FRONT_ALL ? hz3_front_cached_bytes_self() : 0;
+    if (bytes != 0) {
+        hz3_front_flush_self();
+    }
+    return bytes;
+}
+
 size_t hz3_front_cached_bytes_self(void)
 {
     size_t bytes = 0;

@@ -21,7 +21,7 @@
 #define HZ3_S65_STATS_DEFAULT 0
 #endif
 
-typedef enum { KNOB_BOOL, KNOB_COUNT, KNOB_BYTES, KNOB_PATH } KnobType;
+typedef enum { KNOB_BOOL, KNOB_COUNT, KNOB_BYTES, KNOB_CHOICE, KNOB_PATH } KnobType;
 
 typedef struct Knob {
     const char *name;
@@ -71,6 +71,24 @@ static bool parse_number(const char *text, bool suffix_allowed, uint64_t *out)
     return in_range && *end == '\0' && (*out >> shift) == number;
 }
 
+// The place of `text` in "first|second|...".
+static bool parse_choice(const char *choices, const char *text, uint64_t *out)
+{
+    size_t length = strlen(text);
+    uint64_t place = 0;
+    for (const char *at = choices;; place++) {
+        size_t choice_length = strcspn(at, "|");
+        if (choice_length == length && memcmp(at, text, length) == 0) {
+            *out = place;
+            return true;
+        }
+        if (at[choice_length] == '\0') {
+            return false;
+        }
+        at += choice_length + 1;
+    }
+}
+
 static const char *type_text(KnobType type)
 {
     switch (type) {
@@ -93,6 +111,11 @@ static bool set_knob(const Knob *knob, const char *text)
         return true;
     }
     uint64_t number;
+    if (knob->type == KNOB_CHOICE) {
+        bool is_known = parse_choice(knob->min, text, &number);
+        *(uint64_t *)knob->value = is_known ? number : *(uint64_t *)knob->value;
+        return is_known;
+    }
     uint64_t min;
     uint64_t max;
     bool is_bytes = knob->type == KNOB_BYTES;
@@ -114,8 +137,12 @@ static const char *set_knob_or_complain(const Knob *knob, const char *text, cons
     if (set_knob(knob, text)) {
         return text;
     }
-    hz3_log("hz3: %s=%s (%s) is not %s from %s to %s; the default %s stays", knob->name, text, where,
-            type_text(knob->type), knob->min, knob->max, standing);
+    if (knob->type == KNOB_CHOICE) {
+        hz3_log("hz3: %s=%s (%s) is not one of %s; the default %s stays", knob->name, text, where, knob->min, standing);
+    } else {
+        hz3_log("hz3: %s=%s (%s) is not %s from %s to %s; the default %s stays", knob->name, text, where,
+                type_text(knob->type), knob->min, knob->max, standing);
+    }
     return standing;
 }
 
@@ -159,6 +186,16 @@ void hz3_knobs_print(void)
         if (knob->type == KNOB_PATH) {
             const char *path = *(const char **)knob->value;
             hz3_log("%s=%s (text) %s", knob->name, path != NULL ? path : "", knob->meaning);
+            continue;
+        }
+        if (knob->type == KNOB_CHOICE) {
+            uint64_t place = *(uint64_t *)knob->value;
+            const char *choice = knob->min;
+            for (; place > 0; place--) {
+                choice += strcspn(choice, "|") + 1;
+            }
+            hz3_log("%s=%.*s (default %s, %s) %s", knob->name, (int)strcspn(choice, "|"), choice, knob->default_value,
+                    knob->min, knob->meaning);
             continue;
         }
         uint64_t number = knob->type == KNOB_BOOL ? *(bool *)knob->value : *(uint64_t *)knob->value;

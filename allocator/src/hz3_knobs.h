@@ -7,6 +7,7 @@
 typedef bool Hz3KnobBOOL;
 typedef uint64_t Hz3KnobCOUNT;
 typedef uint64_t Hz3KnobBYTES;
+typedef uint64_t Hz3KnobCHOICE; // the place in the list of choices
 typedef const char *Hz3KnobPATH;
 
 typedef struct Hz3Knobs {
