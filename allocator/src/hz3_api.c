@@ -5,6 +5,7 @@
 
 #include "hz3_api.h"
 #include "hz3_front.h"
+#include "hz3_init.h"
 #include "hz3_large.h"
 #include "hz3_log.h"
 #include "hz3_mapping.h"
@@ -20,8 +21,11 @@ static HZ3_NOINLINE void *alloc_large(size_t size, size_t align, bool *is_zero)
 
 static HZ3_NOINLINE void *alloc_beyond_medium(size_t size)
 {
+    if (size <= HZ3_MEDIUM_MAX && hz3_init()) {
+        return malloc(size); // the first call of all
+    }
     bool is_zero;
-    return alloc_large(size, HZ3_MIN_ALIGN, &is_zero);
+    return alloc_large(size != 0 ? size : 1, HZ3_MIN_ALIGN, &is_zero);
 }
 
 // A mapping, what a full arena falls back to, stays where it is.
@@ -33,7 +37,7 @@ static HZ3_NOINLINE void *refill_medium(size_t size)
 
 static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
 {
-    if (HZ3_UNLIKELY(size > HZ3_MEDIUM_MAX)) {
+    if (HZ3_UNLIKELY(size >= hz3_limits.medium_end)) {
         return alloc_beyond_medium(size);
     }
     void *object = hz3_front_pop(hz3_class_of_medium(size));
@@ -42,10 +46,10 @@ static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
 
 HZ3_EXPORT void *malloc(size_t size)
 {
-    if (HZ3_UNLIKELY(size > HZ3_SMALL_MAX)) {
+    if (HZ3_UNLIKELY(size >= hz3_limits.small_end)) {
         return alloc_beyond_small(size);
     }
-    return hz3_front_alloc(hz3_class_of(size));
+    return hz3_front_alloc(hz3_class_of_small(size));
 }
 
 static HZ3_NOINLINE void free_foreign(void *p)
@@ -159,7 +163,7 @@ static void *alloc_aligned(size_t align, size_t size)
     if (align <= HZ3_MIN_ALIGN) {
         return malloc(size);
     }
-    uint32_t class = size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE ? hz3_class_of_aligned(size, align) : 0;
+    uint32_t class = size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE && hz3_init() ? hz3_class_of_aligned(size, align) : 0;
     if (class != 0) {
         void *object =
             hz3_front_alloc(class); // the fallback of a full arena is page-aligned, as much as classes promise

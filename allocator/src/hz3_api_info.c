@@ -17,12 +17,11 @@
 
 typedef struct HeapFigures {
     size_t held_bytes;   // pages taken from segments, and live mappings
-    size_t cached_bytes; // of those: in this thread's front and in the middle layer
+    size_t cached_bytes; // of those: in the fronts and in the middle layer
     size_t free_bytes;   // free pages of open segments, and freed mappings
     Hz3MappingFigures mappings;
 } HeapFigures;
 
-// What other threads hold in their fronts counts as in use.
 static HeapFigures heap_figures(void)
 {
     HeapFigures f = {0};
@@ -38,7 +37,7 @@ static HeapFigures heap_figures(void)
     f.mappings = hz3_mapping_figures();
     f.held_bytes += f.mappings.live_bytes;
     f.free_bytes += f.mappings.cached_bytes;
-    f.cached_bytes = hz3_front_cached_bytes_self() + hz3_central_cached_bytes();
+    f.cached_bytes = hz3_front_cached_bytes() + hz3_central_cached_bytes();
     return f;
 }
 

@@ -18,7 +18,7 @@ typedef struct Hz3Arena {
     _Atomic uint32_t slots_touched; // slots [0, this) have been opened at least once: bounds every walk
 } Hz3Arena;
 
-extern Hz3Arena hz3_arena;
+extern HZ3_HIDDEN Hz3Arena hz3_arena;
 
 // Reserves what HZ3_ARENA_SIZE asks, halved until the kernel agrees. When it agrees to nothing the arena has no slots
 // and every object is a mapping.

@@ -37,9 +37,14 @@ uint32_t hz3_shard_count(void)
     return shard_mask + 1;
 }
 
+uint32_t hz3_shard_of_cpu(uint32_t cpu)
+{
+    return shard_of_cpu[cpu % HZ3_OS_CPUS_MAX];
+}
+
 uint32_t hz3_shard_now(void)
 {
-    return shard_of_cpu[hz3_os_cpu() % HZ3_OS_CPUS_MAX];
+    return hz3_shard_of_cpu(hz3_os_cpu());
 }
 
 #define FOR_EACH_CENTRAL(shard, class)                                                                                 \

@@ -25,6 +25,16 @@
 #define HZ3_DEBUG 0
 #endif
 
+// The first try of malloc and free: 1 = the slab of the CPU (restartable sequences), 0 = the slab of the thread.
+// ThreadSanitizer cannot see what restartable sequences do.
+#ifndef HZ3_FRONT_CPU
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define HZ3_FRONT_CPU 1
+#else
+#define HZ3_FRONT_CPU 0
+#endif
+#endif
+
 // The lane's name and flags, recorded in the library (`strings lib.so | grep 'hz3 build:'`) and in the stats lines.
 #ifndef HZ3_LANE
 #define HZ3_LANE "custom"

@@ -19,6 +19,7 @@ HZ3_EXPORT void hz3_epoch_force(void)
         return;
     }
     hz3_stat_add(epochs, 1);
+    hz3_front_drain(HZ3_FRONT_IDLE);
     hz3_central_drain(HZ3_DRAIN_SURPLUS, hz3_knobs.S65_RELEASE_COVERAGE, hz3_knobs.S65_MEDIUM_RECLAIM_BUDGET_RUNS);
     hz3_mapping_trim(false);
     hz3_release_purge_all();
@@ -27,7 +28,7 @@ HZ3_EXPORT void hz3_epoch_force(void)
 
 size_t hz3_epoch_trim_all(void)
 {
-    hz3_front_flush_self();
+    hz3_front_drain(HZ3_FRONT_ALL);
     hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
     return hz3_mapping_trim(true) + hz3_release_purge_all();
 }

@@ -16,7 +16,7 @@ static sigset_t signals_before; // written under all leaf locks
 
 static void give_back_all(void)
 {
-    hz3_front_fork_parent();
+    hz3_front_fork_give_back();
     hz3_mapping_fork_parent();
     hz3_central_fork_parent();
 }
@@ -28,17 +28,20 @@ static void prepare(void)
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
+    hz3_front_fork_begin();
     hz3_lock_fork_begin();
     while (!(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare())) {
         give_back_all(); // another fork may be waiting for what we hold
         sched_yield();
     }
+    hz3_front_fork_stop();
     signals_before = before;
 }
 
 static void parent(void)
 {
     sigset_t before = signals_before;
+    hz3_front_fork_parent();
     give_back_all();
     hz3_lock_fork_end(false);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -6,6 +6,7 @@
 #include "hz3_central.h"
 #include "hz3_fork.h"
 #include "hz3_front.h"
+#include "hz3_front_cpu.h"
 #include "hz3_knobs.h"
 #include "hz3_lock.h"
 #include "hz3_size_class.h"
@@ -33,6 +34,7 @@ bool hz3_init_slow(void)
         if (done) {
             hz3_front_init();
             hz3_stats_init();
+            hz3_size_class_open();
         }
         atomic_store_explicit(&hz3_init_done, done, memory_order_release);
     }
@@ -56,11 +58,11 @@ __attribute__((destructor)) static void destructor(void)
     if (!hz3_init()) {
         return;
     }
-    hz3_front_flush_self();
+    hz3_front_drain(HZ3_FRONT_ALL);
     if (hz3_knobs.KNOBS) {
         hz3_knobs_print();
     }
     if (hz3_knobs.STATS) {
-        hz3_stats_print();
+        hz3_stats_print(hz3_cpu_front_is_used() ? "cpu" : "thread");
     }
 }

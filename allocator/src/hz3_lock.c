@@ -165,9 +165,20 @@ bool hz3_lock_fork_prepare(Hz3Lock *lock)
     return true;
 }
 
+static bool is_owner(const Hz3Lock *lock)
+{
+    return (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == hz3_self_id();
+}
+
+bool hz3_lock_is_mine(const Hz3Lock *lock)
+{
+    return is_owner(lock) && (lock->rank & FORK_TOOK) == 0;
+}
+
+// Another thread that forks at the same time may have taken it.
 void hz3_lock_fork_parent(Hz3Lock *lock)
 {
-    if (lock->rank & FORK_TOOK) {
+    if (is_owner(lock) && (lock->rank & FORK_TOOK) != 0) {
         lock->rank &= ~FORK_TOOK;
         release_word(lock);
     }
@@ -175,8 +186,7 @@ void hz3_lock_fork_parent(Hz3Lock *lock)
 
 void hz3_lock_fork_child(Hz3Lock *lock)
 {
-    uint32_t owner = atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED;
-    bool still_held = owner == hz3_self_id() && (lock->rank & FORK_TOOK) == 0;
+    bool still_held = hz3_lock_is_mine(lock);
     lock->rank &= ~FORK_TOOK;
     atomic_store_explicit(&lock->word, still_held ? hz3_self_id() : 0, memory_order_relaxed);
 }

@@ -5,14 +5,16 @@
 
 #include "hz3_types.h"
 
-// Order: INIT, then BUDGET, then one of the others, which are leaves: whoever waits for a leaf holds no other leaf, and
+// Order: INIT, then BUDGET, then DRAIN, then one of the others, which are leaves: whoever waits for a leaf holds no other leaf, and
 // who holds one gives it back without waiting for anybody. fork takes all leaves or none, so that a fork in a signal
-// handler, whose own thread may hold one, ends too. BUDGET's holder waits for leaves; fork leaves BUDGET alone, and
-// INIT, which a running program no longer takes. No syscall but the futex's own happens under a lock, except under INIT
-// and the mprotect of a new slot under BUDGET.
+// handler, whose own thread may hold one, ends too. The holders of BUDGET and DRAIN wait for leaves; fork leaves
+// BUDGET alone, and INIT, which a running program no longer takes, and tries DRAIN before the leaves for a bounded time.
+// No syscall but the futex's own happens under a lock, except under INIT, the mprotect of a new slot under BUDGET and the
+// membarrier under DRAIN.
 typedef enum Hz3LockRank {
     HZ3_RANK_INIT = 1,
     HZ3_RANK_BUDGET,
+    HZ3_RANK_DRAIN,
     HZ3_RANK_LEAF,
 } Hz3LockRank;
 
@@ -42,6 +44,8 @@ void hz3_lock_fork_end(bool in_child);
 bool hz3_lock_fork_prepare(Hz3Lock *lock);
 void hz3_lock_fork_parent(Hz3Lock *lock);
 void hz3_lock_fork_child(Hz3Lock *lock);
+// True when this thread took the lock itself, not for a fork.
+bool hz3_lock_is_mine(const Hz3Lock *lock);
 
 // The calling thread's id, 1 to 2^31 - 1, in order of first use. Not the kernel's tid: that one changes when a thread
 // goes on as a fork's child, and a lock that it was just taking would be entered under the old one.

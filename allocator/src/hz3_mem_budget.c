@@ -26,7 +26,7 @@ static uint64_t events_now(void)
 
 void hz3_mem_budget_emergency_flush(void)
 {
-    hz3_front_flush_self();
+    hz3_front_drain(HZ3_FRONT_ALL);
 }
 
 size_t hz3_mem_budget_reclaim_medium_runs(void)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/rseq.h>
 #include <sched.h>
 #include <string.h>
@@ -166,6 +167,50 @@ uint32_t hz3_os_cpu(void)
     int cpu = sched_getcpu();
     errno = saved_errno;
     return cpu < 0 ? 0 : (uint32_t)cpu;
+}
+
+bool hz3_os_rseq_registered(void)
+{
+    if (&__rseq_size == NULL || __rseq_size == 0) {
+        return false;
+    }
+    const struct rseq *area = (const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
+    return (int)*(const volatile uint32_t *)&area->cpu_id >= 0;
+}
+
+uintptr_t hz3_os_rseq_offset(void)
+{
+    return (uintptr_t)__rseq_offset;
+}
+
+// The kernel refuses a mask that is shorter than its own.
+bool hz3_os_cpus_fit(uint32_t cpus)
+{
+    int saved_errno = errno;
+    unsigned long mask[HZ3_OS_CPUS_MAX / (8 * sizeof(unsigned long))];
+    bool fit = syscall(SYS_sched_getaffinity, 0, cpus / 8, mask) > 0;
+    errno = saved_errno;
+    return fit;
+}
+
+static bool membarrier(int command)
+{
+    int saved_errno = errno;
+    bool ok = syscall(SYS_membarrier, command, 0, 0) == 0;
+    errno = saved_errno;
+    return ok;
+}
+
+bool hz3_os_membarrier_register(Hz3OsBarrier kind)
+{
+    return membarrier(kind == HZ3_OS_BARRIER_RSEQ ? MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ
+                                                  : MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+bool hz3_os_membarrier(Hz3OsBarrier kind)
+{
+    return membarrier(kind == HZ3_OS_BARRIER_RSEQ ? MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ
+                                                  : MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }
 
 uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX])

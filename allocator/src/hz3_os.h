@@ -32,6 +32,20 @@ void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 
 uint32_t hz3_os_cpu(void);
 
+// Restartable sequences as the C library has registered them: false when it has not for this thread. The offset of the
+// registered area from the thread pointer is the same in all threads.
+bool hz3_os_rseq_registered(void);
+uintptr_t hz3_os_rseq_offset(void);
+// No CPU can have a number of `cpus` or above.
+bool hz3_os_cpus_fit(uint32_t cpus);
+
+// membarrier: when it returns, every running thread of this process has executed a full barrier; with RSEQ, has also
+// left its restartable sequence, aborted unless it had committed. Register once, while the process is single-threaded
+// (later it takes milliseconds). False: the kernel refuses.
+typedef enum Hz3OsBarrier { HZ3_OS_BARRIER_PLAIN, HZ3_OS_BARRIER_RSEQ } Hz3OsBarrier;
+bool hz3_os_membarrier_register(Hz3OsBarrier kind);
+bool hz3_os_membarrier(Hz3OsBarrier kind);
+
 #define HZ3_OS_CPUS_MAX 1024u
 // Numbers the CPUs that this process may run on from 0 upwards: index[cpu], for cpu < HZ3_OS_CPUS_MAX; the others get
 // cpu modulo that count. Returns the count.

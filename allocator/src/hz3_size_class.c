@@ -30,7 +30,7 @@ Hz3Class hz3_classes[HZ3_CLASS_COUNT] = {
 
 // Ranges of 16-byte units: (previous class's size / 16, own size / 16]. GNU range designators keep it one line a class.
 #define UNITS(class, previous_bytes, bytes) [(previous_bytes) / 16 + 1 ...(bytes) / 16] = (class)
-const uint8_t hz3_class_of_units[HZ3_MEDIUM_MAX / 16 + 1] = {
+const uint8_t hz3_class_of_units[HZ3_SMALL_MAX / 16 + 1] = {
     [0] = 1,
     UNITS(1, 0, 16),
     UNITS(2, 16, 32),
@@ -59,19 +59,19 @@ const uint8_t hz3_class_of_units[HZ3_MEDIUM_MAX / 16 + 1] = {
     UNITS(25, 2048, 2560),
     UNITS(26, 2560, 3072),
     UNITS(27, 3072, 3584),
-    UNITS(28, 3584, 4096),
-    UNITS(29, 4096, 8192),
-    UNITS(30, 8192, 12288),
-    UNITS(31, 12288, 16384),
-    UNITS(32, 16384, 20480),
-    UNITS(33, 20480, 24576),
-    UNITS(34, 24576, 28672),
-    UNITS(35, 28672, 32768),
 };
 
 static uint32_t clamp(uint64_t n, uint32_t min, uint32_t max)
 {
     return n < min ? min : n > max ? max : (uint32_t)n;
+}
+
+Hz3Limits hz3_limits;
+
+void hz3_size_class_open(void)
+{
+    __atomic_store_n(&hz3_limits.small_end, HZ3_SMALL_MAX + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&hz3_limits.medium_end, HZ3_MEDIUM_MAX + 1, __ATOMIC_RELEASE); // last: it admits small sizes too
 }
 
 void hz3_size_class_init(void)

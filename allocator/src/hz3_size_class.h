@@ -29,13 +29,23 @@ typedef struct Hz3Class {
 
 extern Hz3Class hz3_classes[HZ3_CLASS_COUNT];
 
-// Indexed by (size + 15) / 16 for sizes up to 32768; size 0 gets the 16-byte class. Filled at compile time.
-extern const uint8_t hz3_class_of_units[HZ3_MEDIUM_MAX / 16 + 1];
+// Indexed by (size + 15) / 16 for small sizes; size 0 gets the 16-byte class. Filled at compile time.
+extern HZ3_HIDDEN const uint8_t hz3_class_of_units[HZ3_SMALL_MAX / 16 + 1];
+
+// Sizes below these take the front. 0 until hz3_init() is through, so that no earlier call gets there and the hot path
+// needs no test of its own; written once, after everything that the front reads.
+typedef struct Hz3Limits {
+    size_t small_end;
+    size_t medium_end;
+} Hz3Limits;
+extern HZ3_HIDDEN Hz3Limits hz3_limits;
+void hz3_size_class_open(void);
 
 // Fills in the capacities; after the knobs are read.
 void hz3_size_class_init(void);
 
-static inline uint32_t hz3_class_of(size_t size)
+// size ≤ HZ3_SMALL_MAX
+static inline uint32_t hz3_class_of_small(size_t size)
 {
     return hz3_class_of_units[(size + 15) >> 4];
 }
@@ -51,6 +61,12 @@ static inline bool hz3_class_is_medium(uint32_t class)
 static inline uint32_t hz3_class_of_medium(size_t size)
 {
     return HZ3_CLASS_MEDIUM_FIRST + (uint32_t)((size - 1) >> HZ3_PAGE_SHIFT);
+}
+
+// size ≤ HZ3_MEDIUM_MAX
+static inline uint32_t hz3_class_of(size_t size)
+{
+    return size <= HZ3_SMALL_MAX ? hz3_class_of_small(size) : hz3_class_of_medium(size);
 }
 
 // Cache colour. Medium runs begin on pages, so without it every block's first line would meet in the same few sets of

@@ -90,9 +90,9 @@ static unsigned long long sum_of(Hz3Counter counter)
     return hz3_stats_sum(counter);
 }
 
-void hz3_stats_print(void)
+void hz3_stats_print(const char *front)
 {
-    hz3_log("[HZ3_BUILD] lane=%s front=thread defs=%s", HZ3_LANE, HZ3_BUILD_DEFS);
+    hz3_log("[HZ3_BUILD] lane=%s front=%s defs=%s", HZ3_LANE, front, HZ3_BUILD_DEFS);
     hz3_log("[HZ3_S65] purged_pages=%llu madvise_calls=%llu", sum_of(HZ3_STAT_purged_pages),
             sum_of(HZ3_STAT_madvise_calls));
     hz3_log("[HZ3_S65_MEDIUM] reclaim_runs=%llu reclaim_pages=%llu boundary_calls=%llu", sum_of(HZ3_STAT_reclaim_runs),

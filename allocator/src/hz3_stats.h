@@ -26,6 +26,7 @@ extern Hz3StatStripe *hz3_stat_stripes;
 
 // The shard of the CPU this thread runs on at this moment.
 uint32_t hz3_shard_now(void);
+uint32_t hz3_shard_of_cpu(uint32_t cpu);
 
 // One instruction without a lock prefix where there is such a thing: a stripe belongs to a CPU, and one instruction
 // cannot be preempted halfway. Only a thread that moves to another CPU just before it can lose a count. A locked
@@ -50,7 +51,7 @@ HZ3_COLD void *hz3_alloc_failed(void);
 void hz3_stats_init(void);
 // The child's counts are its own: they leave the parent's file alone.
 void hz3_stats_fork_child(void);
-// The one-shot lines of HZ3_STATS=1.
-void hz3_stats_print(void);
+// The one-shot lines of HZ3_STATS=1. front: whose slabs serve this process, "cpu" or "thread".
+void hz3_stats_print(const char *front);
 
 #endif

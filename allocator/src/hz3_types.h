@@ -26,6 +26,8 @@
 #define HZ3_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HZ3_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HZ3_COLD __attribute__((noinline, cold))
+// Declarations of data that the hot path reads: found relative to the instruction, not through a table of addresses.
+#define HZ3_HIDDEN __attribute__((visibility("hidden")))
 #define HZ3_NOINLINE __attribute__((noinline))
 #define HZ3_TLS _Thread_local __attribute__((tls_model("initial-exec")))
 

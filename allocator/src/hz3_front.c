@@ -1,0 +1,123 @@
+// The slow paths of the front, for both kinds of slabs.
+#include "hz3_front.h"
+
+#include "hz3_central.h"
+#include "hz3_front_cpu.h"
+#include "hz3_large.h"
+#include "hz3_log.h"
+#include "hz3_size_class.h"
+#include "hz3_stats.h"
+
+// Sections that were aborted are tried again so often; then the object goes past the front.
+#define TRIES_MAX 4
+
+void hz3_front_init(void)
+{
+    hz3_slab_init();
+    hz3_thread_front_init();
+    hz3_cpu_front_init();
+}
+
+static bool is_on_cpu_front(void)
+{
+    return HZ3_FRONT_CPU && hz3_rseq_cpu() >= 0;
+}
+
+static uint32_t pop_batch(uint32_t class, void **out, uint32_t want)
+{
+    if (!is_on_cpu_front()) {
+        return (uint32_t)hz3_thread_pop_batch(class, out, want);
+    }
+    int n = -1;
+    for (int i = 0; i < TRIES_MAX && n < 0; i++) {
+        n = hz3_rseq_pop_batch(class, out, want);
+    }
+    return n < 0 ? 0 : (uint32_t)n;
+}
+
+// Returns how many were pushed: the last ones of the array.
+static uint32_t push_batch(uint32_t class, void *const *objects, uint32_t n)
+{
+    if (!is_on_cpu_front()) {
+        return (uint32_t)hz3_thread_push_batch(class, objects, n);
+    }
+    int pushed = -1;
+    for (int i = 0; i < TRIES_MAX && pushed < 0; i++) {
+        pushed = hz3_rseq_push_batch(class, objects, n);
+    }
+    return pushed < 0 ? 0 : (uint32_t)pushed;
+}
+
+// Raises the capacity of the bin that missed and returns how many objects should cross at once: half of it, and one where
+// there is no bin.
+static uint32_t note_miss(uint32_t class)
+{
+    int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
+    Hz3Slab *slab = cpu >= 0 ? hz3_cpu_open(cpu) : hz3_thread_open();
+    if (slab == NULL) {
+        return 1;
+    }
+    hz3_slab_note_miss(slab, class);
+    uint32_t half = hz3_slab_cap(slab, class) / 2;
+    return half != 0 ? half : 1;
+}
+
+// The batch goes through the stack: a reclaim inside the take may drain this very slab.
+void *hz3_front_refill(uint32_t class)
+{
+    void *batch[HZ3_BATCH_MAX];
+    if (pop_batch(class, batch, 1) == 1) {
+        return batch[0]; // the bin was not empty: the section was aborted, or this thread is not on the CPU front
+    }
+    uint32_t n = hz3_central_take(hz3_shard_now(), class, batch, note_miss(class));
+    if (n == 0) {
+        bool is_zero;
+        void *p = hz3_large_fallback(hz3_classes[class].size, HZ3_MIN_ALIGN, &is_zero);
+        return p != NULL ? p : hz3_alloc_failed();
+    }
+    uint32_t kept = n > 1 ? push_batch(class, batch + 1, n - 1) : 0;
+    if (kept < n - 1) {
+        hz3_central_give(hz3_shard_now(), class, batch + 1, n - 1 - kept);
+    }
+    return batch[0];
+}
+
+static _Noreturn HZ3_COLD void die_not_an_object(const char *function, const void *p, Hz3Tag tag)
+{
+    if (tag == HZ3_TAG_NONE) {
+        hz3_die(function, p, "double free or wild pointer: this page is not allocated");
+    }
+    hz3_die(function, p, "interior pointer: not the start of its block");
+}
+
+// The newest objects leave: popping them is one commit, and what stays is in order.
+static void make_room(uint32_t class, uint32_t n)
+{
+    void *batch[HZ3_BATCH_MAX];
+    uint32_t popped = pop_batch(class, batch, n);
+    if (popped != 0) {
+        hz3_central_give(hz3_shard_now(), class, batch, popped);
+    }
+}
+
+void hz3_front_overflow(void *p, Hz3Tag tag)
+{
+    if (tag == HZ3_TAG_SPAN) {
+        hz3_span_free(p);
+        return;
+    }
+    if (tag < HZ3_TAG_CLASS_FIRST || tag > HZ3_TAG_CLASS_LAST) {
+        die_not_an_object("free", p, tag);
+    }
+    if (push_batch(tag, &p, 1) == 1) {
+        return;
+    }
+    uint32_t half = note_miss(tag);
+    if (push_batch(tag, &p, 1) == 1) {
+        return;
+    }
+    make_room(tag, half);
+    if (push_batch(tag, &p, 1) == 0) {
+        hz3_central_give(hz3_shard_now(), tag, &p, 1);
+    }
+}

@@ -1,0 +1,87 @@
+// A slab: one front cache. An array stack of object pointers per class, the same for a CPU's slab and a thread's.
+//
+// A bin, one class of a slab, is an array of pointers that grows down from `empty` towards `full`; `top` is the next object
+// to hand out. One field changes per operation, so there is no count to keep in step. Fields of all bins that are read
+// together lie together, by class, so the tag that free() reads is the index of all three. A slab that always misses has
+// bins that are empty and full at once; so has every bin of a tag that is no class, which makes free() of an address with
+// such a tag take the slow path without a test of its own.
+#ifndef HZ3_SLAB_H
+#define HZ3_SLAB_H
+
+#include "hz3_lock.h"
+#include "hz3_types.h"
+
+typedef struct Hz3ThreadFront Hz3ThreadFront;
+
+// Slabs are never unmapped, so a list of them can be walked without a lock. What is not said otherwise changes under the
+// registry's lock.
+typedef struct Hz3Slab {
+    void **_Atomic top[HZ3_TAG_COUNT]; // by operations of the slab's CPU or thread, or by who has seized the slab
+    void **empty[HZ3_TAG_COUNT];       // constant. top == empty: nothing cached; *empty may be read
+    void **_Atomic full[HZ3_TAG_COUNT]; // no push at or below it. Any value from the lowest slot to `empty` is safe, so
+                                        // raising the capacity is one store by anybody
+    _Atomic uint8_t misses[HZ3_TAG_COUNT]; // refills and overflows, modulo 256; approximate
+    uint8_t scans_unmoved[HZ3_TAG_COUNT];  // by drains, as the next
+    void **top_seen[HZ3_TAG_COUNT];
+    struct Hz3Slab *next_made;   // all slabs; constant once the slab is in the list
+    struct Hz3Slab *next_pooled; // those that are nobody's
+    Hz3ThreadFront *owner;       // the thread it belongs to, or NULL
+    int32_t cpu;                 // the CPU it belongs to, or HZ3_CPU_NONE
+    bool is_seized;              // a drain is at it, and the pointer to it is not in its place
+    bool is_orphan;              // in a fork's child: of a thread that is not there; the next drain empties it
+    bool is_settled;             // scratch of a fork: nobody is inside an operation on it
+    void *slots[];
+} Hz3Slab;
+
+#define HZ3_CPU_NONE (-1)
+
+// For the assembly of hz3_rseq.h.
+#define HZ3_SLAB_EMPTY_OFFSET 320
+#define HZ3_SLAB_FULL_OFFSET 640
+_Static_assert(offsetof(Hz3Slab, top) == 0 && offsetof(Hz3Slab, empty) == HZ3_SLAB_EMPTY_OFFSET &&
+                   offsetof(Hz3Slab, full) == HZ3_SLAB_FULL_OFFSET,
+               "the sections know where the fields are");
+
+// Every operation misses on it.
+extern HZ3_HIDDEN Hz3Slab hz3_slab_none;
+
+static inline uint32_t hz3_slab_count(const Hz3Slab *slab, uint32_t class)
+{
+    return (uint32_t)(slab->empty[class] - atomic_load_explicit(&slab->top[class], memory_order_relaxed));
+}
+
+// Objects that the bin may hold at present.
+static inline uint32_t hz3_slab_cap(const Hz3Slab *slab, uint32_t class)
+{
+    return (uint32_t)(slab->empty[class] - atomic_load_explicit(&slab->full[class], memory_order_relaxed));
+}
+
+// Sizes of slabs follow the classes' capacities; after these are known.
+void hz3_slab_init(void);
+
+// An empty slab out of the pool or from the kernel, with no owner; NULL: the kernel has no memory. The caller holds no
+// leaf lock.
+Hz3Slab *hz3_slab_acquire(void);
+// Back to the pool. The slab is empty and no pointer leads to it any more. Under the registry's lock.
+void hz3_slab_release(Hz3Slab *slab);
+
+// The first of all slabs, and so on by next_made; new ones come first.
+Hz3Slab *hz3_slab_first(void);
+
+// Protects the list of slabs, whose they are, and the pointers that lead to those of CPUs and threads.
+extern Hz3Lock hz3_slab_lock;
+
+// Called at a refill or an overflow: doubles the capacity at every second one, up to the class's.
+void hz3_slab_note_miss(Hz3Slab *slab, uint32_t class);
+
+// For who has seized the slab: moves the objects of these bins into the middle layer, and halves the capacity of the idle
+// ones. Returns the bytes moved.
+size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only);
+
+// Looks at every bin; true when one has objects that have not moved since the call before the last. By the holder of the
+// drain lock.
+bool hz3_slab_watch(Hz3Slab *slab);
+
+size_t hz3_slab_cached_bytes(const Hz3Slab *slab);
+
+#endif
