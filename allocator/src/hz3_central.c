@@ -21,7 +21,7 @@
 
 typedef struct Central {
     _Alignas(64) Hz3Lock lock;
-    uint32_t count;   // objects in transfer
+    _Atomic uint32_t count; // objects in transfer; written under the lock, read without it as a hint
     uint32_t low;     // lowest count since the last drain: what lay below it was not needed
     uint32_t partial; // first run with objects in it, or HZ3_PAGE_NONE
     void **transfer;  // transfer_cap pointers, newest last
@@ -157,13 +157,25 @@ static void put_in_run(Central *c, uint32_t run, uint32_t class, void *object)
 
 // --- take --------------------------------------------------------------------------------------------------------
 
+static uint32_t transfer_count(const Central *c)
+{
+    return atomic_load_explicit(&c->count, memory_order_relaxed);
+}
+
+static void set_transfer_count(Central *c, uint32_t count)
+{
+    atomic_store_explicit(&c->count, count, memory_order_relaxed); // under the lock, so no locked instruction
+}
+
 static uint32_t pop_transfer(Central *c, void **out, uint32_t want)
 {
-    uint32_t n = want < c->count ? want : c->count;
-    c->count -= n;
-    memcpy(out, c->transfer + c->count, n * sizeof *out);
-    if (c->count < c->low) {
-        c->low = c->count;
+    uint32_t count = transfer_count(c);
+    uint32_t n = want < count ? want : count;
+    count -= n;
+    set_transfer_count(c, count);
+    memcpy(out, c->transfer + count, n * sizeof *out);
+    if (count < c->low) {
+        c->low = count;
     }
     return n;
 }
@@ -244,6 +256,21 @@ static uint32_t take_idle(Central *c, uint32_t class, void **out, uint32_t want)
     return taken;
 }
 
+// Another CPU's surplus before fresh pages: where one CPU allocates what another frees, whole batches go back this way and
+// no run's metadata is touched. Its lock is not waited for.
+static uint32_t take_from_other_transfer(uint32_t shard, uint32_t class, void **out, uint32_t want)
+{
+    uint32_t taken = 0;
+    for (uint32_t i = 1; i <= shard_mask && taken == 0; i++) {
+        Central *c = &central[(shard + i) & shard_mask][class];
+        if (transfer_count(c) >= want && hz3_lock_try(&c->lock)) {
+            taken = pop_transfer(c, out, want);
+            hz3_lock_release(&c->lock);
+        }
+    }
+    return taken;
+}
+
 // The arena is full: what another shard has free of this class serves too.
 static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t class, void **out, uint32_t want)
 {
@@ -261,6 +288,9 @@ uint32_t hz3_central_take(uint32_t shard, uint32_t class, void **out, uint32_t w
     hz3_stat_add(refills, 1);
     if (taken == 0) {
         hz3_stat_add(transfer_misses, 1);
+        taken = take_from_other_transfer(shard, class, out, want);
+    }
+    if (taken == 0) {
         taken = hz3_class_is_medium(class) ? open_medium_runs(shard, class, out, want)
                                            : open_small_run(shard, class, out, want);
     }
@@ -346,10 +376,11 @@ void hz3_central_give(uint32_t shard, uint32_t class, void **objects, uint32_t n
     hz3_stat_add(flushes, 1);
     Central *c = &central[shard][class];
     hz3_lock_acquire(&c->lock);
-    uint32_t room = hz3_classes[class].transfer_cap - c->count;
+    uint32_t count = transfer_count(c);
+    uint32_t room = hz3_classes[class].transfer_cap - count;
     uint32_t moved = n < room ? n : room;
-    memcpy(c->transfer + c->count, objects, moved * sizeof *objects);
-    c->count += moved;
+    memcpy(c->transfer + count, objects, moved * sizeof *objects);
+    set_transfer_count(c, count + moved);
     objects += moved;
     n -= moved;
     if (!hz3_class_is_medium(class)) {
@@ -369,11 +400,12 @@ void hz3_central_give(uint32_t shard, uint32_t class, void **objects, uint32_t n
 static uint32_t take_surplus(Central *c, uint32_t *surplus, void **out)
 {
     hz3_lock_acquire(&c->lock);
-    uint32_t n = *surplus < c->count ? *surplus : c->count;
+    uint32_t count = transfer_count(c);
+    uint32_t n = *surplus < count ? *surplus : count;
     n = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
-    c->count -= n;
+    set_transfer_count(c, count - n);
     memcpy(out, c->transfer, n * sizeof *out);
-    memmove(c->transfer, c->transfer + n, c->count * sizeof *out);
+    memmove(c->transfer, c->transfer + n, (count - n) * sizeof *out);
     hz3_lock_release(&c->lock);
     *surplus -= n;
     return n;
@@ -384,7 +416,7 @@ static uint32_t drain_transfer(uint32_t shard, uint32_t class, Hz3DrainDepth dep
     Central *c = &central[shard][class];
     void *objects[HZ3_BATCH_MAX];
     hz3_lock_acquire(&c->lock);
-    uint32_t surplus = depth == HZ3_DRAIN_ALL ? c->count : c->low;
+    uint32_t surplus = depth == HZ3_DRAIN_ALL ? transfer_count(c) : c->low;
     hz3_lock_release(&c->lock);
     if (surplus > max_objects) {
         surplus = (uint32_t)max_objects;
@@ -398,7 +430,7 @@ static uint32_t drain_transfer(uint32_t shard, uint32_t class, Hz3DrainDepth dep
         }
     }
     hz3_lock_acquire(&c->lock);
-    c->low = c->count;
+    c->low = transfer_count(c);
     hz3_lock_release(&c->lock);
     return drained;
 }
@@ -447,7 +479,7 @@ size_t hz3_central_cached_bytes(void)
     {
         Central *c = &central[shard][class];
         hz3_lock_acquire(&c->lock);
-        size_t objects = c->count + atomic_load_explicit(&c->inbox.count, memory_order_relaxed);
+        size_t objects = transfer_count(c) + atomic_load_explicit(&c->inbox.count, memory_order_relaxed);
         for (uint32_t run = c->partial; run != HZ3_PAGE_NONE; run = hz3_arena.run[run].next) {
             objects += hz3_arena.run[run].free_objs;
         }
