@@ -1,0 +1,234 @@
+// Whose the caches in front are, and that anybody can drain them. HZ3_FRONT=cpu|thread chooses the front (front.t).
+#include "support.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hz3_central.h"
+#include "hz3_front.h"
+#include "hz3_front_cpu.h"
+#include "hz3_size_class.h"
+
+#define BLOCKS 200
+
+// --- a thread that caches and then waits ---
+
+typedef struct Sleeper {
+    pthread_t thread;
+    pthread_barrier_t barrier;
+    size_t size;
+} Sleeper;
+
+static void cache_blocks(size_t size)
+{
+    void *block[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++) {
+        block[i] = malloc(size);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        free(block[i]);
+    }
+}
+
+static void *sleep_with_cache(void *arg)
+{
+    Sleeper *sleeper = arg;
+    cache_blocks(sleeper->size);
+    pthread_barrier_wait(&sleeper->barrier);
+    pthread_barrier_wait(&sleeper->barrier);
+    return NULL;
+}
+
+static void sleeper_start(Sleeper *sleeper, size_t size)
+{
+    sleeper->size = size;
+    pthread_barrier_init(&sleeper->barrier, NULL, 2);
+    assert_int_equal(pthread_create(&sleeper->thread, NULL, sleep_with_cache, sleeper), 0);
+    pthread_barrier_wait(&sleeper->barrier);
+}
+
+static void sleeper_end(Sleeper *sleeper)
+{
+    pthread_barrier_wait(&sleeper->barrier);
+    pthread_join(sleeper->thread, NULL);
+}
+
+// --- drains ---
+
+static void a_drain_empties_the_slabs_of_sleepers(void **state)
+{
+    (void)state;
+    hz3_front_drain(HZ3_FRONT_ALL);
+    Sleeper sleeper;
+    sleeper_start(&sleeper, 1000);
+    assert_true(hz3_front_cached_bytes() >= 8 * 1024);
+    assert_true(hz3_front_drain(HZ3_FRONT_ALL) >= 8 * 1024);
+    assert_int_equal(hz3_front_cached_bytes(), 0);
+    sleeper_end(&sleeper);
+}
+
+static void only_what_has_not_moved_is_idle(void **state)
+{
+    (void)state;
+    hz3_front_drain(HZ3_FRONT_ALL);
+    Sleeper sleeper;
+    sleeper_start(&sleeper, 3000);
+    hz3_front_drain(HZ3_FRONT_IDLE); // sees the tops
+    assert_int_equal(hz3_front_drain(HZ3_FRONT_IDLE), 0);
+    size_t cached = hz3_front_cached_bytes();
+    assert_true(cached >= 8 * 3072);
+    void *moves = malloc(64); // this bin moves, so it stays
+    free(moves);
+    assert_true(hz3_front_drain(HZ3_FRONT_IDLE) >= 8 * 3072);
+    assert_true(hz3_front_cached_bytes() < cached);
+    sleeper_end(&sleeper);
+}
+
+// What a drained bin may hold is halved; what is used again and again may hold more and more.
+static void capacity_follows_use(void **state)
+{
+    (void)state;
+    Hz3Slab *slab = hz3_slab_acquire();
+    hz3_slab_assign(slab, 0);
+    uint32_t class = hz3_class_of_small(64);
+    uint32_t start = hz3_slab_cap(slab, class);
+    assert_int_equal(start, 16);
+    uint32_t most = hz3_classes[class].front_cap;
+    for (int i = 0; i < 20; i++) {
+        hz3_slab_note_miss(slab, (Hz3Tag)class);
+    }
+    assert_int_equal(hz3_slab_cap(slab, class), most);
+    void *one = malloc(64);
+    void **slot = atomic_load(&slab->top[class]) - 1;
+    *slot = one;
+    atomic_store(&slab->top[class], slot);
+    for (int i = 0; i < 3; i++) {
+        hz3_slab_watch(slab);
+    }
+    assert_int_equal(hz3_slab_flush(slab, 0, true), 64);
+    assert_int_equal(hz3_slab_cap(slab, class), most / 2);
+    hz3_lock_acquire(&hz3_slab_lock);
+    hz3_slab_release(slab);
+    hz3_lock_release(&hz3_slab_lock);
+}
+
+static void another_owners_blocks_go_to_their_shard(void **state)
+{
+    (void)state;
+    Hz3Slab *slab = hz3_slab_acquire();
+    hz3_slab_assign(slab, 1);
+    Hz3Tag mine = hz3_tag_for(30, 1);
+    Hz3Tag other = hz3_tag_for(30, 0);
+    assert_int_not_equal(mine, other);
+    assert_int_equal(hz3_slab_own_tag(slab, 30), mine);
+    assert_int_equal(hz3_class_of_tag(mine), 30);
+    assert_int_equal(hz3_class_of_tag(other), 30);
+    assert_int_equal(hz3_slab_shard_for(slab, mine, 1), 1);
+    assert_int_equal(hz3_slab_shard_for(slab, other, 1), 0);
+    assert_int_equal(hz3_slab_shard_for(slab, 5, 1), 1); // small objects are nobody's
+    assert_int_equal(hz3_slab_shard_for(slab, hz3_tag_for(30, 3), 1), hz3_shard_count() > 3 ? 3 : 1);
+    hz3_lock_acquire(&hz3_slab_lock);
+    hz3_slab_release(slab);
+    hz3_lock_release(&hz3_slab_lock);
+}
+
+// --- threads that the CPU front cannot serve ---
+
+#define RSEQ_SIGNATURE 0x53053053
+#define RSEQ_UNREGISTER 1
+
+static void *work_unregistered(void *arg)
+{
+    bool *served = arg;
+    void *area = (char *)__builtin_thread_pointer() + hz3_rseq_offset;
+    if (syscall(SYS_rseq, area, 32, RSEQ_UNREGISTER, RSEQ_SIGNATURE) != 0) {
+        return NULL;
+    }
+    cache_blocks(100);
+    cache_blocks(20000);
+    *served = hz3_self.own != NULL && hz3_slab_cached_bytes(hz3_self.own) != 0;
+    return NULL;
+}
+
+static void an_unregistered_thread_has_a_slab_of_its_own(void **state)
+{
+    (void)state;
+    if (!hz3_cpu_front_is_used()) {
+        skip();
+    }
+    bool served = false;
+    pthread_t thread;
+    pthread_create(&thread, NULL, work_unregistered, &served);
+    pthread_join(thread, NULL);
+    assert_true(served);
+    assert_null(hz3_self.own); // this thread needs none
+}
+
+static void *use_every_cpu(void *arg)
+{
+    for (size_t cpu = 0; cpu < 64; cpu++) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(cpu, &set);
+        if (sched_setaffinity(0, sizeof set, &set) == 0) {
+            cache_blocks(128);
+        }
+    }
+    return arg;
+}
+
+static void a_thread_takes_nothing_along_to_another_cpu(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    pthread_create(&thread, NULL, use_every_cpu, NULL);
+    pthread_join(thread, NULL);
+    hz3_front_drain(HZ3_FRONT_ALL);
+    assert_int_equal(hz3_front_cached_bytes(), 0);
+}
+
+// --- fork ---
+
+// What other threads cached is not lost to the child.
+static void a_child_inherits_the_slabs_whole(void **state)
+{
+    (void)state;
+    hz3_front_drain(HZ3_FRONT_ALL);
+    Sleeper sleeper;
+    sleeper_start(&sleeper, 2000);
+    size_t cached = hz3_front_cached_bytes();
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool whole = hz3_front_cached_bytes() >= 8 * 2048 && hz3_front_drain(HZ3_FRONT_ALL) >= 8 * 2048;
+        cache_blocks(2000);
+        _exit(whole && hz3_front_cached_bytes() != 0 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_true(hz3_front_cached_bytes() >= cached / 2); // the parent still has them
+    sleeper_end(&sleeper);
+    cache_blocks(2000);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    unit_watchdog(60);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_drain_empties_the_slabs_of_sleepers),
+        cmocka_unit_test(only_what_has_not_moved_is_idle),
+        cmocka_unit_test(capacity_follows_use),
+        cmocka_unit_test(another_owners_blocks_go_to_their_shard),
+        cmocka_unit_test(an_unregistered_thread_has_a_slab_of_its_own),
+        cmocka_unit_test(a_thread_takes_nothing_along_to_another_cpu),
+        cmocka_unit_test(a_child_inherits_the_slabs_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
