@@ -5,6 +5,7 @@
 #include "hz3_front_cpu.h"
 #include "hz3_large.h"
 #include "hz3_log.h"
+#include "hz3_purger.h"
 #include "hz3_size_class.h"
 #include "hz3_stats.h"
 
@@ -79,6 +80,7 @@ void *hz3_front_refill(uint32_t class)
     if (kept < n - 1) {
         hz3_central_give(hz3_shard_now(), class, batch + 1, n - 1 - kept);
     }
+    hz3_purger_poll_taken();
     return batch[0];
 }
 
@@ -113,11 +115,11 @@ void hz3_front_overflow(void *p, Hz3Tag tag)
         return;
     }
     uint32_t half = note_miss(tag);
-    if (push_batch(tag, &p, 1) == 1) {
-        return;
-    }
-    make_room(tag, half);
     if (push_batch(tag, &p, 1) == 0) {
-        hz3_central_give(hz3_shard_now(), tag, &p, 1);
+        make_room(tag, half);
+        if (push_batch(tag, &p, 1) == 0) {
+            hz3_central_give(hz3_shard_now(), tag, &p, 1);
+        }
     }
+    hz3_purger_poll(0);
 }

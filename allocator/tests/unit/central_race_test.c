@@ -8,6 +8,7 @@
 #include "arena_support.h"
 #include "hz3_central.h"
 #include "hz3_release_boundary.h"
+#include "hz3_release_ledger.h"
 #include "hz3_size_class.h"
 #include "hz3_small.h"
 #include "hz3_stats.h"
@@ -194,7 +195,7 @@ static void no_object_has_two_owners_with_small_transfer_arrays(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=4", NULL});
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(100);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_object_has_two_owners),
