@@ -78,7 +78,7 @@ static inline int32_t hz3_rseq_cpu(void)
 #define HZ3_RSEQ_COMMIT(instruction) HZ3_RSEQ_WINDOW instruction "\n62:\n"
 #endif
 #if HZ3_RSEQ_VARIANT == HZ3_RSEQ_ABORT_COMMITS
-#define HZ3_RSEQ_ON_ABORT(label) "jmp 65b\n\t"
+#define HZ3_RSEQ_ON_ABORT(label) "jmp 65f\n\t"
 #else
 #define HZ3_RSEQ_ON_ABORT(label) "jmp %l[" #label "]\n\t"
 #endif

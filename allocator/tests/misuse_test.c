@@ -17,7 +17,7 @@
 #define CASES_MAX 400
 #define NAME_BYTES 96
 
-typedef enum Settle { AT_ONCE, AT_TRIM, AT_THREAD_EXIT, SETTLE_COUNT } Settle;
+typedef enum Settle { AT_ONCE, AT_TRIM, AT_EXIT, SETTLE_COUNT } Settle;
 
 typedef struct Maker {
     const char *name;
@@ -328,10 +328,11 @@ static void *misuse_commit(void *arg)
 static void misuse_run(const void *arg)
 {
     const Misuse *misuse = arg;
-    if (misuse->settle == AT_THREAD_EXIT) {
+    if (misuse->settle == AT_EXIT) {
         pthread_t thread;
         EXPECT(pthread_create(&thread, NULL, misuse_commit, (void *)(uintptr_t)misuse) == 0, "pthread_create");
-        pthread_join(thread, NULL);
+        pthread_join(thread, NULL); // a thread's own cache is flushed at its end, a CPU's at the end of the process
+        exit(0);
     } else {
         misuse_commit((void *)(uintptr_t)misuse);
     }
@@ -416,7 +417,7 @@ static size_t n_cases;
 
 static void add(const Maker *maker, const Action *action, size_t size, Settle settle, const char *const *words)
 {
-    static const char *const settled[SETTLE_COUNT] = {"", "_by_the_trim", "_by_the_thread_exit"};
+    static const char *const settled[SETTLE_COUNT] = {"", "_by_the_trim", "_by_the_exit"};
     EXPECT(n_cases < CASES_MAX, "room for the case");
     misuses[n_cases] = (Misuse){maker, action, size, settle, words};
     snprintf(names[n_cases], NAME_BYTES, "%s_%s_%zu%s", action->name, maker->name, size, settled[settle]);
@@ -435,7 +436,7 @@ static void add_freed(void)
     for (size_t m = 0; m < COUNT_OF(freed_makers); m++) {
         for (size_t i = 0; i < COUNT_OF(cached); i++) {
             add(&freed_makers[m], &action_free, cached[i], AT_TRIM, freed_words);
-            if (m == 0) add(&freed_makers[m], &action_free, cached[i], AT_THREAD_EXIT, freed_words);
+            if (m == 0) add(&freed_makers[m], &action_free, cached[i], AT_EXIT, freed_words);
             if (m == 0) add(&freed_makers[m], &action_realloc, cached[i], AT_TRIM, freed_words);
         }
         for (size_t i = 0; i < COUNT_OF(uncached); i++) {

@@ -83,4 +83,38 @@ endef
 $(eval $(call UNIT_RACE_RULES,race,$(UNIT_RACE_TESTS),test))
 $(eval $(call UNIT_RACE_RULES,tsan,$(UNIT_TSAN_TESTS),tsan))
 
+# --- the front under a storm ---
+# The race build's objects, but those that contain sections of the front are compiled with wider windows, and for the
+# programs that must fail with one fault each.
+FRONT_STRESS_OWN := hz3_api hz3_front hz3_front_cpu hz3_front_drain hz3_front_thread
+FRONT_STRESS_SHARED := $(filter-out $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/race/hz3/%.o),\
+    $(patsubst allocator/src/%.c,$(UNIT_OBJ)/race/hz3/%.o,$(wildcard allocator/src/*.c))) $(UNIT_OBJ)/race/yield_point.o
+FRONT_STRESS_FLAGS_front_stress := -DHZ3_RSEQ_TEST_DELAY=24
+FRONT_STRESS_FLAGS_front_stress_commit_outside := -DHZ3_RSEQ_TEST_DELAY=24 -DHZ3_RSEQ_VARIANT=2
+FRONT_STRESS_FLAGS_front_stress_abort_commits := -DHZ3_RSEQ_TEST_DELAY=24 -DHZ3_RSEQ_VARIANT=3
+FRONT_STRESS_FLAGS_front_stress_thread_blind_seizer := -DHZ3_FRONT_CPU=0 -DHZ3_TEST_SEIZE_WITHOUT_LOOKING=1
+FRONT_STRESS_FLAGS_front_stress_thread_early_leave := -DHZ3_FRONT_CPU=0 -DHZ3_TEST_LEAVE_EARLY=1
+FRONT_STRESS_FLAGS_front_stress_thread := -DHZ3_FRONT_CPU=0
+FRONT_STRESS_NAMES := front_stress front_stress_thread front_stress_commit_outside front_stress_abort_commits \
+    front_stress_thread_blind_seizer front_stress_thread_early_leave
+
+define FRONT_STRESS_RULES
+$(UNIT_OBJ)/$(1)/%.o: allocator/src/%.c $(UNIT_SRC)/unit.mk
+	@mkdir -p $$(@D)
+	@echo '  CC  $(1) $$<'
+	@gcc $(UNIT_RACE_HZ3_FLAGS) $$(FRONT_STRESS_FLAGS_$(1)) -c $$< -o $$@
+
+$(BUILD)/tests/$(1): $(UNIT_OBJ)/race/front_stress.o $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/$(1)/%.o) $(FRONT_STRESS_SHARED)
+	@mkdir -p $$(@D)
+	gcc -pthread $$^ -o $$@
+endef
+$(foreach name,$(FRONT_STRESS_NAMES),$(eval $(call FRONT_STRESS_RULES,$(name))))
+
+$(BUILD)/tests/front_stress_tsan: $(UNIT_OBJ)/tsan/front_stress.o \
+		$(patsubst allocator/src/%.c,$(UNIT_OBJ)/tsan/hz3/%.o,$(wildcard allocator/src/*.c)) $(UNIT_OBJ)/tsan/yield_point.o
+	@mkdir -p $(@D)
+	gcc -pthread -fsanitize=thread $^ -o $@
+
+test-built: $(FRONT_STRESS_NAMES:%=$(BUILD)/tests/%) $(BUILD)/tests/front_stress_tsan
+
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/*/*.d $(UNIT_OBJ)/*/hz3/*.d)

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The front under a preemption storm, and the same storm over sections that are broken on purpose, which must be found.
+# FRONT_STRESS_S=600 for a long run.
+. "$(dirname "$0")/tap.bash"
+seconds=${FRONT_STRESS_S:-4}
+
+storm() { # storm PROGRAM FRONT
+    HZ3_ARENA_SIZE=256M HZ3_FRONT=$2 timeout $((seconds * 5 + 60)) "$build/tests/$1" "$seconds" 2>&1
+}
+
+while read -r program front; do
+    said=$(storm $program $front)
+    status=$?
+    if [ $status -eq 0 ] && [[ $said != *front=$front* ]]; then
+        skip "storm on the $front front" "not to be had here: $said"
+    else
+        report $status "storm: $program, $said" "$said"
+    fi
+done << 'EOT'
+front_stress cpu
+front_stress thread
+front_stress_thread thread
+EOT
+said=$(storm front_stress_tsan thread)
+report $? "storm on the thread front under ThreadSanitizer" "$said"
+
+for broken in commit_outside abort_commits thread_blind_seizer thread_early_leave; do
+    front=cpu
+    [[ $broken == thread_* ]] && front=thread
+    for _ in 1 2 3; do
+        said=$(storm "front_stress_$broken" $front)
+        status=$?
+        [ $status -eq 0 ] || break
+    done
+    if [ $status -eq 0 ] && [[ $said != *front=$front* ]]; then
+        skip "a front broken by $broken is found" "not to be had here"
+    else # it says so itself, hz3 does, or it dies of a signal
+        [[ $said == *FAILED* || $said == *hz3:* || $status -gt 128 ]]
+        report $? "a front broken by $broken is found: ${said##*$'\n'}" "exit code $status: $said"
+    fi
+done
+done_testing
