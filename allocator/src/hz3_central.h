@@ -23,9 +23,16 @@ typedef enum Hz3DrainDepth {
     HZ3_DRAIN_ALL,     // everything, inboxes included
 } Hz3DrainDepth;
 
-// Returns transfer arrays to their runs and empty runs to the boundary. max_medium_runs bounds the medium part.
+// Small classes: transfer arrays go back to their runs, and empty runs to the boundary.
+void hz3_central_drain_small(Hz3DrainDepth depth);
+// Medium classes: transfer arrays go to the boundary, at most max_runs objects. Returns how many.
+uint64_t hz3_central_drain_medium(Hz3DrainDepth depth, uint64_t max_runs);
+// Both; max_medium_runs bounds the medium part.
 // Returns the pages that the boundary released meanwhile, those of other threads included.
 size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs);
+
+// Objects in transfer arrays and inboxes: what drains can still return. A snapshot.
+size_t hz3_central_waiting_objects(bool medium);
 
 // Bytes of objects that wait here, for mallinfo2. A snapshot.
 size_t hz3_central_cached_bytes(void);

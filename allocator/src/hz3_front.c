@@ -5,6 +5,7 @@
 #include "hz3_front_cpu.h"
 #include "hz3_large.h"
 #include "hz3_log.h"
+#include "hz3_purger.h"
 #include "hz3_size_class.h"
 #include "hz3_stats.h"
 
@@ -80,6 +81,7 @@ void *hz3_front_refill(uint32_t class)
     if (kept < n - 1) {
         hz3_central_give(hz3_shard_now(), class, batch + 1, n - 1 - kept);
     }
+    hz3_purger_poll_taken();
     return batch[0];
 }
 
@@ -104,18 +106,8 @@ static void make_room(Hz3Slab *slab, Hz3Tag tag)
     }
 }
 
-void hz3_front_overflow(void *p, Hz3Tag tag)
+static void free_past_the_bin(void *p, Hz3Tag tag)
 {
-    if (tag == HZ3_TAG_SPAN) {
-        hz3_span_free(p);
-        return;
-    }
-    if (tag < HZ3_TAG_CLASS_FIRST || tag > HZ3_TAG_CLASS_LAST) {
-        die_not_an_object("free", p, tag);
-    }
-    if (push_batch(tag, HZ3_EXACT_BIN, &p, 1) == 1) {
-        return;
-    }
     Hz3Slab *slab = slab_now();
     if (slab != NULL) {
         hz3_slab_note_miss(slab, tag);
@@ -128,4 +120,20 @@ void hz3_front_overflow(void *p, Hz3Tag tag)
         }
     }
     hz3_central_give(hz3_shard_now(), hz3_class_of_tag(tag), &p, 1);
+}
+
+void hz3_front_overflow(void *p, Hz3Tag tag)
+{
+    if (tag == HZ3_TAG_SPAN) {
+        hz3_span_free(p);
+        return;
+    }
+    if (tag < HZ3_TAG_CLASS_FIRST || tag > HZ3_TAG_CLASS_LAST) {
+        die_not_an_object("free", p, tag);
+    }
+    if (push_batch(tag, HZ3_EXACT_BIN, &p, 1) == 1) {
+        return;
+    }
+    free_past_the_bin(p, tag);
+    hz3_purger_poll(0);
 }

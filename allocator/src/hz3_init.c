@@ -9,6 +9,7 @@
 #include "hz3_front_cpu.h"
 #include "hz3_knobs.h"
 #include "hz3_lock.h"
+#include "hz3_purger.h"
 #include "hz3_size_class.h"
 #include "hz3_stats.h"
 
@@ -50,6 +51,7 @@ bool hz3_init_slow(void)
 __attribute__((constructor)) static void constructor(void)
 {
     hz3_init();
+    hz3_purger_init();
 }
 
 // Flushing checks every object that the main thread freed last: a double free is reported even by a short program.

@@ -6,19 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hz3_config_rss_memory.h"
 #include "hz3_log.h"
 
-// A lane may set these with -D; -DHZ3_S65_STATS=1 is the seed notes' name for "print the counters at exit".
+// A lane may set these with -D.
 #ifndef HZ3_LANE_FRONT_BYTES
 #define HZ3_LANE_FRONT_BYTES 1M
 #endif
 #ifndef HZ3_LANE_TRANSFER_BYTES
 #define HZ3_LANE_TRANSFER_BYTES 256K
-#endif
-#ifdef HZ3_S65_STATS
-#define HZ3_S65_STATS_DEFAULT HZ3_S65_STATS
-#else
-#define HZ3_S65_STATS_DEFAULT 0
 #endif
 
 typedef enum { KNOB_BOOL, KNOB_COUNT, KNOB_BYTES, KNOB_CHOICE, KNOB_PATH } KnobType;

@@ -5,6 +5,7 @@
 #include "hz3_log.h"
 #include "hz3_mapping.h"
 #include "hz3_mem_budget.h"
+#include "hz3_purger.h"
 #include "hz3_release_boundary.h"
 #include "hz3_segment.h"
 #include "hz3_segment_packing.h"
@@ -58,6 +59,7 @@ void hz3_span_free(void *p)
                                                         memory_order_relaxed, memory_order_relaxed),
                 "free", p, "double free: this block is free already");
     hz3_release_pages(page, pages, HZ3_RELEASE_LARGE);
+    hz3_purger_poll(0);
 }
 
 size_t hz3_span_usable_size(const void *p)

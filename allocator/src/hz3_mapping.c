@@ -6,6 +6,7 @@
 #include "hz3_lock.h"
 #include "hz3_log.h"
 #include "hz3_os.h"
+#include "hz3_purger.h"
 #include "hz3_stats.h"
 
 #define CACHE_MAX 64u
@@ -232,8 +233,10 @@ bool hz3_mapping_free(void *p)
     } else {
         evicted[n++] = freed;
     }
+    size_t cached_bytes = registry.cached_bytes;
     hz3_lock_release(&registry.lock);
     unmap_all(evicted, n);
+    hz3_purger_poll(cached_bytes);
     return true;
 }
 

@@ -5,12 +5,17 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/rseq.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static void *map_anonymous(size_t bytes, int prot, int flags)
@@ -129,6 +134,49 @@ bool hz3_os_purge(void *addr, size_t bytes)
     return ok;
 }
 
+// "This process" without a descriptor, which could be closed or inherited; kernels that know it take any advice on
+// oneself. From linux/pidfd.h, which older headers don't have.
+#define SELF_PROCESS (-10001)
+
+_Static_assert(sizeof(Hz3OsRange) == sizeof(struct iovec) &&
+                   offsetof(Hz3OsRange, addr) == offsetof(struct iovec, iov_base) &&
+                   offsetof(Hz3OsRange, bytes) == offsetof(struct iovec, iov_len),
+               "a range is an iovec");
+
+static ssize_t advise_ranges(const Hz3OsRange *ranges, uint32_t n)
+{
+    int saved_errno = errno;
+    ssize_t bytes = syscall(SYS_process_madvise, SELF_PROCESS, ranges, (size_t)n, MADV_DONTNEED, 0);
+    errno = saved_errno;
+    return bytes;
+}
+
+bool hz3_os_can_purge_ranges(void)
+{
+    static _Atomic int answer; // 0 not asked yet, 1 yes, -1 no
+    int can = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (can == 0) {
+        char *page = hz3_os_map(HZ3_PAGE_SIZE);
+        Hz3OsRange range = {page, HZ3_PAGE_SIZE};
+        can = page != NULL && advise_ranges(&range, 1) == (ssize_t)HZ3_PAGE_SIZE ? 1 : -1;
+        if (page != NULL) {
+            hz3_os_unmap(page, HZ3_PAGE_SIZE);
+        }
+        atomic_store_explicit(&answer, can, memory_order_relaxed);
+    }
+    return can > 0;
+}
+
+uint32_t hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n)
+{
+    ssize_t bytes = hz3_os_can_purge_ranges() ? advise_ranges(ranges, n) : 0;
+    uint32_t done = 0;
+    while (done < n && bytes >= (ssize_t)ranges[done].bytes) {
+        bytes -= (ssize_t)ranges[done++].bytes;
+    }
+    return done;
+}
+
 void hz3_os_no_huge_pages(void *addr, size_t bytes)
 {
     int saved_errno = errno;
@@ -141,6 +189,71 @@ void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected)
     int saved_errno = errno;
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
     errno = saved_errno;
+}
+
+void hz3_os_futex_wait_ms(_Atomic uint32_t *word, uint32_t expected, uint64_t ms)
+{
+    int saved_errno = errno;
+    struct timespec timeout = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &timeout, NULL, 0);
+    errno = saved_errno;
+}
+
+uint64_t hz3_os_coarse_ms(void)
+{
+    struct timespec now = {0, 0};
+    int saved_errno = errno;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    errno = saved_errno;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+// Small, because mlockall makes all of a stack resident; programs with much static TLS need the usual size.
+#define STACK_BYTES ((size_t)128 << 10)
+
+static int create_thread(pthread_t *thread, void *(*body)(void *), size_t stack_bytes)
+{
+    pthread_attr_t attr;
+    int error = pthread_attr_init(&attr);
+    if (error != 0) {
+        return error;
+    }
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (stack_bytes != 0) {
+        pthread_attr_setstacksize(&attr, stack_bytes);
+    }
+    error = pthread_create(thread, &attr, body, NULL);
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
+bool hz3_os_thread_start(void *(*body)(void *))
+{
+    int saved_errno = errno;
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before); // the new thread inherits it
+    pthread_t thread;
+    int error = create_thread(&thread, body, STACK_BYTES);
+    if (error == EINVAL) {
+        error = create_thread(&thread, body, 0);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved_errno;
+    return error == 0;
+}
+
+void hz3_os_thread_name(const char *name)
+{
+    int saved_errno = errno;
+    prctl(PR_SET_NAME, name);
+    errno = saved_errno;
+}
+
+bool hz3_os_is_main_thread(void)
+{
+    return syscall(SYS_gettid) == getpid();
 }
 
 void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)

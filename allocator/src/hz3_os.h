@@ -24,11 +24,29 @@ bool hz3_os_make_private(void *addr, size_t bytes);
 
 // Gives the pages back; they read as zero afterwards. False: they keep their content.
 bool hz3_os_purge(void *addr, size_t bytes);
+// The same for several ranges by one call, in their order. Returns how many of the first ones were given back; fewer
+// than n when the kernel refuses the next one, and 0 also when it has no such call for us.
+typedef struct Hz3OsRange {
+    void *addr;
+    size_t bytes;
+} Hz3OsRange;
+uint32_t hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n);
+bool hz3_os_can_purge_ranges(void); // asks the kernel once
 // Keeps transparent huge pages out, so that a purged page really is freed.
 void hz3_os_no_huge_pages(void *addr, size_t bytes);
 
 void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
 void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
+// Returns also after `ms` milliseconds.
+void hz3_os_futex_wait_ms(_Atomic uint32_t *word, uint32_t expected, uint64_t ms);
+
+// Milliseconds of a clock that moves in steps of some of them, and costs little to read.
+uint64_t hz3_os_coarse_ms(void);
+
+// Starts a detached thread that gets no signals; false: this process may have no more threads.
+bool hz3_os_thread_start(void *(*body)(void *));
+void hz3_os_thread_name(const char *name); // of the calling thread
+bool hz3_os_is_main_thread(void);
 
 uint32_t hz3_os_cpu(void);
 

@@ -1,5 +1,6 @@
 #include "hz3_segment.h"
 
+#include "hz3_arena.h"
 #include "hz3_log.h"
 
 // Bit i stays set iff bits i..i+n-1 were all set.
@@ -172,8 +173,23 @@ bool hz3_segment_claim_whole(Hz3SegMeta *meta)
     return claim_exactly(meta, 0, HZ3_PAGES_PER_SEG);
 }
 
-void hz3_segment_publish(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+static void require_no_tags(const char *caller, const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
 {
+    if (meta < hz3_arena.seg || meta >= hz3_arena.seg + hz3_arena.slots) {
+        return; // of a test, outside of the arena
+    }
+    uint32_t page = (uint32_t)(meta - hz3_arena.seg) * HZ3_PAGES_PER_SEG + page_idx;
+    for (uint32_t i = 0; i < pages; i++) {
+        hz3_require(hz3_tag_of(page + i) == HZ3_TAG_NONE, "release", hz3_page_addr(page + i),
+                    "internal error: %s frees a page that holds an object; only the release boundary may", caller);
+    }
+}
+
+void hz3_segment_publish_by(const char *caller, Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+{
+    if (HZ3_DEBUG) {
+        require_no_tags(caller, meta, page_idx, pages);
+    }
     HZ3_FOR_EACH_WORD(w, page_idx, pages)
     {
         uint64_t mask = hz3_word_mask(w, page_idx, pages);
@@ -191,6 +207,9 @@ void hz3_segment_mark_dirty(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
         uint64_t mask = hz3_word_mask(w, page_idx, pages);
         if ((atomic_load_explicit(&meta->dirty_bits[w], memory_order_relaxed) & mask) != mask) {
             atomic_fetch_or_explicit(&meta->dirty_bits[w], mask, memory_order_relaxed);
+        }
+        if ((atomic_load_explicit(&meta->young_bits[w], memory_order_relaxed) & mask) != mask) {
+            atomic_fetch_or_explicit(&meta->young_bits[w], mask, memory_order_relaxed);
         }
     }
 }

@@ -21,9 +21,13 @@ uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page
 // Takes all 512 pages, or none and returns false.
 bool hz3_segment_claim_whole(Hz3SegMeta *meta);
 
-// Gives pages back that the caller took. Through the release boundary, and from those who claimed without using.
-void hz3_segment_publish(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
+// Gives pages back that the caller took: the release boundary, and those who claimed without using or after a purge. A
+// debug build names any other caller: a page that holds an object has a tag, and only the boundary takes tags away.
+#define hz3_segment_publish(meta, page_idx, pages)                                                                     \
+    hz3_segment_publish_by(HZ3_DEBUG ? __func__ : NULL, meta, page_idx, pages)
+void hz3_segment_publish_by(const char *caller, Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
 
+// By the owner, before it publishes pages that were used: dirty, and young until an epoch has looked.
 void hz3_segment_mark_dirty(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
 
 // For the owner of the pages: none of them was used since it was last zero.

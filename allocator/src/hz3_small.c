@@ -36,13 +36,14 @@ void hz3_run_create(uint32_t page, uint32_t class, uint32_t shard)
 {
     const Hz3Class *c = &hz3_classes[class];
     for (uint32_t i = 0; i < c->pages; i++) {
-        hz3_arena.run[page + i].head_delta = (uint16_t)i;
+        hz3_arena.run[page + i].head_delta = (uint8_t)i;
     }
     Hz3RunMeta *meta = &hz3_arena.run[page];
     meta->next = HZ3_PAGE_NONE;
     meta->prev = HZ3_PAGE_NONE;
     meta->free_objs = (uint16_t)c->objs;
-    meta->pages = (uint16_t)c->pages;
+    meta->purged = 0;
+    meta->idle_epochs = 0;
     meta->shard = (uint8_t)shard;
     meta->is_partial = 0;
     uint64_t *bits = bitmap_of(page);
@@ -53,6 +54,29 @@ void hz3_run_create(uint32_t page, uint32_t class, uint32_t shard)
     // Last: from here on free() of an address in these pages takes it for an object of the class.
     hz3_tag_set(page, c->pages, (Hz3Tag) class);
     hz3_assert_slow(hz3_run_is_valid(page, class));
+}
+
+// Objects [*first, *end) of a run lie in its page, wholly or in part.
+static void objects_of_page(uint32_t class, uint32_t page, uint32_t *first, uint32_t *end)
+{
+    uint32_t size = hz3_classes[class].size;
+    uint32_t from = page * (uint32_t)HZ3_PAGE_SIZE;
+    *first = from / size;
+    *end = (from + (uint32_t)HZ3_PAGE_SIZE - 1) / size + 1;
+    if (*end > hz3_classes[class].objs) {
+        *end = hz3_classes[class].objs;
+    }
+}
+
+// The pages of objects just taken are no longer known to be purged.
+static HZ3_COLD void note_touched(uint32_t run, uint32_t class, void *const *object, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t from = offset_in_run(run, object[i]);
+        uint32_t to = from + hz3_classes[class].size - 1;
+        uint32_t touched = (2u << (to >> HZ3_PAGE_SHIFT)) - (1u << (from >> HZ3_PAGE_SHIFT));
+        hz3_arena.run[run].purged &= (uint16_t)~touched;
+    }
 }
 
 uint32_t hz3_run_take(uint32_t run, uint32_t class, void **out, uint32_t n)
@@ -70,7 +94,12 @@ uint32_t hz3_run_take(uint32_t run, uint32_t class, void **out, uint32_t n)
         }
         bits[w] = word;
     }
-    hz3_arena.run[run].free_objs = (uint16_t)(hz3_arena.run[run].free_objs - taken);
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    meta->free_objs = (uint16_t)(meta->free_objs - taken);
+    meta->idle_epochs = 0;
+    if (HZ3_UNLIKELY(meta->purged != 0)) {
+        note_touched(run, class, out, taken);
+    }
     return taken;
 }
 
@@ -86,6 +115,81 @@ void hz3_run_put(uint32_t run, uint32_t class, void *object)
                 "double free: the block of %u bytes is free already", hz3_classes[class].size);
     bitmap_of(run)[index / 64] |= bit;
     hz3_arena.run[run].free_objs++;
+    hz3_arena.run[run].idle_epochs = 0;
+}
+
+static uint64_t bits_between(uint32_t w, uint32_t first, uint32_t end)
+{
+    uint32_t from = first > w * 64 ? first - w * 64 : 0;
+    if (from >= 64 || end <= w * 64) {
+        return 0;
+    }
+    uint64_t below_end = end >= (w + 1) * 64 ? UINT64_MAX : (1ull << (end - w * 64)) - 1;
+    return below_end & (UINT64_MAX << from);
+}
+
+// The objects of these pages as bits, each once.
+static void objects_of_pages(uint32_t class, uint32_t pages, uint64_t bits[HZ3_RUN_WORDS_MAX])
+{
+    for (uint32_t w = 0; w < HZ3_RUN_WORDS_MAX; w++) {
+        bits[w] = 0;
+    }
+    for (; pages != 0; pages &= pages - 1) {
+        uint32_t first;
+        uint32_t end;
+        objects_of_page(class, (uint32_t)__builtin_ctz(pages), &first, &end);
+        for (uint32_t w = first / 64; w <= (end - 1) / 64; w++) {
+            bits[w] |= bits_between(w, first, end);
+        }
+    }
+}
+
+static bool page_is_free(uint32_t run, uint32_t class, uint32_t page)
+{
+    uint32_t first;
+    uint32_t end;
+    objects_of_page(class, page, &first, &end);
+    for (uint32_t w = first / 64; w <= (end - 1) / 64; w++) {
+        uint64_t wanted = bits_between(w, first, end);
+        if ((bitmap_of(run)[w] & wanted) != wanted) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint32_t hz3_run_claim_free_pages(uint32_t run, uint32_t class)
+{
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    uint32_t pages = 0;
+    for (uint32_t i = 0; i < hz3_classes[class].pages; i++) {
+        if ((meta->purged >> i & 1) == 0 && page_is_free(run, class, i)) {
+            pages |= 1u << i;
+        }
+    }
+    uint64_t claimed[HZ3_RUN_WORDS_MAX];
+    objects_of_pages(class, pages, claimed);
+    for (uint32_t w = 0; w < bitmap_words(class); w++) {
+        bitmap_of(run)[w] &= ~claimed[w];
+        meta->free_objs = (uint16_t)(meta->free_objs - (uint32_t)__builtin_popcountl(claimed[w]));
+    }
+    return pages;
+}
+
+void hz3_run_publish_pages(uint32_t run, uint32_t class, uint32_t pages, uint32_t purged)
+{
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    uint64_t claimed[HZ3_RUN_WORDS_MAX];
+    objects_of_pages(class, pages, claimed);
+    for (uint32_t w = 0; w < bitmap_words(class); w++) {
+        uint64_t twice = bitmap_of(run)[w] & claimed[w];
+        hz3_require(twice == 0, "free", hz3_page_addr(run),
+                    "double free: a block of %u bytes in this run is free already", hz3_classes[class].size);
+        bitmap_of(run)[w] |= claimed[w];
+        meta->free_objs = (uint16_t)(meta->free_objs + (uint32_t)__builtin_popcountl(claimed[w]));
+    }
+    meta->purged |= (uint16_t)purged;
+    hz3_assert_slow(hz3_run_is_valid(run, class));
 }
 
 bool hz3_object_starts_at(uint32_t class, const void *object)
@@ -120,5 +224,5 @@ bool hz3_run_is_valid(uint32_t run, uint32_t class)
     for (uint32_t i = 0; i < hz3_classes[class].pages; i++) {
         tags_match = tags_match && hz3_tag_of(run + i) == class && hz3_arena.run[run + i].head_delta == i;
     }
-    return tags_match && set == meta->free_objs && meta->pages == hz3_classes[class].pages;
+    return tags_match && set == meta->free_objs;
 }

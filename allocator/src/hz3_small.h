@@ -14,6 +14,18 @@ uint32_t hz3_run_take(uint32_t run, uint32_t class, void **out, uint32_t n);
 // Puts an object back. Aborts with a message when the pointer is not an object of a live run or is in its run already.
 void hz3_run_put(uint32_t run, uint32_t class, void *object);
 
+// Pages inside a run that lives on. Invariant: whoever holds the owner's central lock sees in the bitmap which objects
+// are free, so a page whose objects are all there belongs to nobody. claim takes exactly these objects out of the
+// bitmap, and with them the right to purge the pages outside of the lock: nobody can take them, and the run cannot
+// become empty and be retired meanwhile. publish puts them back. Pages are bits, counted from the run's first page.
+#define HZ3_RUN_WORDS_MAX 8u
+
+// Claims all pages whose objects are free and that were not purged before; returns them. Until publish, the run's
+// free_objs may be 0 while it is on its list.
+uint32_t hz3_run_claim_free_pages(uint32_t run, uint32_t class);
+// Gives back what claim returned; `purged` of them read as zero now, until an object of theirs is taken.
+void hz3_run_publish_pages(uint32_t run, uint32_t class, uint32_t pages, uint32_t purged);
+
 // The first page of the run that holds this page of a small class.
 uint32_t hz3_run_of_page(uint32_t page);
 

@@ -9,6 +9,7 @@
 //   run      contiguous pages that hold objects of one class; a medium run is one object
 //   span     the pages of one object between 32 KiB and 1 MiB
 //   segment  512 pages, 2 MiB, one slot of the arena
+//   ledger   the segments that may hold free dirty pages, waiting for an epoch
 //   mapping  an object with an mmap of its own: above 1 MiB, odd alignments, and the fallback of a full arena
 //
 // Page numbers count from the arena's base over all segments, in 32 bits: an arena is smaller than 16 TiB. Nothing here
@@ -58,19 +59,30 @@ enum {
 //   free_bits=0                taken: by a run, a span, or by the purger between claim and publish
 // Anyone may take free pages by clearing their bits with a CAS; only whoever took a page may set its bit again.
 // The dirty bit of a taken page still says whether it was used before it was taken; the release sets it.
+// young_bits=1: released since the epoch that looked at the segment last, so a busy program may still want the page.
 typedef struct Hz3SegMeta {
     _Atomic uint64_t free_bits[HZ3_WORDS_PER_SEG];
     _Atomic uint64_t dirty_bits[HZ3_WORDS_PER_SEG];
+    _Atomic uint64_t young_bits[HZ3_WORDS_PER_SEG]; // set with dirty_bits by the owner; cleared by the epoch
+    _Atomic uint32_t is_queued;                     // the segment is in the ledger (hz3_release_ledger.h)
+    _Atomic uint32_t next_queued;                   // by whoever set is_queued or took the list
+    _Atomic uint32_t looked_epoch;                  // by the epoch only
+    uint32_t unused[13];
 } Hz3SegMeta;
 
 // One per page of the arena, meaningful in the first page of a run or span; head_delta in every page of a small run.
 // The layout by page number makes finding it arithmetic, and it needs no allocator of its own.
 typedef struct Hz3RunMeta {
-    uint32_t next;       // neighbours in the owner's list of partial runs; under the owner's central lock
-    uint32_t prev;       // same
-    uint16_t free_objs;  // same; the number of set bits in the run's bitmap
-    uint16_t head_delta; // pages back to the run's first page; constant while the run lives
-    uint16_t pages;      // constant while the run or span lives
+    uint32_t next;      // neighbours in the owner's list of partial runs; under the owner's central lock
+    uint32_t prev;      // same
+    uint16_t free_objs; // same; the number of set bits in the run's bitmap
+    union {
+        uint16_t pages;  // of a span: constant while it lives
+        uint16_t purged; // of a small run: bit i = page i went back to the kernel and no object of it was taken since;
+                         // under the owner's central lock
+    };
+    uint8_t head_delta;  // pages back to the run's first page; constant while the run lives
+    uint8_t idle_epochs; // scans that saw the run since an object was taken or put; under the owner's central lock
     uint8_t shard;       // owner; constant while the run lives
     uint8_t is_partial;  // on the owner's partial list; under the owner's central lock
 } Hz3RunMeta;
@@ -90,7 +102,7 @@ typedef enum Hz3ReleaseReason {
     HZ3_RELEASE_REASON_COUNT,
 } Hz3ReleaseReason;
 
-_Static_assert(sizeof(Hz3SegMeta) == 128, "two cache lines, never across a page");
+_Static_assert(sizeof(Hz3SegMeta) == 256, "four cache lines, never across a page");
 _Static_assert(sizeof(Hz3RunMeta) == 16, "run metadata is 0.4 % of the heap");
 _Static_assert(sizeof(Hz3PageBits) * 8 * HZ3_MIN_ALIGN == HZ3_PAGE_SIZE, "one bit for every 16 bytes");
 

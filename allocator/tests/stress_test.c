@@ -230,6 +230,14 @@ static long env_number(const char *name, long otherwise)
     return text && *text ? strtol(text, NULL, 10) : otherwise;
 }
 
+// The purger in a tight loop.
+static void *epochs_run(void *arg)
+{
+    while (now_ns() < deadline_ns && hz3_epoch_force)
+        hz3_epoch_force();
+    return arg;
+}
+
 static void stress(const void *arg)
 {
     n_workers = (unsigned)(uintptr_t)arg;
@@ -244,6 +252,9 @@ static void stress(const void *arg)
         workers[w].index = w;
         workers[w].random = seed * 1000 + w;
     }
+    pthread_t epochs;
+    bool with_epochs = env_number("STRESS_EPOCHS", 0) != 0;
+    EXPECT(!with_epochs || pthread_create(&epochs, NULL, epochs_run, NULL) == 0, "a thread for the epochs");
     for (unsigned w = 0; w < n_workers; w++)
         worker_start(&workers[w]);
     while (now_ns() < deadline_ns) {
@@ -256,6 +267,7 @@ static void stress(const void *arg)
     }
     for (unsigned w = 0; w < n_workers; w++)
         pthread_join(workers[w].thread, NULL);
+    if (with_epochs) pthread_join(epochs, NULL);
     uint64_t operations = free_everything();
     malloc_trim(0);
     child_note("info=%lu operations by %lu threads", (unsigned long)operations, threads);
@@ -267,6 +279,14 @@ int main(int argc, char **argv)
     static const char *const small_arena[] = {"HZ3_ARENA_SIZE=32M", NULL};
     static const char *const tiny_caches[] = {"HZ3_FRONT_BYTES=4K", "HZ3_TRANSFER_BYTES=0", "HZ3_MAPPED_CACHE_BYTES=0",
                                               NULL};
+    static const char *const purge_at_once[] = {"STRESS_EPOCHS=1",
+                                                "HZ3_EPOCH_TICK_MS=1",
+                                                "HZ3_S65_PURGE_AGE_EPOCHS=0",
+                                                "HZ3_S65_PURGE_BUDGET_PAGES=1000000000",
+                                                "HZ3_S65_PURGE_BUDGET_CALLS=1000000000",
+                                                "HZ3_S65_PARTIAL_AGE_EPOCHS=0",
+                                                "HZ3_S65_PARTIAL_BUDGET_RUNS=1000000000",
+                                                NULL};
     int timeout_s = (int)env_number("STRESS_S", DEFAULT_S) + 60;
     const TestCase cases[] = {
         {.name = "stress_8_threads", .run = stress, .arg = (void *)8, .child = {.timeout_s = timeout_s}},
@@ -279,6 +299,10 @@ int main(int argc, char **argv)
          .run = stress,
          .arg = (void *)8,
          .child = {.env = tiny_caches, .timeout_s = timeout_s}},
+        {.name = "stress_8_threads_while_everything_free_is_purged_at_once",
+         .run = stress,
+         .arg = (void *)8,
+         .child = {.env = purge_at_once, .timeout_s = timeout_s}},
     };
     return tests_main(argc, argv, cases, COUNT_OF(cases));
 }

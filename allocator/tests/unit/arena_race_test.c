@@ -7,6 +7,7 @@
 
 #include "arena_support.h"
 #include "hz3_release_boundary.h"
+#include "hz3_release_ledger.h"
 #include "hz3_segment_packing.h"
 #include "hz3_stats.h"
 
@@ -161,7 +162,7 @@ static void purge_and_use_never_meet(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=4", NULL});
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(100);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(purge_and_use_never_meet),

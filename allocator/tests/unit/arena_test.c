@@ -10,6 +10,7 @@
 #include "hz3_large.h"
 #include "hz3_os.h"
 #include "hz3_release_boundary.h"
+#include "hz3_release_ledger.h"
 #include "hz3_segment_packing.h"
 #include "hz3_stats.h"
 
@@ -413,7 +414,8 @@ static void calloc_is_zero_after_dirty_reuse(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=1", NULL});
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=1", "HZ3_EPOCH_TICK_MS=0",
+                                              "HZ3_S65_BATCH=0", NULL}); // one call a range is counted below
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(slots_hold_what_the_arena_has, set_up),

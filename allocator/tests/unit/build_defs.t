@@ -25,7 +25,7 @@ build_with "$seeds" clean all_ldpreload_scale
 [ $? -eq 0 ] && [ "$(compiled)" -eq "$sources" ]
 report $? "make clean all_ldpreload_scale with the definitions of S65" "$said"
 lines=$(run)
-for wanted in '[HZ3_S65] purged_pages=' '[HZ3_S65_MEDIUM] reclaim_runs=' '[HZ3_S45] reclaim_calls='; do
+for wanted in '[HZ3_S65] enq=' '[HZ3_S65_MEDIUM] reclaim_runs=' '[HZ3_S45] reclaim_calls='; do
     grep -qF "$wanted" <<< "$lines"
     report $? "its programs print $wanted at exit" "$lines"
 done

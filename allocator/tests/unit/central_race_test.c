@@ -8,6 +8,8 @@
 #include "arena_support.h"
 #include "hz3_central.h"
 #include "hz3_release_boundary.h"
+#include "hz3_release_ledger.h"
+#include "hz3_s65_partial_purge.h"
 #include "hz3_size_class.h"
 #include "hz3_small.h"
 #include "hz3_stats.h"
@@ -138,7 +140,12 @@ static void worker_or_drainer(uint32_t index, void *arg)
     uint64_t rng = 99;
     while (atomic_load(&workers_left) > 0 && !unit_has_failed()) {
         hz3_central_drain(unit_random_below(&rng, 4) == 0 ? HZ3_DRAIN_ALL : HZ3_DRAIN_SURPLUS, true, 200);
-        hz3_release_purge_all();
+        if (unit_random_below(&rng, 2) == 0) {
+            hz3_release_purge_all();
+        } else {
+            hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, UINT64_MAX, UINT64_MAX});
+        }
+        hz3_s65_partial_purge(unit_random_below(&rng, 2), 1 + unit_random_below(&rng, 100));
         hz3_central_cached_bytes();
         sched_yield();
     }
@@ -165,7 +172,9 @@ static void hammer(void)
            hz3_stat_sum(inbox_objects), hz3_stat_sum(small_runs_opened), hz3_stat_sum(small_runs_retired),
            hz3_stat_sum(reclaim_runs));
     hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
+    assert_int_equal(hz3_ledger_drops(), 0);
     hz3_release_purge_all();
+    assert_int_equal(hz3_release_pages_in_purging(), 0);
     assert_int_equal(taken_pages(), 0);
     assert_int_equal(hz3_central_cached_bytes(), 0);
     assert_int_equal(hz3_stat_sum(small_runs_opened), hz3_stat_sum(small_runs_retired));
@@ -177,6 +186,7 @@ static void no_object_has_two_owners(void **state)
     hammer();
     assert_true(atomic_load(&passed_on) > 0);
     assert_true(hz3_stat_sum(reclaim_runs) > 0);
+    assert_true(hz3_stat_sum(partial_pages) > 0);
 }
 
 // Small transfer arrays: runs and inboxes do the work.
@@ -194,7 +204,7 @@ static void no_object_has_two_owners_with_small_transfer_arrays(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=4", NULL});
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(100);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_object_has_two_owners),

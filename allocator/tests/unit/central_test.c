@@ -423,7 +423,7 @@ static void trim_returns_every_page_that_was_freed(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=128M", "HZ3_SHARDS=4", NULL});
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=128M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
     for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
         transfer_cap[class] = hz3_classes[class].transfer_cap;
     }

@@ -100,7 +100,7 @@ static void mappings_keep_their_owner(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", NULL});
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mappings_keep_their_owner),

@@ -139,7 +139,7 @@ static void hints_survive_failed_claims(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=16", NULL});
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=16", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hints_survive_failed_claims),

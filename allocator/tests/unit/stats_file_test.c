@@ -215,7 +215,7 @@ int main(int argc, char **argv)
     }
     char env[64];
     snprintf(env, sizeof env, "HZ3_STATS_FILE=/tmp/hz3_stats_file_test.%d", getpid());
-    unit_need_env(argv, (const char *const[]){env, NULL}); // the same process after the exec, so the same name
+    unit_need_env(argv, (const char *const[]){env, "HZ3_EPOCH_TICK_MS=0", "HZ3_S65_PURGE_AGE_EPOCHS=0", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(header_describes_the_file),

@@ -1,0 +1,116 @@
+// What an epoch or a reclaim takes out of the middle layer: transfer arrays go back to their runs, empty runs and
+// medium runs to the boundary.
+#include "hz3_central.h"
+
+#include <string.h>
+
+#include "hz3_arena.h"
+#include "hz3_central_state.h"
+#include "hz3_small.h"
+#include "hz3_stats.h"
+
+// The oldest: what was given last is still warm.
+static uint32_t take_surplus(Central *c, uint32_t *surplus, void **out)
+{
+    hz3_lock_acquire(&c->lock);
+    uint32_t count = hz3_transfer_count(c);
+    uint32_t n = *surplus < count ? *surplus : count;
+    n = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
+    hz3_transfer_set_count(c, count - n);
+    memcpy(out, c->transfer, n * sizeof *out);
+    memmove(c->transfer, c->transfer + n, (count - n) * sizeof *out);
+    hz3_lock_release(&c->lock);
+    *surplus -= n;
+    return n;
+}
+
+static uint32_t drain_transfer(uint32_t shard, uint32_t class, Hz3DrainDepth depth, uint64_t max_objects)
+{
+    Central *c = &hz3_central[shard][class];
+    void *objects[HZ3_BATCH_MAX];
+    hz3_lock_acquire(&c->lock);
+    uint32_t surplus = depth == HZ3_DRAIN_ALL ? hz3_transfer_count(c) : c->low;
+    hz3_lock_release(&c->lock);
+    if (surplus > max_objects) {
+        surplus = (uint32_t)max_objects;
+    }
+    uint32_t drained = 0;
+    for (uint32_t n; (n = take_surplus(c, &surplus, objects)) != 0; drained += n) {
+        if (hz3_class_is_medium(class)) {
+            hz3_central_release_medium(class, objects, n);
+        } else {
+            hz3_central_give_to_runs(class, objects, n, false);
+        }
+    }
+    hz3_lock_acquire(&c->lock);
+    c->low = hz3_transfer_count(c);
+    hz3_lock_release(&c->lock);
+    return drained;
+}
+
+static void retire_last_empty_run(Central *c, uint32_t class)
+{
+    hz3_central_settle_inbox(c, class);
+    hz3_lock_acquire(&c->lock);
+    uint32_t run = c->partial;
+    if (run != HZ3_PAGE_NONE && hz3_arena.run[run].free_objs == hz3_classes[class].objs) {
+        hz3_partial_retire(c, run, class);
+    }
+    hz3_lock_release(&c->lock);
+}
+
+void hz3_central_drain_small(Hz3DrainDepth depth)
+{
+    HZ3_FOR_EACH_CENTRAL(shard, class)
+    {
+        if (!hz3_class_is_medium(class)) {
+            drain_transfer(shard, class, depth, UINT64_MAX);
+        }
+    }
+    // A second round: a shard's transfer array may hold what empties the run of a shard that came before it.
+    HZ3_FOR_EACH_CENTRAL(shard, class)
+    {
+        if (!hz3_class_is_medium(class)) {
+            retire_last_empty_run(&hz3_central[shard][class], class);
+        }
+    }
+}
+
+uint64_t hz3_central_drain_medium(Hz3DrainDepth depth, uint64_t max_runs)
+{
+    uint64_t left = max_runs;
+    HZ3_FOR_EACH_CENTRAL(shard, class)
+    {
+        if (hz3_class_is_medium(class) && left > 0) {
+            uint32_t runs = drain_transfer(shard, class, depth, left);
+            left -= runs;
+            hz3_stat_add(reclaim_runs, runs);
+            hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * hz3_classes[class].pages);
+        }
+    }
+    return max_runs - left;
+}
+
+size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs)
+{
+    uint64_t pages_before = hz3_stat_sum(boundary_pages);
+    hz3_central_drain_small(depth);
+    if (medium) {
+        hz3_central_drain_medium(depth, max_medium_runs);
+    }
+    return hz3_stat_sum(boundary_pages) - pages_before;
+}
+
+size_t hz3_central_waiting_objects(bool medium)
+{
+    size_t objects = 0;
+    HZ3_FOR_EACH_CENTRAL(shard, class)
+    {
+        Central *c = &hz3_central[shard][class];
+        hz3_lock_acquire(&c->lock);
+        bool counts = medium || !hz3_class_is_medium(class);
+        objects += counts ? hz3_transfer_count(c) + atomic_load_explicit(&c->inbox.count, memory_order_relaxed) : 0;
+        hz3_lock_release(&c->lock);
+    }
+    return objects;
+}

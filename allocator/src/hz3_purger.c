@@ -1,0 +1,156 @@
+#include "hz3_purger.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#include "hz3_arena.h"
+#include "hz3_epoch.h"
+#include "hz3_init.h"
+#include "hz3_knobs.h"
+#include "hz3_os.h"
+#include "hz3_stats.h"
+
+// Epochs in vain before the purger waits longer: what is left can't be had, like the cache of a stopped thread.
+#define VAIN_MAX 8u
+#define LONG_TICKS 64u
+
+_Atomic uint32_t hz3_purger_state = HZ3_PURGER_NONE;
+
+static _Atomic uint64_t last_event_tick_ms;
+
+static uint32_t state_now(void)
+{
+    return atomic_load_explicit(&hz3_purger_state, memory_order_seq_cst);
+}
+
+static bool change(uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong_explicit(&hz3_purger_state, &from, to, memory_order_seq_cst,
+                                                   memory_order_seq_cst);
+}
+
+// Until a slow path wakes us, or after some time when not all that is pending can be seen or had.
+static void sleep_until_woken(bool something_is_left)
+{
+    if (!change(HZ3_PURGER_AWAKE, HZ3_PURGER_ASLEEP)) {
+        return;
+    }
+    bool sees_all = hz3_os_membarrier(HZ3_OS_BARRIER_PLAIN);
+    if (!something_is_left && hz3_epoch_is_pending()) {
+        change(HZ3_PURGER_ASLEEP, HZ3_PURGER_AWAKE);
+        return;
+    }
+    hz3_stat_add(purger_sleeps, 1);
+    if (something_is_left || !sees_all) {
+        hz3_os_futex_wait_ms(&hz3_purger_state, HZ3_PURGER_ASLEEP, hz3_knobs.EPOCH_TICK_MS * LONG_TICKS);
+        change(HZ3_PURGER_ASLEEP, HZ3_PURGER_AWAKE);
+    }
+    while (state_now() == HZ3_PURGER_ASLEEP) {
+        hz3_os_futex_wait(&hz3_purger_state, HZ3_PURGER_ASLEEP);
+    }
+}
+
+static void *purger_main(void *unused)
+{
+    (void)unused;
+    hz3_os_thread_name("hz3_purger");
+    uint32_t in_vain = 0;
+    while (state_now() != HZ3_PURGER_ENDED) {
+        hz3_os_futex_wait_ms(&hz3_purger_state, HZ3_PURGER_AWAKE, hz3_knobs.EPOCH_TICK_MS);
+        if (state_now() == HZ3_PURGER_ENDED) {
+            break;
+        }
+        in_vain = hz3_epoch_tick() ? 0 : in_vain + 1;
+        bool pending = hz3_epoch_is_pending();
+        if (!pending || in_vain >= VAIN_MAX) {
+            sleep_until_woken(pending);
+        }
+    }
+    change(HZ3_PURGER_ENDED, HZ3_PURGER_EVENTS);
+    return NULL;
+}
+
+// Nothing can be dirty or cached in a heap that was never that large.
+static bool is_worth_it(size_t cached_bytes)
+{
+    size_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_relaxed);
+    return (touched << HZ3_SEG_SHIFT) + cached_bytes >= hz3_knobs.PURGER_START;
+}
+
+static void start(void)
+{
+    if (hz3_knobs.EPOCH_TICK_MS == 0) {
+        change(HZ3_PURGER_NONE, HZ3_PURGER_NEVER);
+        return;
+    }
+    // Awake before it lives: starting it allocates, and comes by here.
+    if (!hz3_knobs.PURGER) {
+        change(HZ3_PURGER_NONE, HZ3_PURGER_EVENTS);
+    } else if (change(HZ3_PURGER_NONE, HZ3_PURGER_AWAKE)) {
+        if (hz3_os_thread_start(purger_main)) {
+            hz3_stat_add(purger_starts, 1);
+        } else {
+            change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS);
+        }
+    }
+}
+
+static void tick_when_due(void)
+{
+    uint64_t now = hz3_os_coarse_ms();
+    uint64_t last = atomic_load_explicit(&last_event_tick_ms, memory_order_relaxed);
+    if (now - last >= hz3_knobs.EPOCH_TICK_MS &&
+        atomic_compare_exchange_strong_explicit(&last_event_tick_ms, &last, now, memory_order_relaxed,
+                                                memory_order_relaxed)) {
+        hz3_epoch_tick();
+    }
+}
+
+void hz3_purger_poll_slow(size_t cached_bytes)
+{
+    switch (state_now()) {
+    case HZ3_PURGER_NONE:
+        if (is_worth_it(cached_bytes) && hz3_init()) {
+            start();
+        }
+        break;
+    case HZ3_PURGER_ASLEEP:
+        if (change(HZ3_PURGER_ASLEEP, HZ3_PURGER_AWAKE)) {
+            hz3_os_futex_wake(&hz3_purger_state, 1);
+        }
+        break;
+    case HZ3_PURGER_EVENTS:
+        tick_when_due();
+        break;
+    default:
+        break;
+    }
+}
+
+// A process ends when its last thread does; if that were the purger, a program whose main thread has left by
+// pthread_exit would never end. So the purger leaves with the main thread.
+static void main_thread_ends(void *unused)
+{
+    (void)unused;
+    if (change(HZ3_PURGER_AWAKE, HZ3_PURGER_ENDED) || change(HZ3_PURGER_ASLEEP, HZ3_PURGER_ENDED)) {
+        hz3_os_futex_wake(&hz3_purger_state, 1);
+    } else {
+        change(HZ3_PURGER_NONE, HZ3_PURGER_EVENTS);
+    }
+}
+
+void hz3_purger_init(void)
+{
+    pthread_key_t key;
+    if (hz3_os_is_main_thread() && pthread_key_create(&key, main_thread_ends) == 0) {
+        pthread_setspecific(key, &hz3_purger_state);
+    }
+}
+
+// The thread is not in the child.
+void hz3_purger_fork_child(void)
+{
+    if (state_now() != HZ3_PURGER_NEVER) {
+        atomic_store_explicit(&hz3_purger_state, HZ3_PURGER_NONE, memory_order_seq_cst);
+    }
+}

@@ -1,0 +1,383 @@
+// Memory goes back while everybody sleeps, and the thread that sees to it disturbs nobody.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+#define WORKERS 4
+#define BLOCKS 20000 // of each worker, about 2 KiB each
+#define PATIENCE_MS 20000
+
+__attribute__((weak)) void hz3_epoch_force(void);
+__attribute__((weak)) int hz3_stats_read(const char *name, uint64_t *value);
+
+static uint64_t counter(const char *name)
+{
+    uint64_t value = 0;
+    EXPECT(hz3_stats_read && hz3_stats_read(name, &value) == 0, "counter %s", name);
+    return value;
+}
+
+// ---- the purger as /proc shows it ----
+
+// The line that begins with `name`, or "". Allocates nothing: that could wake the purger.
+static void read_task_line(int tid, const char *file, const char *name, char *line, size_t line_bytes)
+{
+    char path[64];
+    char text[4096];
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, file);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0) close(fd);
+    text[bytes > 0 ? bytes : 0] = '\0';
+    const char *found = strncmp(text, name, strlen(name)) == 0 ? text : strstr(text, name);
+    snprintf(line, line_bytes, "%.*s", found ? (int)strcspn(found, "\n") : 0, found ? found : "");
+}
+
+// 0: there is none.
+static int purger_tid(void)
+{
+    int tid = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
+        char line[64];
+        read_task_line(atoi(entry->d_name), "comm", "hz3_purger", line, sizeof line);
+        if (*line) tid = atoi(entry->d_name);
+    }
+    if (tasks) closedir(tasks);
+    return tid;
+}
+
+static long switches_of(int tid)
+{
+    char line[64];
+    read_task_line(tid, "status", "voluntary_ctxt_switches:", line, sizeof line);
+    EXPECT(*line, "no purger");
+    return atol(line + strlen("voluntary_ctxt_switches:"));
+}
+
+// Until the purger has not run for a second.
+static void await_sleep(int tid)
+{
+    long before = -1;
+    int quiet_ms = 0;
+    for (int ms = 0; ms < PATIENCE_MS && quiet_ms < 1000; ms += 50) {
+        long now = switches_of(tid);
+        quiet_ms = now == before ? quiet_ms + 50 : 0;
+        before = now;
+        sleep_ms(50);
+    }
+    EXPECT(quiet_ms >= 1000, "the purger finds no sleep");
+}
+
+// ---- bursts ----
+
+static pthread_barrier_t barrier;
+static size_t peak_bytes;
+
+static void *burst_worker(void *arg)
+{
+    uint64_t random = (uintptr_t)arg + 1;
+    void **blocks = map_pages(BLOCKS * sizeof *blocks);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        size_t size = 256 + random_next(&random) % 3841;
+        blocks[i] = malloc(size);
+        memset(blocks[i], 1, size);
+    }
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier); // the peak is taken
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier); // asleep until the test is over
+    unmap_pages(blocks, BLOCKS * sizeof *blocks);
+    return NULL;
+}
+
+// Waits until all but 2 % of the burst is back.
+static void await_rss(size_t baseline, const char *what)
+{
+    size_t limit = baseline + (peak_bytes - baseline) / 50 + MIB;
+    size_t rss = rss_bytes();
+    for (int ms = 0; ms < PATIENCE_MS && rss > limit; ms += 20) {
+        sleep_ms(20);
+        rss = rss_bytes();
+    }
+    EXPECT(rss <= limit, "%s: RSS stays at %zu KiB; baseline %zu, peak %zu", what, rss / KIB, baseline / KIB,
+           peak_bytes / KIB);
+}
+
+static void burst_and_sleep(const char *what)
+{
+    pthread_t threads[WORKERS];
+    pthread_barrier_init(&barrier, NULL, WORKERS + 1);
+    size_t baseline = rss_bytes();
+    for (uintptr_t i = 0; i < WORKERS; i++)
+        EXPECT(pthread_create(&threads[i], NULL, burst_worker, (void *)i) == 0, "a worker");
+    pthread_barrier_wait(&barrier);
+    peak_bytes = rss_bytes();
+    EXPECT(peak_bytes > baseline + 100 * MIB, "peak %zu", peak_bytes);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    await_rss(baseline + WORKERS * MIB, what); // the workers' stacks and tables
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < WORKERS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void small_programs_start_no_thread(const void *arg)
+{
+    (void)arg;
+    for (size_t size = 16; size <= MIB; size *= 2) {
+        for (int i = 0; i < 100; i++)
+            free(malloc(size));
+    }
+    EXPECT(purger_tid() == 0, "a purger for a small heap");
+}
+
+static void a_burst_goes_back_while_its_threads_sleep(const void *arg)
+{
+    (void)arg;
+    burst_and_sleep("first burst");
+    burst_and_sleep("second burst");
+    EXPECT(purger_tid() != 0, "no purger");
+}
+
+static void nobody_is_woken_while_nothing_is_free(const void *arg)
+{
+    (void)arg;
+    burst_and_sleep("before the sleep");
+    int tid = purger_tid();
+    await_sleep(tid);
+    long before = switches_of(tid);
+    uint64_t epochs = counter("epochs");
+    sleep_ms(1500);
+    long woken = switches_of(tid) - before;
+    EXPECT(woken == 0, "%ld wake-ups in 1.5 s", woken);
+    EXPECT(counter("epochs") == epochs, "epochs while nothing is free");
+    burst_and_sleep("after the sleep");
+    EXPECT(counter("epochs") > epochs, "nobody woke the purger");
+    EXPECT(counter("purger_starts") == 1, "%lu purgers", (unsigned long)counter("purger_starts"));
+}
+
+static void signals_pass_the_purger_by(const void *arg)
+{
+    (void)arg;
+    burst_and_sleep("start");
+    char line[64];
+    read_task_line(purger_tid(), "status", "SigBlk:", line, sizeof line);
+    unsigned long blocked = strtoul(line + strlen("SigBlk:"), NULL, 16);
+    for (int sig = 1; sig <= 64; sig++) {
+        bool is_special =
+            sig == SIGKILL || sig == SIGSTOP || sig == 32 || sig == 33; // the last two are the C library's
+        EXPECT(is_special || (blocked >> (sig - 1) & 1), "signal %d is not blocked: %s", sig, line);
+    }
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &one, NULL);
+    kill(getpid(), SIGUSR1); // deadly for who takes it
+    sleep_ms(20);
+    sigpending(&one);
+    EXPECT(sigismember(&one, SIGUSR1) == 1, "the signal is not pending");
+}
+
+static void a_child_has_a_purger_of_its_own(const void *arg)
+{
+    (void)arg;
+    burst_and_sleep("parent");
+    int tid = purger_tid();
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = fork();
+        EXPECT(pid >= 0, "fork");
+        if (pid == 0) {
+            EXPECT(purger_tid() == 0, "the parent's purger is in the child");
+            burst_and_sleep("child");
+            EXPECT(purger_tid() != 0, "no purger in the child");
+            _exit(0);
+        }
+        child_wait(pid, "child");
+    }
+    burst_and_sleep("parent after its children");
+    EXPECT(purger_tid() == tid, "the parent's purger is another one");
+}
+
+// ---- processes that forbid something ----
+
+static void forbid(const int *calls, size_t n, int error)
+{
+    struct sock_filter code[16];
+    size_t length = 0;
+    code[length++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (size_t i = 0; i < n; i++) {
+        code[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
+        code[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error);
+    }
+    code[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {.len = (unsigned short)length, .filter = code};
+    NEEDS(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0,
+          "no seccomp here");
+}
+
+// A program that goes on with little: its slow paths are the only ones who can look after the rest.
+static void burst_and_trickle(const char *what)
+{
+    static void *blocks[2 * BLOCKS];
+    size_t baseline = rss_bytes();
+    for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+        blocks[i] = malloc(2000);
+        memset(blocks[i], 1, 2000);
+    }
+    peak_bytes = rss_bytes();
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        free(blocks[i]);
+    size_t limit = baseline + (peak_bytes - baseline) / 10;
+    for (int ms = 0; ms < PATIENCE_MS && rss_bytes() > limit; ms += 10) {
+        for (size_t i = 0; i < 200; i++)
+            blocks[i] = malloc(2000);
+        for (size_t i = 0; i < 200; i++)
+            free(blocks[i]);
+        sleep_ms(10);
+    }
+    EXPECT(rss_bytes() <= limit, "%s: RSS stays at %zu KiB of %zu", what, rss_bytes() / KIB, peak_bytes / KIB);
+    EXPECT(purger_tid() == 0, "%s: there is a purger", what);
+}
+
+static void without_threads_slow_paths_do_it(const void *arg)
+{
+    (void)arg;
+    forbid((const int[]){SYS_clone, SYS_clone3}, 2, EAGAIN);
+    burst_and_trickle("no clone");
+}
+
+static void switched_off_slow_paths_do_it(const void *arg)
+{
+    (void)arg;
+    burst_and_trickle("HZ3_PURGER=0");
+}
+
+static void nothing_runs_by_itself(const void *arg)
+{
+    (void)arg;
+    void *blocks[1000];
+    for (int round = 0; round < 20; round++) {
+        for (size_t i = 0; i < COUNT_OF(blocks); i++)
+            blocks[i] = calloc(1, 30000);
+        for (size_t i = 0; i < COUNT_OF(blocks); i++)
+            free(blocks[i]);
+        sleep_ms(10);
+    }
+    EXPECT(purger_tid() == 0 && counter("epochs") == 0, "an epoch that nobody asked for");
+    hz3_epoch_force();
+    EXPECT(counter("epochs") == 1, "hz3_epoch_force");
+}
+
+static void a_kernel_that_refuses_changes_nothing(const void *arg)
+{
+    (void)arg;
+    forbid((const int[]){SYS_madvise, SYS_process_madvise}, 2, EINVAL);
+    static unsigned char *blocks[BLOCKS];
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < BLOCKS; i++) {
+            blocks[i] = malloc(1000);
+            pattern_fill(blocks[i], 1000, i);
+        }
+        for (size_t i = 0; i < BLOCKS; i++) {
+            if (i % 5 != 0) free(blocks[i]);
+        }
+        for (int i = 0; i < 10; i++)
+            hz3_epoch_force();
+        for (size_t i = 0; i < BLOCKS; i += 5) {
+            EXPECT(pattern_mismatch(blocks[i], 1000, i) == 1000, "block %zu changed", i);
+            free(blocks[i]);
+        }
+    }
+    unsigned char *zero = calloc(1, 100000);
+    EXPECT(nonzero_offset(zero, 100000) == 100000, "calloc of dirty pages");
+    EXPECT(counter("madvise_failures") > 0 && counter("purged_pages") == 0, "failures %lu, purged %lu",
+           (unsigned long)counter("madvise_failures"), (unsigned long)counter("purged_pages"));
+}
+
+// ---- a program that goes on, and one that ends ----
+
+static void steady_work_does_not_fault_its_memory_in_again(const void *arg)
+{
+    (void)arg;
+    static void *blocks[4000];
+    uint64_t random = 7;
+    struct rusage before = {0};
+    struct rusage after;
+    for (int round = 0; round < 400; round++) {
+        for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+            size_t size = random_size(&random, 64 * KIB);
+            blocks[i] = malloc(size);
+            memset(blocks[i], 1, size);
+        }
+        for (size_t i = 0; i < COUNT_OF(blocks); i++)
+            free(blocks[i]);
+        if (round == 100) getrusage(RUSAGE_SELF, &before);
+    }
+    getrusage(RUSAGE_SELF, &after);
+    long faults = after.ru_minflt - before.ru_minflt;
+    child_note("info=%ld faults, %lu epochs", faults, (unsigned long)counter("epochs"));
+    // 300 rounds that touch some 6000 pages each: what is purged between them is a small part of that.
+    EXPECT(faults < 300 * 600, "%ld faults", faults);
+}
+
+static void *outlive_main(void *arg)
+{
+    pthread_join(*(pthread_t *)arg, NULL);
+    heap_exercise(3, 200);
+    return NULL;
+}
+
+static void the_process_ends_with_its_last_thread(const void *arg)
+{
+    (void)arg;
+    burst_and_sleep("start");
+    EXPECT(purger_tid() != 0, "no purger");
+    static pthread_t self;
+    self = pthread_self();
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, outlive_main, &self) == 0, "a thread");
+    pthread_exit(NULL);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const off[] = {"HZ3_PURGER=0", NULL};
+    static const char *const no_epochs[] = {"HZ3_EPOCH_TICK_MS=0", NULL};
+#define CASE(function, ...)                                                                                            \
+    {                                                                                                                  \
+        .name = #function, .run = function, __VA_ARGS__                                                                \
+    }
+    const TestCase cases[] = {
+        CASE(small_programs_start_no_thread),
+        CASE(a_burst_goes_back_while_its_threads_sleep),
+        CASE(nobody_is_woken_while_nothing_is_free),
+        CASE(signals_pass_the_purger_by),
+        CASE(a_child_has_a_purger_of_its_own),
+        CASE(without_threads_slow_paths_do_it),
+        CASE(switched_off_slow_paths_do_it, .child = {.env = off}),
+        CASE(nothing_runs_by_itself, .child = {.env = no_epochs}),
+        CASE(a_kernel_that_refuses_changes_nothing, .child = {.env = no_epochs}),
+        CASE(steady_work_does_not_fault_its_memory_in_again),
+        CASE(the_process_ends_with_its_last_thread),
+    };
+    return tests_main(argc, argv, cases, COUNT_OF(cases));
+}

@@ -1,0 +1,383 @@
+// The ledger, the purge behind it and the partial purge of small runs, with a kernel that can be watched and that
+// refuses on demand. Epochs run only when a test calls for one.
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "arena_support.h"
+#include "hz3_central.h"
+#include "hz3_epoch.h"
+#include "hz3_knobs.h"
+#include "hz3_os.h"
+#include "hz3_release_boundary.h"
+#include "hz3_release_ledger.h"
+#include "hz3_s65_partial_purge.h"
+#include "hz3_segment_packing.h"
+#include "hz3_size_class.h"
+#include "hz3_small.h"
+#include "hz3_stats.h"
+
+#define SHARD 0
+#define CLASS_1K 20u
+#define FOR_EVER UINT64_MAX
+
+// --- the kernel ---
+
+static uintptr_t refused_from, refused_to; // ranges that begin here are refused
+static uint32_t purged_while_free;
+static uint32_t seen_in_purging;
+static uint32_t ranges_seen;
+
+static bool look_at(void *addr, size_t bytes)
+{
+    if (hz3_arena_owns(addr)) {
+        uint32_t page = hz3_page_of(addr);
+        ranges_seen++;
+        seen_in_purging = hz3_release_pages_in_purging();
+        purged_while_free += hz3_segment_any_free(&hz3_arena.seg[page / HZ3_PAGES_PER_SEG], page % HZ3_PAGES_PER_SEG,
+                                                  (uint32_t)(bytes / HZ3_PAGE_SIZE));
+    }
+    return (uintptr_t)addr < refused_from || (uintptr_t)addr >= refused_to;
+}
+
+bool __real_hz3_os_purge(void *addr, size_t bytes);
+bool __wrap_hz3_os_purge(void *addr, size_t bytes);
+bool __wrap_hz3_os_purge(void *addr, size_t bytes)
+{
+    return look_at(addr, bytes) && __real_hz3_os_purge(addr, bytes);
+}
+
+// As the kernel does: up to the first range that it refuses.
+uint32_t __wrap_hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n);
+uint32_t __wrap_hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n)
+{
+    uint32_t done = 0;
+    while (done < n && look_at(ranges[done].addr, ranges[done].bytes) &&
+           __real_hz3_os_purge(ranges[done].addr, ranges[done].bytes)) {
+        done++;
+    }
+    return done;
+}
+
+static void refuse(uint32_t page, uint32_t pages)
+{
+    refused_from = (uintptr_t)hz3_page_addr(page);
+    refused_to = (uintptr_t)hz3_page_addr(page + pages);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    refused_from = refused_to = 0;
+    hz3_epoch_trim_all();
+    hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, FOR_EVER, FOR_EVER});
+    purged_while_free = ranges_seen = 0;
+    assert_true(hz3_ledger_is_empty());
+    return 0;
+}
+
+static uint32_t claim(uint32_t pages)
+{
+    uint32_t page = hz3_pack_claim(SHARD, pages, 1);
+    assert_int_not_equal(page, HZ3_PAGE_NONE);
+    memset(hz3_page_addr(page), 0xA5, pages * HZ3_PAGE_SIZE);
+    return page;
+}
+
+static size_t purge_everything(void)
+{
+    return hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, FOR_EVER, FOR_EVER});
+}
+
+static Hz3SegMeta *segment_of(uint32_t page)
+{
+    return &hz3_arena.seg[page / HZ3_PAGES_PER_SEG];
+}
+
+static bool is_clean(uint32_t page, uint32_t pages)
+{
+    return hz3_segment_is_clean(segment_of(page), page % HZ3_PAGES_PER_SEG, pages);
+}
+
+// --- ledger ---
+
+static void a_segment_enters_once(void **state)
+{
+    (void)state;
+    uint32_t page = claim(100);
+    uint64_t entered = hz3_stat_sum(ledger_enq);
+    for (uint32_t i = 0; i < 100; i++) {
+        hz3_release_pages(page + i * 37 % 100, 1, HZ3_RELEASE_LARGE);
+        assert_false(hz3_ledger_is_empty());
+    }
+    assert_int_equal(hz3_stat_sum(ledger_enq), entered + 1);
+    assert_int_equal(hz3_ledger_drops(), 0);
+    uint64_t calls = hz3_stat_sum(madvise_calls);
+    assert_int_equal(purge_everything(), 100);
+    assert_int_equal(hz3_stat_sum(madvise_calls), calls + 1);
+    assert_int_equal(ranges_seen, 1); // released one by one, one range again
+    assert_true(hz3_ledger_is_empty());
+    assert_int_equal(purge_everything(), 0);
+}
+
+static void pages_are_claimed_while_the_kernel_takes_them(void **state)
+{
+    (void)state;
+    uint32_t page = claim(30);
+    hz3_release_pages(page, 10, HZ3_RELEASE_LARGE);
+    hz3_release_pages(page + 20, 10, HZ3_RELEASE_LARGE);
+    assert_int_equal(purge_everything(), 20);
+    assert_int_equal(ranges_seen, 2);
+    assert_int_equal(purged_while_free, 0);
+    assert_int_equal(seen_in_purging, 20);
+    assert_int_equal(hz3_release_pages_in_purging(), 0);
+    assert_true(is_clean(page, 10) && is_clean(page + 20, 10));
+    hz3_release_pages(page + 10, 10, HZ3_RELEASE_LARGE);
+}
+
+static void a_page_must_lie_untouched_for_its_age(void **state)
+{
+    (void)state;
+    uint32_t page = claim(20);
+    hz3_release_pages(page, 20, HZ3_RELEASE_LARGE);
+    Hz3PurgeLimits limits = {100, 2, FOR_EVER, FOR_EVER};
+    assert_int_equal(hz3_ledger_purge(&limits), 0); // the first look: all young
+    limits.epoch = 101;
+    assert_int_equal(hz3_ledger_purge(&limits), 0); // not due
+    uint32_t again = hz3_pack_claim(SHARD, 5, 1);   // the program takes some of them and gives them back
+    assert_int_equal(again, page);
+    hz3_release_pages(again, 5, HZ3_RELEASE_LARGE);
+    limits.epoch = 102;
+    assert_int_equal(hz3_ledger_purge(&limits), 15);
+    assert_false(is_clean(page, 5));
+    assert_false(hz3_ledger_is_empty());
+    limits.epoch = 104;
+    assert_int_equal(hz3_ledger_purge(&limits), 5);
+    assert_true(hz3_ledger_is_empty());
+}
+
+static void what_is_over_budget_stays_in_the_ledger(void **state)
+{
+    (void)state;
+    uint32_t page[6];
+    for (uint32_t i = 0; i < COUNT_OF(page); i++) {
+        page[i] = claim(HZ3_PAGES_PER_SEG);
+    }
+    for (uint32_t i = 0; i < COUNT_OF(page); i++) {
+        hz3_release_pages(page[i], HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
+    }
+    assert_int_equal(hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, 1000, FOR_EVER}), 2 * HZ3_PAGES_PER_SEG);
+    assert_int_equal(hz3_ledger_drops(), 0);
+    assert_int_equal(hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, 1, FOR_EVER}), HZ3_PAGES_PER_SEG);
+    assert_int_equal(purge_everything(), 3 * HZ3_PAGES_PER_SEG);
+    assert_true(hz3_ledger_is_empty());
+}
+
+static void a_refused_range_stays_dirty_and_keeps_its_turn(void **state)
+{
+    (void)state;
+    for (int batched = 0; batched < 2; batched++) {
+        hz3_knobs.S65_BATCH = batched;
+        uint32_t page = claim(50);
+        for (uint32_t i = 0; i < 50; i += 10) {
+            hz3_release_pages(page + i, 5, HZ3_RELEASE_LARGE);
+        }
+        refuse(page + 20, 5);
+        uint64_t failures = hz3_stat_sum(madvise_failures);
+        assert_int_equal(purge_everything(), 20); // those behind it have their chance all the same
+        assert_int_equal(hz3_stat_sum(madvise_failures), failures + 1);
+        assert_false(is_clean(page + 20, 5));
+        assert_true(is_clean(page + 10, 5) && is_clean(page + 40, 5));
+        assert_int_equal(((unsigned char *)hz3_page_addr(page + 20))[77], 0xA5);
+        assert_false(hz3_ledger_is_empty());
+        assert_int_equal(hz3_ledger_drops(), 0);
+        refuse(0, 0);
+        assert_int_equal(purge_everything(), 5);
+        for (uint32_t i = 5; i < 50; i += 10) {
+            hz3_release_pages(page + i, 5, HZ3_RELEASE_LARGE);
+        }
+    }
+    hz3_knobs.S65_BATCH = true;
+}
+
+static void a_segment_of_clean_pages_is_closed(void **state)
+{
+    (void)state;
+    uint32_t page = claim(HZ3_PAGES_PER_SEG);
+    uint32_t slots = open_slots();
+    hz3_release_pages(page, HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
+    purge_everything();
+    assert_int_equal(open_slots(), slots - 1);
+}
+
+static void a_childs_ledger_is_made_anew(void **state)
+{
+    (void)state;
+    uint32_t page = claim(10);
+    hz3_release_pages(page, 10, HZ3_RELEASE_LARGE);
+    atomic_store(&segment_of(page)->next_queued, 12345); // half written
+    hz3_release_purging_add(7);                          // by a thread that is not in the child
+    hz3_ledger_fork_child();
+    assert_int_equal(hz3_release_pages_in_purging(), 0);
+    assert_int_equal(hz3_ledger_drops(), 0);
+    assert_int_equal(purge_everything(), 10);
+    assert_true(hz3_ledger_is_empty());
+}
+
+// --- the boundary is the only one ---
+
+static void free_past_the_boundary(void *page)
+{
+    uint32_t first = *(uint32_t *)page;
+    hz3_segment_publish(segment_of(first), first % HZ3_PAGES_PER_SEG, 1);
+}
+
+static void who_frees_past_the_boundary_is_named(void **state)
+{
+    (void)state;
+    uint32_t page = claim(1);
+    hz3_tag_set(page, 1, HZ3_TAG_SPAN);
+    unit_expect_abort(free_past_the_boundary, &page, "internal error: free_past_the_boundary frees a page");
+    hz3_release_pages(page, 1, HZ3_RELEASE_LARGE);
+}
+
+// --- pages inside runs ---
+
+static void *object[64];
+
+// A run of 32 objects of 1 KiB on 8 pages, all in our hands.
+static uint32_t fill_run(void)
+{
+    uint32_t n = 0;
+    hz3_classes[CLASS_1K].transfer_cap = 0;
+    while (n < 32) {
+        n += hz3_central_take(SHARD, CLASS_1K, object + n, 32 - n);
+    }
+    uint32_t run = hz3_run_of_page(hz3_page_of(object[0]));
+    for (uint32_t i = 0; i < 32; i++) {
+        assert_int_equal(hz3_run_of_page(hz3_page_of(object[i])), run);
+        memset(object[i], 0x5A, 1024);
+    }
+    return run;
+}
+
+static void give_back(uint32_t from, uint32_t to)
+{
+    if (from < to) {
+        void *some[64];
+        memcpy(some, object + from, (to - from) * sizeof *some);
+        hz3_central_give(SHARD, CLASS_1K, some, to - from);
+    }
+}
+
+static void free_pages_of_a_live_run_are_purged_once(void **state)
+{
+    (void)state;
+    uint32_t run = fill_run();
+    give_back(5, 30); // pages 2..6 are free, 1 and 7 in part
+    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 5);
+    for (uint32_t i = 0; i < 32; i++) {
+        bool is_purged = i >= 8 && i < 28;
+        assert_int_equal(((unsigned char *)object[i])[100], is_purged ? 0 : 0x5A);
+    }
+    assert_true(hz3_run_is_valid(run, CLASS_1K));
+    assert_int_equal(hz3_arena.run[run].free_objs, 25);
+    assert_false(hz3_s65_partial_is_pending());
+    give_back(4, 5); // page 1 is free, too: the others are not purged again
+    assert_true(hz3_s65_partial_is_pending());
+    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 1);
+    void *again;
+    assert_int_equal(hz3_central_take(SHARD, CLASS_1K, &again, 1), 1);
+    assert_ptr_equal(again, object[4]);
+    hz3_central_give(SHARD, CLASS_1K, &again, 1);
+    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 1); // it was touched
+    give_back(0, 4);
+    give_back(30, 32);
+}
+
+static void a_run_is_left_alone_until_it_is_old(void **state)
+{
+    (void)state;
+    fill_run();
+    give_back(8, 32);
+    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
+    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
+    assert_true(hz3_s65_partial_is_pending());
+    void *touched;
+    assert_int_equal(hz3_central_take(SHARD, CLASS_1K, &touched, 1), 1);
+    hz3_central_give(SHARD, CLASS_1K, &touched, 1);
+    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
+    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
+    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 6);
+    give_back(0, 8);
+}
+
+static void a_refused_page_of_a_run_is_tried_again(void **state)
+{
+    (void)state;
+    uint32_t run = fill_run();
+    give_back(4, 32);
+    refuse(run + 1, 7);
+    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 0);
+    assert_int_equal(((unsigned char *)object[9])[100], 0x5A);
+    assert_true(hz3_run_is_valid(run, CLASS_1K));
+    assert_true(hz3_s65_partial_is_pending());
+    refuse(0, 0);
+    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 7);
+    give_back(0, 4);
+}
+
+static void a_walk_goes_on_where_its_budget_ended(void **state)
+{
+    (void)state;
+    static void *many[100 * 32];
+    uint32_t n = 0;
+    fill_run();
+    while (n < COUNT_OF(many)) {
+        uint32_t left = (uint32_t)COUNT_OF(many) - n;
+        n += hz3_central_take(SHARD, CLASS_1K, many + n, left < HZ3_BATCH_MAX ? left : HZ3_BATCH_MAX);
+    }
+    for (uint32_t i = 0; i < n; i++) { // one object of each run stays
+        if ((uintptr_t)many[i] % (8 * HZ3_PAGE_SIZE) != 0) {
+            hz3_central_give(SHARD, CLASS_1K, &many[i], 1);
+            many[i] = NULL;
+        }
+    }
+    size_t purged = 0;
+    uint32_t calls = 0;
+    for (; hz3_s65_partial_is_pending(); calls++) {
+        assert_true(calls < 1000);
+        purged += hz3_s65_partial_purge(0, 10);
+    }
+    assert_in_range(purged, 600, 800);
+    assert_in_range(calls, 3, 200);
+    for (uint32_t i = 0; i < n; i++) {
+        if (many[i] != NULL) {
+            hz3_central_give(SHARD, CLASS_1K, &many[i], 1);
+        }
+    }
+    give_back(0, 32);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=1", "HZ3_EPOCH_TICK_MS=0", NULL});
+    unit_watchdog(60);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_segment_enters_once, set_up),
+        cmocka_unit_test_setup(pages_are_claimed_while_the_kernel_takes_them, set_up),
+        cmocka_unit_test_setup(a_page_must_lie_untouched_for_its_age, set_up),
+        cmocka_unit_test_setup(what_is_over_budget_stays_in_the_ledger, set_up),
+        cmocka_unit_test_setup(a_refused_range_stays_dirty_and_keeps_its_turn, set_up),
+        cmocka_unit_test_setup(a_segment_of_clean_pages_is_closed, set_up),
+        cmocka_unit_test_setup(a_childs_ledger_is_made_anew, set_up),
+        cmocka_unit_test_setup(who_frees_past_the_boundary_is_named, set_up),
+        cmocka_unit_test_setup(free_pages_of_a_live_run_are_purged_once, set_up),
+        cmocka_unit_test_setup(a_run_is_left_alone_until_it_is_old, set_up),
+        cmocka_unit_test_setup(a_refused_page_of_a_run_is_tried_again, set_up),
+        cmocka_unit_test_setup(a_walk_goes_on_where_its_budget_ended, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

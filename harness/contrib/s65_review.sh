@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Writes results/reviews/S65.md, the design review of the release path, out of a result folder of matrix s65, and copies
+# the curves beside it.
+#     build/hzb run harness/matrix/s65.yaml && harness/contrib/s65_review.sh [RESULTS]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+results=$(realpath "${1:-results/latest}")
+out=results/reviews
+hzb=${BUILD:-build}/hzb
+mkdir -p "$out"
+[ -s "$results/runs.csv" ] || { echo "$0: $results has no runs.csv" >&2; exit 66; }
+"$hzb" plot "$results" > /dev/null
+
+# Median of a column over the good samples of a cell and an allocator; "-" when there are none.
+median() { # median CELL ALLOCATOR COLUMN
+    awk -F, -v cell="$1" -v arm="$2" -v column="$3" '
+        NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+        $at["cell_id"] == cell && $at["allocator"] == arm && $at["status"] == "ok" && $at[column] != "" { print $at[column] }
+    ' "$results/runs.csv" | sort -g | awk '{ v[NR] = $1 } END {
+        if (NR == 0) print "-"; else printf "%.6g\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+arms() { # arms ROLE
+    awk -F, -v role="$1" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+        $at["role"] == role && !seen[$at["allocator"]]++ { print $at["allocator"] }' "$results/runs.csv"
+}
+
+mib() { [ "$1" = - ] && echo - || awk -v kib="$1" 'BEGIN { printf "%.1f", kib / 1024 }'; }
+ratio() { # ratio A B
+    [ "$1" = - ] || [ "$2" = - ] && echo - || awk -v a="$1" -v b="$2" 'BEGIN { if (b == 0) print "-"; else printf "%.3f", a / b }'
+}
+
+burst_rows() { # burst_rows CELL
+    echo "| allocator | peak RSS MiB | idle RSS MiB | idle / peak | purged pages | madvise calls | pages a call |"
+    echo "|---|---:|---:|---:|---:|---:|---:|"
+    for arm in $(arms cand) $(arms ref); do
+        local peak idle pages calls
+        peak=$(median "$1" "$arm" peak_rss_kib)
+        idle=$(median "$1" "$arm" idle_rss_kib)
+        pages=$(median "$1" "$arm" purged_pages)
+        calls=$(median "$1" "$arm" madvise_calls)
+        echo "| $arm | $(mib "$peak") | $(mib "$idle") | $(ratio "$idle" "$peak") | $pages | $calls | $(ratio "$pages" "$calls") |"
+    done
+}
+
+cost_rows() {
+    echo "| cell | $(arms cand | sed 's/$/ |/' | tr '\n' ' ')"
+    echo "|---|$(arms cand | sed 's/.*/---:|/' | tr -d '\n')"
+    for cell in mixed_t2_r0 mixed_t2_r50 mixed_t2_r90 mixed_t8_r50; do
+        local base row
+        base=$(median $cell hz3_s65_off ops_per_s)
+        row="| $cell: speed |"
+        for arm in $(arms cand); do row+=" $(ratio "$(median $cell "$arm" ops_per_s)" "$base") |"; done
+        echo "$row"
+        base=$(median $cell hz3_s65_off minflt)
+        row="| $cell: page faults |"
+        for arm in $(arms cand); do row+=" $(ratio "$(median $cell "$arm" minflt)" "$base") |"; done
+        echo "$row"
+    done
+}
+
+# A claim, whether the figures bear it out, and the figures.
+claim() { # claim VALUE OPERATOR LIMIT TEXT
+    local verdict
+    verdict=$([ "$1" = - ] && echo "not measured" ||
+        awk -v v="$1" -v l="$3" "BEGIN { print (v $2 l) ? \"holds\" : \"FAILS\" }")
+    echo "| $4 | $1 $2 $3 | $verdict |"
+}
+
+best_peer_idle() { # best_peer_idle CELL
+    for arm in $(arms ref); do median "$1" "$arm" idle_rss_kib; done | grep -v '^-$' | sort -g | head -1
+}
+
+claims() {
+    echo "| claim | figures | |"
+    echo "|---|---|---|"
+    for cell in burst_asleep burst_ticks burst_exit; do
+        claim "$(ratio "$(median $cell hz3 idle_rss_kib)" "$(median $cell hz3 peak_rss_kib)")" '<=' 0.02 \
+            "$cell: idle RSS within 2 % of the peak (the baseline included)"
+        claim "$(ratio "$(median $cell hz3 purged_pages)" "$(median $cell hz3 madvise_calls)")" '>=' 100 \
+            "$cell: at least 100 pages a call"
+    done
+    claim "$(ratio "$(median burst_keep20 hz3 idle_rss_kib)" "$(best_peer_idle burst_keep20 || echo -)")" '<=' 0.70 \
+        "burst_keep20: idle RSS against the best peer's"
+    for cell in mixed_t2_r0 mixed_t2_r50 mixed_t2_r90 mixed_t8_r50; do
+        claim "$(ratio "$(median $cell hz3 ops_per_s)" "$(median $cell hz3_s65_off ops_per_s)")" '>=' 0.98 \
+            "$cell: speed against S65 off"
+        claim "$(ratio "$(median $cell hz3 minflt)" "$(median $cell hz3_s65_off minflt)")" '<=' 1.05 \
+            "$cell: page faults against S65 off"
+    done
+}
+
+curves() {
+    for svg in "$results"/rss_curve_burst_*.svg; do
+        [ -e "$svg" ] || continue
+        cp "$svg" "$out/S65_$(basename "$svg")"
+        echo "![$(basename "$svg" .svg)](S65_$(basename "$svg"))"
+        echo
+    done
+}
+
+cat > "$out/S65.md" <<MD
+# S65: does everything free go back while everybody sleeps?
+
+Made by \`harness/contrib/s65_review.sh\` from \`$(basename "$results")\`; medians of the good samples.
+
+## Question
+A burst is freed, and every thread goes to sleep. The caches in front, the arrays between threads, half-empty runs and
+free pages all hold memory, and nobody calls the allocator any more. Does it reach the OS, what does that cost a program
+that never stops, and which of the pieces is needed?
+
+## Claims
+$(claims)
+
+## Workers asleep, nobody ticks
+$(burst_rows burst_asleep)
+
+## The seed's command: an epoch every 100 ms from the main thread
+$(burst_rows burst_ticks)
+
+## Workers that end
+$(burst_rows burst_exit)
+
+## One object in five stays
+$(burst_rows burst_keep20)
+
+## Cost, against the same build with all of it off
+$(cost_rows)
+
+## Curves
+$(curves)
+## Decision
+$(claims | grep -q FAILS && echo "NO-GO as it stands: a claim above fails." || echo "GO: every measured claim holds; the defaults stay.")
+MD
+echo "$out/S65.md"
