@@ -179,20 +179,10 @@ static void settle_inbox(Central *c, uint32_t class)
     hz3_lock_release(&c->lock);
 }
 
-static uint32_t claim_pages(uint32_t shard, uint32_t class)
-{
-    uint32_t pages = hz3_classes[class].pages;
-    uint32_t page = hz3_pack_claim(shard, pages, 1);
-    if (page == HZ3_PAGE_NONE) {
-        page = hz3_mem_budget_claim(shard, pages, 1, class);
-    }
-    return page;
-}
-
 // Called without locks: opening a slot may cost a syscall, and a reclaim takes every central lock in turn.
 static uint32_t open_small_run(uint32_t shard, uint32_t class, void **out, uint32_t want)
 {
-    uint32_t run = claim_pages(shard, class);
+    uint32_t run = hz3_mem_budget_claim(shard, hz3_classes[class].pages, 1, class);
     if (run == HZ3_PAGE_NONE) {
         return 0;
     }
@@ -212,7 +202,7 @@ static uint32_t open_medium_runs(uint32_t shard, uint32_t class, void **out, uin
 {
     uint32_t page[FRESH_MEDIUM_MAX];
     uint32_t pages = hz3_classes[class].pages;
-    page[0] = claim_pages(shard, class);
+    page[0] = hz3_mem_budget_claim(shard, pages, 1, class);
     if (page[0] == HZ3_PAGE_NONE) {
         return 0;
     }
@@ -239,11 +229,13 @@ static uint32_t take_idle(Central *c, uint32_t class, void **out, uint32_t want)
     return taken;
 }
 
-// The arena is full: what another shard has free of this class serves too.
+// The arena is full: what any shard has free of this class serves too, mine included, where a reclaim may have brought
+// objects since we looked.
 static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t class, void **out, uint32_t want)
 {
     uint32_t taken = 0;
-    for (uint32_t i = 1; i <= shard_mask && taken == 0; i++) {
+    uint32_t shards = hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL ? shard_mask + 1 : 1;
+    for (uint32_t i = 0; i < shards && taken == 0; i++) {
         taken = take_idle(&central[(shard + i) & shard_mask][class], class, out, want);
     }
     return taken;
@@ -433,23 +425,46 @@ size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_r
     return hz3_stat_sum(boundary_pages) - pages_before;
 }
 
+size_t hz3_central_drain_medium(uint32_t shard, uint32_t shards, uint64_t max_pages)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < shards; i++) {
+        for (uint32_t class = HZ3_CLASS_MEDIUM_FIRST; class <= HZ3_CLASS_LAST; class ++) {
+            uint32_t run_pages = hz3_classes[class].pages;
+            uint64_t max_runs = (max_pages - pages) / run_pages;
+            uint32_t runs = max_runs != 0 ? drain_transfer((shard + i) & shard_mask, class, HZ3_DRAIN_ALL, max_runs) : 0;
+            pages += (uint64_t)runs * run_pages;
+            hz3_stat_add(reclaim_runs, runs);
+            hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * run_pages);
+        }
+    }
+    return pages;
+}
+
 // --- figures and fork --------------------------------------------------------------------------------------------
 
-size_t hz3_central_cached_bytes(void)
+Hz3CentralFigures hz3_central_figures(void)
 {
-    size_t bytes = 0;
+    Hz3CentralFigures figures = {0, 0, 0};
     FOR_EACH_CENTRAL(shard, class)
     {
         Central *c = &central[shard][class];
+        size_t size = hz3_classes[class].size;
         hz3_lock_acquire(&c->lock);
-        size_t objects = c->count + atomic_load_explicit(&c->inbox.count, memory_order_relaxed);
+        figures.transfer_bytes += c->count * size;
+        figures.inbox_bytes += atomic_load_explicit(&c->inbox.count, memory_order_relaxed) * size;
         for (uint32_t run = c->partial; run != HZ3_PAGE_NONE; run = hz3_arena.run[run].next) {
-            objects += hz3_arena.run[run].free_objs;
+            figures.run_bytes += hz3_arena.run[run].free_objs * size;
         }
         hz3_lock_release(&c->lock);
-        bytes += objects * hz3_classes[class].size;
     }
-    return bytes;
+    return figures;
+}
+
+size_t hz3_central_cached_bytes(void)
+{
+    Hz3CentralFigures figures = hz3_central_figures();
+    return figures.transfer_bytes + figures.inbox_bytes + figures.run_bytes;
 }
 
 bool hz3_central_fork_prepare(void)

@@ -27,7 +27,16 @@ typedef enum Hz3DrainDepth {
 // Returns the pages that the boundary released meanwhile, those of other threads included.
 size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs);
 
-// Bytes of objects that wait here, for mallinfo2. A snapshot.
+// Medium runs of `shards` shards from `shard` on, transfer arrays → page maps, at most this many pages. Returns the pages.
+size_t hz3_central_drain_medium(uint32_t shard, uint32_t shards, uint64_t max_pages);
+
+// Bytes of objects that wait here. A snapshot.
+typedef struct Hz3CentralFigures {
+    size_t transfer_bytes;
+    size_t inbox_bytes;
+    size_t run_bytes; // free objects of partial runs
+} Hz3CentralFigures;
+Hz3CentralFigures hz3_central_figures(void);
 size_t hz3_central_cached_bytes(void);
 
 bool hz3_central_fork_prepare(void);

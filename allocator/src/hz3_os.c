@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 #include <unistd.h>
 
 static void *map_anonymous(size_t bytes, int prot, int flags)
@@ -146,6 +147,17 @@ void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)
 {
     int saved_errno = errno;
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
+    errno = saved_errno;
+}
+
+void hz3_os_pause(uint32_t us)
+{
+    int saved_errno = errno;
+    if (us == 0) {
+        sched_yield();
+    } else {
+        nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+    }
     errno = saved_errno;
 }
 

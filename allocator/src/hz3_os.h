@@ -30,6 +30,9 @@ void hz3_os_no_huge_pages(void *addr, size_t bytes);
 void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
 void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 
+// Lets others run: for about this long, or, with 0, only those who wait for this CPU.
+void hz3_os_pause(uint32_t us);
+
 uint32_t hz3_os_cpu(void);
 
 #define HZ3_OS_CPUS_MAX 1024u

@@ -33,6 +33,13 @@ void hz3_release_pages(uint32_t page, uint32_t pages, Hz3ReleaseReason reason)
                                            reason);
 }
 
+static _Atomic uint32_t pages_in_purging;
+
+uint32_t hz3_release_pages_in_purging(void)
+{
+    return atomic_load_explicit(&pages_in_purging, memory_order_acquire);
+}
+
 static uint64_t claim_dirty_word(Hz3SegMeta *meta, uint32_t w)
 {
     uint64_t word = atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed);
@@ -65,6 +72,7 @@ static size_t purge_range(uint32_t slot, uint32_t page_idx, uint32_t pages)
     }
     hz3_segment_publish(meta, page_idx, pages);
     hz3_pack_on_free(slot, page_idx, pages);
+    atomic_fetch_sub_explicit(&pages_in_purging, pages, memory_order_release);
     return purged ? pages : 0;
 }
 
@@ -73,6 +81,7 @@ static size_t purge_segment(uint32_t slot)
     uint64_t claimed[HZ3_WORDS_PER_SEG];
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
         claimed[w] = claim_dirty_word(&hz3_arena.seg[slot], w);
+        atomic_fetch_add_explicit(&pages_in_purging, (uint32_t)__builtin_popcountl(claimed[w]), memory_order_relaxed);
     }
     size_t purged = 0;
     uint32_t start = 0;

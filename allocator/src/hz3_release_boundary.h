@@ -17,4 +17,7 @@ void hz3_release_pages(uint32_t page, uint32_t pages, Hz3ReleaseReason reason);
 // pages purged. Concurrent calls share the work: each page is claimed by one of them.
 size_t hz3_release_purge_all(void);
 
+// Pages that a purger has claimed and not yet published.
+uint32_t hz3_release_pages_in_purging(void);
+
 #endif
