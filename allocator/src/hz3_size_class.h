@@ -58,7 +58,7 @@ static inline uint32_t hz3_class_of_medium(size_t size)
 // submask of the bytes that the class has left over, so it costs no memory: a size of sc pages and a bit touches all sc
 // + 1 pages anyway. Caches keep the pointer as the program gave it; only malloc, the flush's check and the usable size
 // know of it.
-#define HZ3_COLOUR_MASK ((uintptr_t)0xFC0)
+#define HZ3_COLOUR_MASK ((uintptr_t)0x7C0)
 
 static inline uintptr_t hz3_colour_of_run(uintptr_t base)
 {
