@@ -74,6 +74,7 @@ void hz3_arena_init(void)
         }
         hz3_os_no_huge_pages(base, bytes);
         hz3_arena.slots = slots;
+        atomic_store_explicit(&hz3_arena.slots_left, slots, memory_order_relaxed);
         for (uint32_t slot = 0; slot < slots; slot += 64) {
             uint64_t all = slots - slot >= 64 ? UINT64_MAX : (1ull << (slots - slot)) - 1;
             atomic_store_explicit(&slot_free[slot / 64], all, memory_order_relaxed);
@@ -100,6 +101,7 @@ static uint32_t take_lowest_slot(void)
             uint64_t bit = word & -word;
             if (atomic_compare_exchange_weak_explicit(&slot_free[w], &word, word & ~bit, memory_order_acquire,
                                                       memory_order_relaxed)) {
+                atomic_fetch_sub_explicit(&hz3_arena.slots_left, 1, memory_order_relaxed);
                 return w * 64 + (uint32_t)__builtin_ctzl(bit);
             }
         }
@@ -109,6 +111,7 @@ static uint32_t take_lowest_slot(void)
 
 static void give_slot(uint32_t slot)
 {
+    atomic_fetch_add_explicit(&hz3_arena.slots_left, 1, memory_order_relaxed);
     atomic_fetch_or_explicit(&slot_free[slot / 64], 1ull << (slot % 64), memory_order_release);
 }
 
@@ -146,12 +149,17 @@ void hz3_arena_slot_close(uint32_t slot)
     give_slot(slot);
 }
 
+bool hz3_arena_slot_is_open(uint32_t slot)
+{
+    return (atomic_load_explicit(&slot_free[slot / 64], memory_order_relaxed) & (1ull << (slot % 64))) == 0;
+}
+
 uint32_t hz3_arena_slots_closed(void)
 {
     uint32_t closed = 0;
     HZ3_FOR_EACH_SLOT(slot)
     {
-        closed += (atomic_load_explicit(&slot_free[slot / 64], memory_order_relaxed) & (1ull << (slot % 64))) != 0;
+        closed += !hz3_arena_slot_is_open(slot);
     }
     return closed;
 }

@@ -15,6 +15,7 @@ typedef struct Hz3Arena {
     Hz3PageBits *bits; // by page number
     Hz3SegMeta *seg;   // by slot
     uint32_t slots;
+    _Atomic uint32_t slots_left;    // closed slots
     _Atomic uint32_t slots_touched; // slots [0, this) have been opened at least once: bounds every walk
 } Hz3Arena;
 
@@ -30,6 +31,15 @@ uint32_t hz3_arena_slot_open(void);
 
 // Gives a slot back whose 512 pages the caller has claimed and purged.
 void hz3_arena_slot_close(uint32_t slot);
+
+// Slots that could be opened now. A snapshot.
+static inline uint32_t hz3_arena_slots_left(void)
+{
+    return atomic_load_explicit(&hz3_arena.slots_left, memory_order_relaxed);
+}
+
+// A snapshot, unless the caller owns pages of the slot.
+bool hz3_arena_slot_is_open(uint32_t slot);
 
 // Touched slots that are closed now. A snapshot.
 uint32_t hz3_arena_slots_closed(void);

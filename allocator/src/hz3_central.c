@@ -91,20 +91,10 @@ static uint32_t pop_transfer(Central *c, void **out, uint32_t want)
     return n;
 }
 
-static uint32_t claim_pages(uint32_t shard, uint32_t class)
-{
-    uint32_t pages = hz3_classes[class].pages;
-    uint32_t page = hz3_pack_claim(shard, pages, 1);
-    if (page == HZ3_PAGE_NONE) {
-        page = hz3_mem_budget_claim(shard, pages, 1, class);
-    }
-    return page;
-}
-
 // Called without locks: opening a slot may cost a syscall, and a reclaim takes every central lock in turn.
 static uint32_t open_small_run(uint32_t shard, uint32_t class, void **out, uint32_t want)
 {
-    uint32_t run = claim_pages(shard, class);
+    uint32_t run = hz3_mem_budget_claim(shard, hz3_classes[class].pages, 1, class);
     if (run == HZ3_PAGE_NONE) {
         return 0;
     }
@@ -124,7 +114,7 @@ static uint32_t open_medium_runs(uint32_t shard, uint32_t class, void **out, uin
 {
     uint32_t page[FRESH_MEDIUM_MAX];
     uint32_t pages = hz3_classes[class].pages;
-    page[0] = claim_pages(shard, class);
+    page[0] = hz3_mem_budget_claim(shard, pages, 1, class);
     if (page[0] == HZ3_PAGE_NONE) {
         return 0;
     }
@@ -169,11 +159,13 @@ static uint32_t take_from_other_transfer(uint32_t shard, uint32_t class, void **
     return taken;
 }
 
-// The arena is full: what another shard has free of this class serves too.
+// The arena is full: what any shard has free of this class serves too, mine included, where a reclaim may have brought
+// objects since we looked.
 static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t class, void **out, uint32_t want)
 {
     uint32_t taken = 0;
-    for (uint32_t i = 1; i <= shard_mask && taken == 0; i++) {
+    uint32_t shards = hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL ? shard_mask + 1 : 1;
+    for (uint32_t i = 0; i < shards && taken == 0; i++) {
         taken = take_idle(&hz3_central[(shard + i) & shard_mask][class], class, out, want);
     }
     return taken;
@@ -261,21 +253,28 @@ void hz3_central_give(uint32_t shard, uint32_t class, void **objects, uint32_t n
 
 // --- figures and fork --------------------------------------------------------------------------------------------
 
-size_t hz3_central_cached_bytes(void)
+Hz3CentralFigures hz3_central_figures(void)
 {
-    size_t bytes = 0;
+    Hz3CentralFigures figures = {0, 0, 0};
     HZ3_FOR_EACH_CENTRAL(shard, class)
     {
         Central *c = &hz3_central[shard][class];
+        size_t size = hz3_classes[class].size;
         hz3_lock_acquire(&c->lock);
-        size_t objects = hz3_transfer_count(c) + atomic_load_explicit(&c->inbox.count, memory_order_relaxed);
+        figures.transfer_bytes += hz3_transfer_count(c) * size;
+        figures.inbox_bytes += atomic_load_explicit(&c->inbox.count, memory_order_relaxed) * size;
         for (uint32_t run = c->partial; run != HZ3_PAGE_NONE; run = hz3_arena.run[run].next) {
-            objects += hz3_arena.run[run].free_objs;
+            figures.run_bytes += hz3_arena.run[run].free_objs * size;
         }
         hz3_lock_release(&c->lock);
-        bytes += objects * hz3_classes[class].size;
     }
-    return bytes;
+    return figures;
+}
+
+size_t hz3_central_cached_bytes(void)
+{
+    Hz3CentralFigures figures = hz3_central_figures();
+    return figures.transfer_bytes + figures.inbox_bytes + figures.run_bytes;
 }
 
 bool hz3_central_fork_prepare(void)

@@ -34,7 +34,16 @@ size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_r
 // Objects in transfer arrays and inboxes: what drains can still return. A snapshot.
 size_t hz3_central_waiting_objects(bool medium);
 
-// Bytes of objects that wait here, for mallinfo2. A snapshot.
+// Medium runs of `shards` shards from `shard` on, transfer arrays → page maps, at most this many pages. Returns the pages.
+size_t hz3_central_drain_medium_of(uint32_t shard, uint32_t shards, uint64_t max_pages);
+
+// Bytes of objects that wait here. A snapshot.
+typedef struct Hz3CentralFigures {
+    size_t transfer_bytes;
+    size_t inbox_bytes;
+    size_t run_bytes; // free objects of partial runs
+} Hz3CentralFigures;
+Hz3CentralFigures hz3_central_figures(void);
 size_t hz3_central_cached_bytes(void);
 
 bool hz3_central_fork_prepare(void);

@@ -91,6 +91,23 @@ uint64_t hz3_central_drain_medium(Hz3DrainDepth depth, uint64_t max_runs)
     return max_runs - left;
 }
 
+size_t hz3_central_drain_medium_of(uint32_t shard, uint32_t shards, uint64_t max_pages)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < shards; i++) {
+        for (uint32_t class = HZ3_CLASS_MEDIUM_FIRST; class <= HZ3_CLASS_LAST; class ++) {
+            uint32_t run_pages = hz3_classes[class].pages;
+            uint64_t max_runs = (max_pages - pages) / run_pages;
+            uint32_t at = (shard + i) % hz3_shard_count();
+            uint32_t runs = max_runs != 0 ? drain_transfer(at, class, HZ3_DRAIN_ALL, max_runs) : 0;
+            pages += (uint64_t)runs * run_pages;
+            hz3_stat_add(reclaim_runs, runs);
+            hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * run_pages);
+        }
+    }
+    return pages;
+}
+
 size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs)
 {
     uint64_t pages_before = hz3_stat_sum(boundary_pages);

@@ -57,8 +57,9 @@ void hz3_front_init(void);
 
 // Moves what slabs cache, whoever they belong to, into the middle layer; checks every object on the way. The caller
 // holds no leaf lock. IDLE: only bins in which nothing has moved since the call before the last one with IDLE. ALL:
-// every slab; one whose owner is inside an operation is tried again a few times. Returns the bytes moved.
-typedef enum Hz3FrontScope { HZ3_FRONT_IDLE, HZ3_FRONT_ALL } Hz3FrontScope;
+// every slab; one whose owner is inside an operation is tried again a few times. OWN: the slab that serves the calling
+// thread now. Returns the bytes moved.
+typedef enum Hz3FrontScope { HZ3_FRONT_IDLE, HZ3_FRONT_ALL, HZ3_FRONT_OWN } Hz3FrontScope;
 size_t hz3_front_drain(Hz3FrontScope scope);
 
 // Returns when the drain that runs now, if any, is over. The caller holds no lock.

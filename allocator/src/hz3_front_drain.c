@@ -72,14 +72,25 @@ static bool nobody_is_inside(const Hz3Slab *slab, Kinds passed)
            atomic_load_explicit(&slab->owner->in_op, memory_order_acquire) == 0;
 }
 
+static bool is_wanted(Hz3Slab *slab, Hz3FrontScope scope)
+{
+    switch (scope) {
+    case HZ3_FRONT_IDLE:
+        return hz3_slab_watch(slab);
+    case HZ3_FRONT_OWN:
+        return slab->owner == &hz3_self || (slab->cpu != HZ3_CPU_NONE && slab->cpu == hz3_rseq_cpu());
+    default:
+        return hz3_slab_cached_bytes(slab) != 0;
+    }
+}
+
 static Kinds seize(Hz3FrontScope scope)
 {
     Kinds seized = {false, false};
     hz3_lock_acquire(&hz3_slab_lock);
     FOR_EACH_SLAB(slab)
     {
-        if (belongs_to_somebody(slab) &&
-            (scope == HZ3_FRONT_ALL ? hz3_slab_cached_bytes(slab) != 0 : hz3_slab_watch(slab))) {
+        if (belongs_to_somebody(slab) && is_wanted(slab, scope)) {
             point(slab, &hz3_slab_none);
             slab->is_seized = true;
             note_kind(&seized, slab);

@@ -8,17 +8,13 @@
 #include "hz3_purger.h"
 #include "hz3_release_boundary.h"
 #include "hz3_segment.h"
-#include "hz3_segment_packing.h"
 #include "hz3_size_class.h"
 #include "hz3_stats.h"
 
 static void *span_alloc(uint32_t pages, uint32_t align_pages, bool *is_zero)
 {
     uint32_t shard = hz3_shard_now();
-    uint32_t page = hz3_pack_claim(shard, pages, align_pages);
-    if (page == HZ3_PAGE_NONE) {
-        page = hz3_mem_budget_claim(shard, pages, align_pages, 0);
-    }
+    uint32_t page = hz3_mem_budget_claim(shard, pages, align_pages, 0);
     if (page == HZ3_PAGE_NONE) {
         return NULL;
     }
@@ -36,6 +32,7 @@ void *hz3_large_alloc(size_t size, size_t align, bool *is_zero)
     size_t align_pages = align > HZ3_PAGE_SIZE ? align >> HZ3_PAGE_SHIFT : 1;
     bool fits_segment = size <= HZ3_SPAN_MAX && align <= HZ3_SPAN_MAX;
     if (!fits_segment) {
+        hz3_mem_budget_charge(pages);
         return hz3_mapping_alloc(pages << HZ3_PAGE_SHIFT, align, is_zero);
     }
     void *p = span_alloc((uint32_t)pages, (uint32_t)align_pages, is_zero);

@@ -263,6 +263,17 @@ void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)
     errno = saved_errno;
 }
 
+void hz3_os_pause(uint32_t us)
+{
+    int saved_errno = errno;
+    if (us == 0) {
+        sched_yield();
+    } else {
+        nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+    }
+    errno = saved_errno;
+}
+
 // Present from glibc 2.35 on, which registers the area for every thread and keeps the CPU number in it.
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));

@@ -48,6 +48,9 @@ bool hz3_os_thread_start(void *(*body)(void *));
 void hz3_os_thread_name(const char *name); // of the calling thread
 bool hz3_os_is_main_thread(void);
 
+// Lets others run: for about this long, or, with 0, only those who wait for this CPU.
+void hz3_os_pause(uint32_t us);
+
 uint32_t hz3_os_cpu(void);
 
 // Restartable sequences as the C library has registered them: false when it has not for this thread. The offset of the

@@ -168,6 +168,52 @@ uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
     return claim_across_words(meta, pages, align_pages);
 }
 
+typedef struct Hole {
+    uint32_t start; // of the pages to take; HZ3_PAGE_NONE: there is none
+    uint32_t length;
+    uint32_t longest_left;
+} Hole;
+
+static uint32_t max_of(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static Hole find_tightest(const uint64_t *words, uint32_t pages, uint32_t align_pages)
+{
+    Hole best = {HZ3_PAGE_NONE, UINT32_MAX, 0};
+    uint32_t rest_of_best = 0; // the longest part of the hole that stays free
+    for (uint32_t from = next_free(words, 0), end; from < HZ3_PAGES_PER_SEG; from = next_free(words, end)) {
+        end = next_taken(words, from);
+        uint32_t start = (from + align_pages - 1) & ~(align_pages - 1);
+        if (start + pages > end || end - from >= best.length) {
+            best.longest_left = max_of(best.longest_left, end - from);
+            continue;
+        }
+        best.longest_left = max_of(best.longest_left, best.start != HZ3_PAGE_NONE ? best.length : 0);
+        best.start = start;
+        best.length = end - from;
+        rest_of_best = max_of(start - from, end - start - pages);
+    }
+    best.longest_left = max_of(best.longest_left, rest_of_best);
+    return best;
+}
+
+// Each turn of the loop lost a race, so somebody else has got pages; after a few it is his segment.
+uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, uint32_t *longest_left)
+{
+    uint64_t words[HZ3_WORDS_PER_SEG];
+    for (int tries = 0; tries < 8; tries++) {
+        snapshot(meta, words);
+        Hole hole = find_tightest(words, pages, align_pages);
+        *longest_left = hole.longest_left;
+        if (hole.start == HZ3_PAGE_NONE || claim_exactly(meta, hole.start, pages)) {
+            return hole.start;
+        }
+    }
+    return HZ3_PAGE_NONE;
+}
+
 bool hz3_segment_claim_whole(Hz3SegMeta *meta)
 {
     return claim_exactly(meta, 0, HZ3_PAGES_PER_SEG);
@@ -243,6 +289,28 @@ uint32_t hz3_segment_free_pages(const Hz3SegMeta *meta)
         pages += (uint32_t)__builtin_popcountl(atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed));
     }
     return pages;
+}
+
+uint32_t hz3_segment_clean_pages(const Hz3SegMeta *meta)
+{
+    uint32_t pages = 0;
+    for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+        uint64_t dirty = atomic_load_explicit(&meta->dirty_bits[w], memory_order_relaxed);
+        pages += (uint32_t)__builtin_popcountl(atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed) & ~dirty);
+    }
+    return pages;
+}
+
+uint32_t hz3_segment_longest_run(const Hz3SegMeta *meta)
+{
+    uint64_t words[HZ3_WORDS_PER_SEG];
+    snapshot(meta, words);
+    uint32_t longest = 0;
+    for (uint32_t from = next_free(words, 0), end; from < HZ3_PAGES_PER_SEG; from = next_free(words, end)) {
+        end = next_taken(words, from);
+        longest = max_of(longest, end - from);
+    }
+    return longest;
 }
 
 // Called by every release, so the usual case, a run inside one word, reads one word.

@@ -18,6 +18,11 @@ uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
 // Takes up to `want` runs of `pages` ≤ HZ3_WORD_RUN_MAX by the same rules, several by one CAS. Returns how many.
 uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page_idx, uint32_t want);
 
+// Takes `pages` contiguous pages out of the shortest free run that holds them, the lowest of equals: what a nearly full
+// arena lives on, for it leaves the long runs to those who need them. *longest_left: the longest run that was left, or
+// that there was when the answer is HZ3_PAGE_NONE.
+uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, uint32_t *longest_left);
+
 // Takes all 512 pages, or none and returns false.
 bool hz3_segment_claim_whole(Hz3SegMeta *meta);
 
@@ -38,6 +43,8 @@ bool hz3_segment_any_free(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pa
 
 // Snapshots, good for hints and figures. free_run_around: the length of the free run that holds the page.
 uint32_t hz3_segment_free_pages(const Hz3SegMeta *meta);
+uint32_t hz3_segment_clean_pages(const Hz3SegMeta *meta); // free and not resident
+uint32_t hz3_segment_longest_run(const Hz3SegMeta *meta);
 uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx);
 
 // Bits [page_idx, page_idx + pages) that fall into word w.

@@ -3,17 +3,18 @@
 # change nothing; suffixes are understood.
 . "$(dirname "$0")/tap.bash"
 
-declare -A value low high
+declare -A value low high choices
 names=()
 
-# Lines: HZ3_NAME=value (default D, MIN..MAX) meaning; HZ3_NAME=value (text) meaning
-line='^(HZ3_[A-Z0-9_]+)=([^ ]*) \((default ([^,]+), ([^.]+)\.\.([^)]+)|text)\) .+$'
+# Lines: HZ3_NAME=value (default D, MIN..MAX) meaning; the same with A|B|... ; HZ3_NAME=value (text) meaning
+line='^(HZ3_[A-Z0-9_]+)=([^ ]*) \((default ([^,]+), (([^.|]+)\.\.([^)]+)|[^)]+\|[^)]+)|text)\) .+$'
 while IFS= read -r text; do
     if [[ $text =~ $line ]]; then
         name=${BASH_REMATCH[1]}
         names+=("$name")
         value[$name]=${BASH_REMATCH[2]}
-        low[$name]=${BASH_REMATCH[5]} high[$name]=${BASH_REMATCH[6]}
+        low[$name]=${BASH_REMATCH[6]} high[$name]=${BASH_REMATCH[7]}
+        [ -n "${low[$name]}" ] || choices[$name]=${BASH_REMATCH[5]//|/ }
     else
         report 1 "a line of HZ3_KNOBS=1 reads as a knob" "$text"
     fi
@@ -57,6 +58,13 @@ for name in "${names[@]}"; do
         HZ3_ARENA_SIZE) works $name 64M 67108864 ;;
         HZ3_KNOBS) continue ;; # all the others show that it works
     esac
+    if [ -n "${choices[$name]:-}" ]; then
+        for other in ${choices[$name]}; do works "$name" "$other" "$other"; done
+        said=$(with_lane scale "$name=nonsense" "$probe" rss 2>&1 > /dev/null)
+        [[ $said == "hz3: $name=nonsense (environment) is not one of ${choices[$name]// /|}; the default "* ]]
+        report $? "$name takes its choices only" "$said"
+        continue
+    fi
     for other in "${low[$name]}" "${high[$name]}"; do works "$name" "$other" "$(in_bytes "$other")"; done
 done
 

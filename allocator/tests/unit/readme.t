@@ -4,8 +4,9 @@ perl -e '
     my ($table) = $readme =~ /<!-- knobs -->\n(.*?)<!-- \/knobs -->/s;
     my %row = map { /^\| `(HZ3_\w+)` \| (.*?) \| (.*?) \| (.*) \|$/ ? ($1 => [$2, $3, $4]) : () } split /\n/, $table;
     my $n = 0;
-    while ($def =~ /^HZ3_KNOB\((\w+), (\w+), (.*?), ?(\w+), (\w+),\s*"(.*?)"\)$/mg) {
+    while ($def =~ /^HZ3_KNOB\((\w+), (\w+), (.*?), ?([\w|]+), (\w*),\s*"(.*?)"\)$/mg) {
         my ($name, $type, $default, $range, $meaning) = ("HZ3_$1", $2, $3, "$4..$5", $6);
+        $range = join ", ", split /\|/, $4 if $type eq "CHOICE"; # a bar would end the cell
         my $got = delete $row{$name} // ["", "", ""];
         $range = "text" if $type eq "PATH";
         my $ok = $got->[1] eq $range && $got->[2] eq $meaning && ($default !~ /^\w+$/ || $default =~ /^HZ3_/ || $got->[0] eq $default);

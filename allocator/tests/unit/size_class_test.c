@@ -60,7 +60,7 @@ static void small_classes_follow_their_list(void **state)
         assert_int_equal(c->pages, list[i][2]);
         assert_int_equal((size_t)c->objs * c->size, c->pages * HZ3_PAGE_SIZE);
         assert_true(c->objs <= 512 && c->objs <= c->pages * HZ3_BITS_WORDS_PER_PAGE * 64);
-        assert_true(c->objs >= 16 || c->pages == 14);
+        assert_true(c->pages <= 8); // as long as the longest medium run: see hz3_size_class.def
         assert_true(c->pages <= 16);
     }
 }
@@ -156,7 +156,7 @@ static void colour_never_leaves_the_run(void **state)
         is_seen[hz3_colour_of_run(base) / 64] = true;
     }
     for (uint32_t colour = 0; colour < COUNT_OF(is_seen); colour++) {
-        assert_true(is_seen[colour]);
+        assert_int_equal(is_seen[colour], colour <= HZ3_COLOUR_MASK / 64);
     }
 }
 
