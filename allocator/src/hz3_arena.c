@@ -145,6 +145,7 @@ void hz3_arena_slot_close(uint32_t slot)
     size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
     hz3_os_purge(&hz3_arena.run[page], RUN_BYTES_PER_SEG);
     hz3_os_purge(&hz3_arena.bits[page], BITS_BYTES_PER_SEG);
+    hz3_stat_add(madvise_calls, 2);
     hz3_stat_add(segments_retired, 1);
     give_slot(slot);
 }

@@ -13,8 +13,9 @@
 #include "hz3_s65_partial_purge.h"
 #include "hz3_stats.h"
 
-// Epochs in a row without an event before a program counts as idle: one may fall into a short pause.
-#define IDLE_EPOCHS 2u
+// Epochs in a row without an event before a program counts as idle: some may fall into a pause, or into a
+// moment in which a loaded machine runs none of its threads.
+#define IDLE_EPOCHS 3u
 
 // A flag and no lock: it stays set across system calls, and nobody ever waits for it.
 static _Atomic bool running;
