@@ -432,7 +432,8 @@ size_t hz3_central_drain_medium(uint32_t shard, uint32_t shards, uint64_t max_pa
         for (uint32_t class = HZ3_CLASS_MEDIUM_FIRST; class <= HZ3_CLASS_LAST; class ++) {
             uint32_t run_pages = hz3_classes[class].pages;
             uint64_t max_runs = (max_pages - pages) / run_pages;
-            uint32_t runs = max_runs != 0 ? drain_transfer((shard + i) & shard_mask, class, HZ3_DRAIN_ALL, max_runs) : 0;
+            uint32_t runs =
+                max_runs != 0 ? drain_transfer((shard + i) & shard_mask, class, HZ3_DRAIN_ALL, max_runs) : 0;
             pages += (uint64_t)runs * run_pages;
             hz3_stat_add(reclaim_runs, runs);
             hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * run_pages);

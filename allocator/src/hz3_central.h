@@ -27,7 +27,8 @@ typedef enum Hz3DrainDepth {
 // Returns the pages that the boundary released meanwhile, those of other threads included.
 size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs);
 
-// Medium runs of `shards` shards from `shard` on, transfer arrays → page maps, at most this many pages. Returns the pages.
+// Medium runs of `shards` shards from `shard` on, transfer arrays → page maps, at most this many pages. Returns the
+// pages.
 size_t hz3_central_drain_medium(uint32_t shard, uint32_t shards, uint64_t max_pages);
 
 // Bytes of objects that wait here. A snapshot.

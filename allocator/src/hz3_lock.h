@@ -9,7 +9,8 @@
 // who holds one gives it back without waiting for anybody. fork takes all leaves or none, so that a fork in a signal
 // handler, whose own thread may hold one, ends too. BUDGET's holder waits for leaves; fork leaves BUDGET alone, and
 // INIT, which a running program no longer takes. No syscall but the futex's own happens under a lock, except under INIT
-// and what a reclaim does under BUDGET: the mprotect of a new slot, purging under HZ3_PAGE_STEAL=0, waiting for a purge.
+// and what a reclaim does under BUDGET: the mprotect of a new slot, purging under HZ3_PAGE_STEAL=0, waiting for a
+// purge.
 typedef enum Hz3LockRank {
     HZ3_RANK_INIT = 1,
     HZ3_RANK_BUDGET,
