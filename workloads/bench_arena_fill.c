@@ -1,5 +1,5 @@
-// Threads that fill a given number of bytes level by level, replacing blocks at each, until malloc returns NULL: how much
-// of a fixed arena can be alive when the first request fails.
+// Threads that fill a given number of bytes level by level, replacing blocks at each, until malloc returns NULL: how
+// much of a fixed arena can be alive when the first request fails.
 #include "crew.h"
 #include "ring.h"
 
@@ -22,11 +22,8 @@ typedef struct {
     uint64_t handed_over, replaced;
 } Filler;
 
-static Config config = {.churn_pct = 200,
-                        .first_pct = 500,
-                        .step_pct = 10,
-                        .last_pct = 1050,
-                        .common = {.touch = TOUCH_PAGE, .seed = 1}};
+static Config config = {
+    .churn_pct = 200, .first_pct = 500, .step_pct = 10, .last_pct = 1050, .common = {.touch = TOUCH_PAGE, .seed = 1}};
 static Crew crew;
 static Filler *fillers;
 static uint64_t level; // of the arena in 1/1000; the main thread changes it between two barriers
@@ -151,11 +148,12 @@ static void config_parse(int argc, char **argv)
         {"last_pct", 1, 2000, 10, &config.last_pct, &config.first_pct},
     };
     const CommandLine line = {
-        .doc = "Fills `arena_mib` MiB level by level until malloc returns NULL, and says how much was alive then.\v"
-               "The levels rise from first_pct (50) by step_pct (1) to last_pct (105) % of the arena. At each the threads "
-               "allocate blocks of min to max bytes up to it, then replace random ones, churn_pct (200) % of those they "
-               "have; remote_pct % of the replaced ones are freed by another thread. Bytes are those of "
-               "malloc_usable_size. The first NULL ends it.",
+        .doc =
+            "Fills `arena_mib` MiB level by level until malloc returns NULL, and says how much was alive then.\v"
+            "The levels rise from first_pct (50) by step_pct (1) to last_pct (105) % of the arena. At each the threads "
+            "allocate blocks of min to max bytes up to it, then replace random ones, churn_pct (200) % of those they "
+            "have; remote_pct % of the replaced ones are freed by another thread. Bytes are those of "
+            "malloc_usable_size. The first NULL ends it.",
         .args_doc = "threads arena_mib min max remote_pct [churn_pct first_pct step_pct last_pct]",
         .positionals = positionals,
         .n_positionals = sizeof positionals / sizeof *positionals,

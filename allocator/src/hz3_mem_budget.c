@@ -24,8 +24,8 @@ static Hz3Lock leader = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
 // While set, page requests go to the leader's lock at once.
 static _Atomic bool is_led;
 
-// What had happened when the last reclaim ended in vain. While nothing has moved since, another one would be in vain too,
-// and a program that runs into the wall must not pay for it on every call.
+// What had happened when the last reclaim ended in vain. While nothing has moved since, another one would be in vain
+// too, and a program that runs into the wall must not pay for it on every call.
 static _Atomic uint64_t generation_at_failure = UINT64_MAX;
 
 static bool reclaims_all(void)
@@ -33,8 +33,8 @@ static bool reclaims_all(void)
     return hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL;
 }
 
-// Moves with everything that makes pages or objects available: it is the sum of counters that are kept anyway, so that a
-// release pays nothing for it.
+// Moves with everything that makes pages or objects available: it is the sum of counters that are kept anyway, so that
+// a release pays nothing for it.
 static uint64_t generation_now(void)
 {
     return hz3_stat_sum(flushes) + hz3_stat_sum(boundary_calls) + hz3_stat_sum(madvise_calls) +

@@ -1,10 +1,10 @@
 // Page requests, and what happens when no segment has the pages and no slot is left: one thread leads a reclaim, the
 // others wait for its result and try again.
 //
-// The chain of a pass: emergency flush (front → middle) · medium runs (transfer arrays → page maps) · small runs (transfer
-// arrays and inboxes → runs, empty runs → page maps) · whole segments → slots · wait for pages that are being purged ·
-// claim, without hints. Passes go on while something moves. While a leader is at it, all other page requests wait, so what
-// it frees is its own. The arena is called full only after a pass in which nothing moved.
+// The chain of a pass: emergency flush (front → middle) · medium runs (transfer arrays → page maps) · small runs
+// (transfer arrays and inboxes → runs, empty runs → page maps) · whole segments → slots · wait for pages that are being
+// purged · claim, without hints. Passes go on while something moves. While a leader is at it, all other page requests
+// wait, so what it frees is its own. The arena is called full only after a pass in which nothing moved.
 #ifndef HZ3_MEM_BUDGET_H
 #define HZ3_MEM_BUDGET_H
 
@@ -13,8 +13,8 @@
 // The values of HZ3_RECLAIM_SCOPE.
 enum { HZ3_RECLAIM_MY_SHARD, HZ3_RECLAIM_ALL };
 
-// Takes pages for this shard; the caller holds no lock. class: the size class, 0 for a span. HZ3_PAGE_NONE: the arena is
-// full; under HZ3_OOM_SHOT=1 the first such failure is reported.
+// Takes pages for this shard; the caller holds no lock. class: the size class, 0 for a span. HZ3_PAGE_NONE: the arena
+// is full; under HZ3_OOM_SHOT=1 the first such failure is reported.
 uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pages, uint32_t class);
 
 // The steps. Each returns what it moved: bytes, pages, pages, slots.

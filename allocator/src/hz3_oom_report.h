@@ -4,8 +4,8 @@
 
 #include "hz3_types.h"
 
-// Once a process, under HZ3_OOM_SHOT=1; HZ3_OOM_FAILFAST=1 then aborts. class 0: a span. front_bytes: what the caches in
-// front held when the reclaim began; it has moved on since. The caller holds no lock. Allocates nothing.
+// Once a process, under HZ3_OOM_SHOT=1; HZ3_OOM_FAILFAST=1 then aborts. class 0: a span. front_bytes: what the caches
+// in front held when the reclaim began; it has moved on since. The caller holds no lock. Allocates nothing.
 HZ3_COLD void hz3_oom_report(uint32_t pages, uint32_t class, size_t front_bytes);
 
 #endif

@@ -296,7 +296,8 @@ uint32_t hz3_segment_clean_pages(const Hz3SegMeta *meta)
     uint32_t pages = 0;
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
         uint64_t dirty = atomic_load_explicit(&meta->dirty_bits[w], memory_order_relaxed);
-        pages += (uint32_t)__builtin_popcountl(atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed) & ~dirty);
+        pages +=
+            (uint32_t)__builtin_popcountl(atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed) & ~dirty);
     }
     return pages;
 }

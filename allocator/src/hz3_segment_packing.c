@@ -192,8 +192,8 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
     if (hz3_arena.slots == 0) {
         return HZ3_PAGE_NONE;
     }
-    uint32_t page = HZ3_UNLIKELY(is_scarce()) ? claim_tightest(shard, pages, align_pages)
-                                              : claim_lowest(shard, pages, align_pages);
+    uint32_t page =
+        HZ3_UNLIKELY(is_scarce()) ? claim_tightest(shard, pages, align_pages) : claim_lowest(shard, pages, align_pages);
     // A new slot is public at once, so that others may empty it before us; each turn of the loop used one up.
     uint32_t slot;
     while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open()) != HZ3_PAGE_NONE) {

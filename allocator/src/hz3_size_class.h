@@ -105,8 +105,8 @@ static inline uint32_t hz3_class_of(size_t size)
 // + 1 pages anyway. Caches keep the pointer as the program gave it; only malloc, the flush's check and the usable size
 // know of it.
 //
-// The bytes in front of the block are lost to malloc_usable_size: 2.4 % of random 4096..32768-byte blocks with 32 places,
-// which spread the first lines over half of the L1 sets; 64 places cost twice that and were no faster.
+// The bytes in front of the block are lost to malloc_usable_size: 2.4 % of random 4096..32768-byte blocks with 32
+// places, which spread the first lines over half of the L1 sets; 64 places cost twice that and were no faster.
 #define HZ3_COLOUR_MASK ((uintptr_t)0x7C0)
 
 static inline uintptr_t hz3_colour_of_run(uintptr_t base)

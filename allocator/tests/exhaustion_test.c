@@ -70,8 +70,8 @@ static void chain_free(Chain *chain)
 static pthread_barrier_t barrier;
 static void *handed_over[ARENA / 20000];
 
-// Three quarters of the arena are allocated on one CPU and freed on another but for a block a segment. Then that other CPU
-// wants half of the arena, in another size.
+// Three quarters of the arena are allocated on one CPU and freed on another but for a block a segment. Then that other
+// CPU wants half of the arena, in another size.
 static void *take_on_another_cpu(void *arg)
 {
     NEEDS(run_on_cpu(1), "one CPU");
@@ -195,7 +195,8 @@ static void ten_thousand_exhaustions(const void *arg)
                first[which]);
         chain_free(&chain);
     }
-    EXPECT(counter("alloc_failed") == 10000 + COUNT_OF(sizes), "%llu failures", (unsigned long long)counter("alloc_failed"));
+    EXPECT(counter("alloc_failed") == 10000 + COUNT_OF(sizes), "%llu failures",
+           (unsigned long long)counter("alloc_failed"));
     settle();
     size_t now = rss_bytes();
     child_note("info=RSS %zu KiB before, %zu KiB after 10000 exhaustions", rss / KIB, now / KIB);
@@ -433,14 +434,16 @@ static const TestCase cases[] = {
      .run = signals_and_forks_meet_exhaustion,
      .child = {.env = fixed_arena}},
     {.name = "first_failure_is_reported", .run = exhaust_once, .child = {.env = report_once}, .judge = judge_report},
-    {.name = "failfast_aborts", .run = exhaust_once, .arg = fail_fast, .child = {.env = fail_fast}, .judge = judge_report},
+    {.name = "failfast_aborts",
+     .run = exhaust_once,
+     .arg = fail_fast,
+     .child = {.env = fail_fast},
+     .judge = judge_report},
     {.name = "resident_memory_stays_below_a_budget",
      .run = resident_memory_stays_below_a_budget,
      .arg = budget,
      .child = {.env = budget}},
-    {.name = "without_a_budget_it_does_not",
-     .run = resident_memory_stays_below_a_budget,
-     .child = {.env = no_budget}},
+    {.name = "without_a_budget_it_does_not", .run = resident_memory_stays_below_a_budget, .child = {.env = no_budget}},
     {.name = "a_budget_is_no_hard_limit", .run = a_budget_is_no_hard_limit, .child = {.env = budget}},
 };
 

@@ -13,7 +13,7 @@ TESTS_OBJ := $(BUILD)/obj/black_box
 TESTS_SUPPORT := $(TESTS_OBJ)/support.o $(TESTS_OBJ)/support_memory.o $(TESTS_OBJ)/support_heap.o
 
 TESTS += $(foreach test,$(BLACK_BOX_TESTS),$(test)@scale $(test)@fast $(test)@debug) \
-    $(TESTS_SRC)/headers.t $(TESTS_SRC)/real_programs.t
+    $(TESTS_SRC)/headers.t $(TESTS_SRC)/real_programs.t $(TESTS_SRC)/arena_fill.t
 
 $(TESTS_OBJ)/%.o: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
 	@mkdir -p $(@D)

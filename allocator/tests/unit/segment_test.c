@@ -277,6 +277,57 @@ static void publish_twice(void *arg)
     hz3_segment_publish(&m->meta, 60, 8);
 }
 
+// The shortest free run that holds the pages, the lowest of equals; *longest: the longest run once they are taken.
+static uint32_t model_find_tightest(const Model *m, uint32_t pages, uint32_t align, uint32_t *longest)
+{
+    uint32_t best = HZ3_PAGE_NONE, best_length = UINT32_MAX;
+    for (uint32_t from = 0, end; from < PAGES; from = end + 1) {
+        for (end = from; end < PAGES && m->free[end]; end++) {
+        }
+        uint32_t start = (from + align - 1) / align * align;
+        if (end > from && start + pages <= end && end - from < best_length) {
+            best = start;
+            best_length = end - from;
+        }
+    }
+    *longest = 0;
+    for (uint32_t page = 0, run = 0; page < PAGES; page++) {
+        bool is_taken = best != HZ3_PAGE_NONE && page >= best && page < best + pages;
+        run = m->free[page] && !is_taken ? run + 1 : 0;
+        *longest = run > *longest ? run : *longest;
+    }
+    return best;
+}
+
+static void tightest_claim_takes_the_shortest_run(void **state)
+{
+    (void)state;
+    uint64_t rng = 45;
+    for (uint32_t round = 0; round < 20000; round++) {
+        static Model m;
+        model_reset(&m);
+        for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+            uint64_t word = unit_random(&rng) | unit_random(&rng) | (round % 2 ? unit_random(&rng) : 0);
+            word = unit_random_below(&rng, 4) == 0 ? UINT64_MAX : word;
+            atomic_store(&m.meta.free_bits[w], word);
+            for (uint32_t bit_no = 0; bit_no < 64; bit_no++) {
+                m.free[w * 64 + bit_no] = (word >> bit_no & 1) != 0;
+            }
+        }
+        uint32_t pages = 1 + unit_random_below(&rng, round % 10 == 0 ? 100 : 12);
+        uint32_t align = 1u << (round % 3 == 0 ? unit_random_below(&rng, 5) : 0);
+        uint32_t expected_longest, longest;
+        uint32_t expected = model_find_tightest(&m, pages, align, &expected_longest);
+        assert_int_equal(hz3_segment_claim_tightest(&m.meta, pages, align, &longest), expected);
+        assert_int_equal(longest, expected_longest);
+        for (uint32_t i = 0; expected != HZ3_PAGE_NONE && i < pages; i++) {
+            m.free[expected + i] = false;
+        }
+        assert_maps_match(&m);
+        assert_int_equal(hz3_segment_longest_run(&m.meta), longest);
+    }
+}
+
 static void publishing_a_free_page_aborts(void **state)
 {
     (void)state;
@@ -294,6 +345,7 @@ int main(void)
         cmocka_unit_test(random_sequences_match_the_model),
         cmocka_unit_test(claim_many_takes_what_single_claims_would),
         cmocka_unit_test(failed_claim_of_the_whole_rolls_back),
+        cmocka_unit_test(tightest_claim_takes_the_shortest_run),
         cmocka_unit_test(publishing_a_free_page_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
