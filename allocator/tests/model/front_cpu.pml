@@ -209,22 +209,34 @@ push_commit:
     left = 0
 }
 
-/* The kernel runs whom it likes; a switch is a fence. */
-#define STOP(t) d_step { on[t] != OFF -> drain(on[t]); interrupt(t); on[t] = OFF }
-#define RUN(t, cpu, other) d_step { on[t] == OFF && !finished[t] && on[other] != (cpu) -> on[t] = cpu }
+/* The kernel runs whom it likes; a switch is a fence. No CPU idles while a user waits for it. */
+#define INTERRUPT(t) d_step { in_cs[t] && on[t] != OFF -> drain(on[t]); interrupt(t) }
+#define SWITCH(from, to, cpu)                                                                                          \
+    d_step {                                                                                                           \
+        on[from] == cpu && on[to] == OFF && !finished[to] ->                                                           \
+        drain(cpu);                                                                                                    \
+        interrupt(from);                                                                                               \
+        on[from] = OFF;                                                                                                \
+        on[to] = cpu                                                                                                   \
+    }
+#define FILL_IDLE(t, cpu, other) d_step { on[t] == OFF && !finished[t] && on[other] != cpu -> on[t] = cpu }
 
 active proctype scheduler()
 {
 end:
     do
-    :: STOP(0)
-    :: STOP(1)
-    :: RUN(0, 0, 1)
-    :: RUN(1, 0, 0)
+    :: INTERRUPT(0)
+    :: INTERRUPT(1)
+    :: SWITCH(0, 1, 0)
+    :: SWITCH(1, 0, 0)
+    :: FILL_IDLE(0, 0, 1)
+    :: FILL_IDLE(1, 0, 0)
 #if CPUS > 1
-    :: STOP(2)
-    :: RUN(1, 1, 2)
-    :: RUN(2, 1, 1)
+    :: INTERRUPT(2)
+    :: SWITCH(1, 2, 1)
+    :: SWITCH(2, 1, 1)
+    :: FILL_IDLE(1, 1, 2)
+    :: FILL_IDLE(2, 1, 1)
 #endif
     od
 }

@@ -12,14 +12,17 @@
 #define USER_ROUNDS 1
 #define PURGE_ROUNDS 1
 
-/* Any two of two users and a purger run against each other; in the larger model all three. */
+/* User 1 runs against user 2 or the purger, both ask for 1, 2 or 3 pages; in the larger model all three run, and user 1
+ * asks for 1 or 2, user 2 for 3. */
 #define USER_1 1
 #define USER_2 2
 #define PURGE 4
 #ifdef LARGE
 #define CHOOSE_WHO_RUNS who = USER_1 | USER_2 | PURGE
+#define FITS(n) ((me == 1 && n < 3) || (me == 2 && n == 3))
 #else
 #define CHOOSE_WHO_RUNS if :: who = USER_1 | USER_2 :: who = USER_1 | PURGE fi
+#define FITS(n) true
 #endif
 
 #define PAGES 4
@@ -317,9 +320,9 @@ proctype user(byte me)
     :: rounds > 0 ->
         rounds--;
         if
-        :: n = 1
-        :: n = 2
-        :: n = 3
+        :: FITS(1) -> n = 1
+        :: FITS(2) -> n = 2
+        :: FITS(3) -> n = 3
         fi;
         first = NONE;
         pack_claim();
