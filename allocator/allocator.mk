@@ -18,3 +18,4 @@ INSTALLS += install-allocator
 -include allocator/tests/tests.mk
 -include allocator/tests/unit/unit.mk
 -include allocator/tests/model/model.mk
+-include allocator/tests/fuzz/fuzz.mk

@@ -9,17 +9,27 @@
  */
 #define OPS 1 /* per user, a malloc or a free, or none */
 
-/* Users 0 and 1 begin on CPU 0; in the larger model user 1 may migrate to CPU 1, where user 2 runs. */
-#ifdef LARGE
+/* Users 0 and 1 share CPU 0; or user 1 may also migrate to CPU 1; or a third user runs there. */
+#if defined(LARGE_THIRD_USER)
 #define CPUS 2
 #define USERS 3
-#define EACH_CPU(what) what(0); what(1)
-#define EACH_USER(what) what(0); what(1); what(2)
-#define HELD (held[0] | held[1] | held[2])
+#elif defined(LARGE_MIGRATION)
+#define CPUS 2
+#define USERS 2
 #else
 #define CPUS 1
 #define USERS 2
+#endif
+
+#if CPUS == 2
+#define EACH_CPU(what) what(0); what(1)
+#else
 #define EACH_CPU(what) what(0)
+#endif
+#if USERS == 3
+#define EACH_USER(what) what(0); what(1); what(2)
+#define HELD (held[0] | held[1] | held[2])
+#else
 #define EACH_USER(what) what(0); what(1)
 #define HELD (held[0] | held[1])
 #endif
@@ -117,15 +127,17 @@ inline interrupt(t)
 #define COMMIT(again, new_top) SEQUENCE(again, again, store(on[me], TOP(r_slab[me]), new_top); in_cs[me] = false)
 #endif
 
-#define LOAD_TOP(again, commit)                                                                                        \
-    STEP(in_cs[me] = true; r_cpu[me] = on[me]);                                                                              \
-    SEQUENCE(again, commit, load(on[me], TABLE(r_cpu[me]), r_slab[me]));                                                           \
-    SEQUENCE(again, commit, load(on[me], TOP(r_slab[me]), r_top[me]))
+/* Nobody sees where a sequence begins, or where one ends that commits nothing, so each is one step with a load. */
+#define LOAD_TOP(again, commit, goes_on)                                                                               \
+    STEP(in_cs[me] = true; r_cpu[me] = on[me]; load(on[me], TABLE(r_cpu[me]), r_slab[me]));                            \
+    SEQUENCE(again, commit, load(on[me], TOP(r_slab[me]), r_top[me]); in_cs[me] = (goes_on))
+
+#define GOES_ON (in_cs[me] || aborted[me])
 
 #define WRITE_BATCH(again, commit)                                                                                     \
-    SEQUENCE(again, commit, store(on[me], SLOT(r_slab[me], r_top[me] - 1), spare[0]));                                             \
+    SEQUENCE(again, commit, store(on[me], SLOT(r_slab[me], r_top[me] - 1), spare[0]));                                 \
     if                                                                                                                 \
-    :: n == 2 -> SEQUENCE(again, commit, store(on[me], SLOT(r_slab[me], r_top[me] - 2), spare[1]))                                 \
+    :: n == 2 -> SEQUENCE(again, commit, store(on[me], SLOT(r_slab[me], r_top[me] - 2), spare[1]))                     \
     :: else                                                                                                            \
     fi
 
@@ -139,14 +151,13 @@ proctype user(byte me)
     :: left > 0 -> /* malloc */
         left--;
 pop:
-        LOAD_TOP(pop, pop_commit);
+        LOAD_TOP(pop, pop_commit, r_top[me] < EMPTY(r_slab[me]));
         if
-        :: r_top[me] < EMPTY(r_slab[me]) ->
+        :: GOES_ON ->
             SEQUENCE(pop, pop_commit, load(on[me], SLOT(r_slab[me], r_top[me]), object));
 pop_commit:
             COMMIT(pop, r_top[me] + 1)
         :: else ->
-            SEQUENCE(pop, pop_commit, in_cs[me] = false);
             STEP(d_step {
                 drain(on[me]);
                 take(central, object);
@@ -157,19 +168,21 @@ pop_commit:
             if
             :: n > 0 ->
 refill:
-                LOAD_TOP(refill, refill_commit);
 #ifdef BUG_SLOTS_WRITTEN_BEFORE_BOUNDS_CHECK
+                LOAD_TOP(refill, refill_commit, true);
                 WRITE_BATCH(refill, refill_commit);
+                SEQUENCE(refill, refill_commit, in_cs[me] = (r_top[me] >= FULL + n));
+#else
+                LOAD_TOP(refill, refill_commit, r_top[me] >= FULL + n);
 #endif
                 if
-                :: r_top[me] >= FULL + n ->
+                :: GOES_ON ->
 #ifndef BUG_SLOTS_WRITTEN_BEFORE_BOUNDS_CHECK
                     WRITE_BATCH(refill, refill_commit);
 #endif
 refill_commit:
                     COMMIT(refill, r_top[me] - n)
                 :: else ->
-                    SEQUENCE(refill, refill_commit, in_cs[me] = false);
                     STEP(d_step {
                         drain(on[me]);
                         give(central, spare[0]);
@@ -192,14 +205,13 @@ refill_commit:
     :: left > 0 && held[me] != 0 -> /* free */
         STEP(d_step { left--; take(held[me], object) });
 push:
-        LOAD_TOP(push, push_commit);
+        LOAD_TOP(push, push_commit, r_top[me] > FULL);
         if
-        :: r_top[me] > FULL ->
+        :: GOES_ON ->
             SEQUENCE(push, push_commit, store(on[me], SLOT(r_slab[me], r_top[me] - 1), object));
 push_commit:
             COMMIT(push, r_top[me] - 1)
         :: else ->
-            SEQUENCE(push, push_commit, in_cs[me] = false);
             STEP(d_step { drain(on[me]); give(central, object) })
         fi;
         d_step { object = 0; LOSE_REGISTERS(me) }
@@ -219,7 +231,8 @@ push_commit:
         on[from] = OFF;                                                                                                \
         on[to] = cpu                                                                                                   \
     }
-#define FILL_IDLE(t, cpu, other) d_step { on[t] == OFF && !finished[t] && on[other] != cpu -> on[t] = cpu }
+#define LEAVE(t, cpu) d_step { on[t] == cpu -> drain(cpu); interrupt(t); on[t] = OFF }
+#define ENTER(t, cpu, other) d_step { on[t] == OFF && !finished[t] && on[other] != cpu -> on[t] = cpu }
 
 active proctype scheduler()
 {
@@ -229,14 +242,14 @@ end:
     :: INTERRUPT(1)
     :: SWITCH(0, 1, 0)
     :: SWITCH(1, 0, 0)
-    :: FILL_IDLE(0, 0, 1)
-    :: FILL_IDLE(1, 0, 0)
-#if CPUS > 1
+    :: ENTER(0, 0, 1)
+    :: ENTER(1, 0, 0)
+#if defined(LARGE_MIGRATION)
+    :: LEAVE(1, 1)
+    :: ENTER(1, 1, 0)
+#elif defined(LARGE_THIRD_USER)
     :: INTERRUPT(2)
-    :: SWITCH(1, 2, 1)
-    :: SWITCH(2, 1, 1)
-    :: FILL_IDLE(1, 1, 2)
-    :: FILL_IDLE(2, 1, 1)
+    :: ENTER(2, 1, 0)
 #endif
     od
 }

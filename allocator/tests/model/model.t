@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every *.pml model beside this script: it must hold in its whole state space, every statement of it must be reached, and
 # each BUG_* that it names must be found when it is planted. With MODEL_LARGE=1 (`make check-model`) it must hold
-# under its larger bounds, too. Arguments: names of models; none means all.
+# under each of its larger bounds LARGE*, too. Arguments: names of models; none means all.
 . "$(dirname "$0")/../unit/tap.bash"
 models=allocator/tests/model
 
@@ -10,7 +10,7 @@ models=allocator/tests/model
 verify() { # verify MODEL [-DNAME...]
     local model=$PWD/$1 work=$tmp/verify compiler=(tcc) property=-DSAFETY options=(-m100000 -w20)
     shift
-    if [ "$*" = -DLARGE ]; then
+    if [[ "$*" = -DLARGE* ]]; then
         compiler=(gcc -O2)
         options=(-m100000 -w26)
     fi
@@ -53,7 +53,9 @@ fi
 for name; do
     model=$models/$name.pml
     check_holds "$model" "$name"
-    [ -n "${MODEL_LARGE:-}" ] && grep -q "ifdef LARGE" "$model" && check_holds "$model" "$name LARGE" -DLARGE
+    for size in $([ -z "${MODEL_LARGE:-}" ] || grep -o '\bLARGE[A-Z_]*' "$model" | sort -u); do
+        check_holds "$model" "$name $size" -D"$size"
+    done
     for bug in $(grep -o 'BUG_[A-Z_]*' "$model" | sort -u); do
         verify "$model" -D"$bug"
         finds
