@@ -2,7 +2,7 @@
 # its runtime (Debian: clang libclang-rt-14-dev), so it is no part of `make test`.
 FUZZ_SRC := allocator/tests/fuzz
 FUZZ_OBJ := $(BUILD)/obj/hz3_fuzz
-FUZZ_CLANG ?= $(firstword $(foreach clang,clang clang-14,$(if $(shell command -v $(clang)),$(clang))))
+FUZZ_CLANG ?= clang
 FUZZ_S ?= 60
 FUZZ_RENAMED := $(foreach name,$(UNIT_RENAMED),-D$(name)=hz3_fuzz_$(name))
 FUZZ_FLAGS := $(BASE_CFLAGS) -O1 -g -Iallocator/include -Iallocator/src -DHZ3_DEBUG=1 -pthread -fno-builtin \
@@ -32,7 +32,7 @@ $(BUILD)/tests/fuzz_api: $(FUZZ_OBJECTS)
 
 fuzz: $(BUILD)/tests/fuzz_api
 	@mkdir -p $(BUILD)/fuzz/corpus
-	$< -max_total_time=$(FUZZ_S) -timeout=10 -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus $(FUZZ_SRC)/corpus
+	$< -max_total_time=$(FUZZ_S) -timeout=60 -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus $(FUZZ_SRC)/corpus
 
 .PHONY: fuzz
 

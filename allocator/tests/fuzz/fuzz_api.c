@@ -69,7 +69,9 @@ void expect_failed(const char *file, int line, const char *condition, const char
 
 static void require(bool condition, const char *what, const Object *object)
 {
-    EXPECT(condition, "%s: %p, %zu bytes, usable %zu", what, (void *)object->start, object->bytes, object->usable);
+    if (condition) return;
+    expect_failed(__FILE__, __LINE__, what, "%p, %zu bytes, usable %zu", (void *)object->start, object->bytes,
+                  object->usable);
 }
 
 // ---- bytes ----
@@ -108,7 +110,8 @@ static void object_fill(Object *object)
 
 static void object_verify(const Object *object)
 {
-    require(pattern_mismatch(object->start, head_of(object), object->seed) == head_of(object), "content changed", object);
+    require(pattern_mismatch(object->start, head_of(object), object->seed) == head_of(object), "content changed",
+            object);
     if (head_of(object) < object->bytes) {
         const unsigned char *tail = object->start + object->bytes - LARGE_EDGE;
         require(pattern_mismatch(tail, LARGE_EDGE, ~object->seed) == LARGE_EDGE, "content changed at the end", object);

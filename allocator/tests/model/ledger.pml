@@ -10,11 +10,14 @@
  */
 #define SEGMENTS 2
 #define RELEASERS 2
-#ifdef LARGE
+#ifdef LARGE_DRAINERS
 #define DRAINERS 2
-#define RELEASES 2
 #else
 #define DRAINERS 1
+#endif
+#ifdef LARGE_RELEASES
+#define RELEASES 2 /* by each */
+#else
 #define RELEASES 1
 #endif
 #define DRAINS 2

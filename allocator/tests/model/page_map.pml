@@ -13,13 +13,13 @@
 #define PURGE_ROUNDS 1
 
 /* User 1 runs against user 2 or the purger, both ask for 1, 2 or 3 pages; in the larger model all three run, and user 1
- * asks for 1 or 2, user 2 for 3. */
+ * asks for 1, user 2 for 2. */
 #define USER_1 1
 #define USER_2 2
 #define PURGE 4
 #ifdef LARGE
 #define CHOOSE_WHO_RUNS who = USER_1 | USER_2 | PURGE
-#define FITS(n) ((me == 1 && n < 3) || (me == 2 && n == 3))
+#define FITS(n) (n == me)
 #else
 #define CHOOSE_WHO_RUNS if :: who = USER_1 | USER_2 :: who = USER_1 | PURGE fi
 #define FITS(n) true
