@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every *.pml model beside this script: it must hold in its whole state space, every statement of it must be reached, and
-# each BUG_* that it names must be found when it is planted. With MODEL_LARGE=1 (`make check-model`) it must hold
+# Every *.pml model beside this script: it must hold in its whole state space, every statement of it must be reached,
+# and each BUG_* that it names must be found when it is planted. With MODEL_LARGE=1 (`make check-model`) it must hold
 # under each of its larger bounds LARGE*, too. Arguments: names of models; none means all.
 . "$(dirname "$0")/../unit/tap.bash"
 models=allocator/tests/model
@@ -25,10 +25,15 @@ verify() { # verify MODEL [-DNAME...]
         > "$tmp/said" 2>&1
 }
 
-# Complete: no error, no warning of a cut search, and nothing in the model that no run comes to.
+# Complete: no error, no warning of a cut search.
 holds() {
     grep -q '^Full statespace search' "$tmp/said" && grep -q 'errors: 0$' "$tmp/said" &&
-        ! grep -Eq 'not completed|too small|Warning' "$tmp/said" && ! grep ', state ' "$tmp/said" | grep -qv -- '-end-'
+        ! grep -Eq 'not completed|too small|Warning' "$tmp/said"
+}
+
+# No statement that no run comes to. Larger bounds leave some out: more threads, fewer choices for each.
+reaches_all() {
+    ! grep ', state ' "$tmp/said" | grep -qv -- '-end-'
 }
 
 # Found: by the model's own assertions, a deadlock or a cycle, and not because a bound of the model was too small.
@@ -41,7 +46,7 @@ check_holds() { # check_holds MODEL NAME [-DNAME...]
     local model=$1 name=$2
     shift 2
     verify "$model" "$@"
-    holds
+    holds && { (($# > 0)) || reaches_all; }
     report $? "$name holds: $(sed -n 's/^ *\([0-9]*\) states, stored.*/\1 states/p' "$tmp/said")" "$(cat "$tmp/said")"
 }
 
