@@ -9,8 +9,7 @@
  * nothing; and when all is quiet the hints of a free run's levels are set, unless a claim of several words was rolled
  * back.
  */
-#define USER_ROUNDS 1
-#define PURGE_ROUNDS 1
+#define ROUNDS 1 /* of each user, and of the purger */
 
 /* User 1 runs against user 2 or the purger, both ask for 1, 2 or 3 pages; in the larger model all three run, and user 1
  * asks for 1, user 2 for 2. */
@@ -37,16 +36,14 @@
 #define CLOSED 4
 #define EARLIER 5 /* wrote what the dirty pages hold at the start */
 
-byte free[2];
-byte dirty[2];
+byte free[2], dirty[2];
 bool hint[LEVELS];
 bool slot_is_free;
 
 byte owner[PAGES];   /* what must be true, beside what the words say */
 byte content[PAGES]; /* 0 or who wrote last */
 bool rolled_back;
-byte ended;
-hidden byte i;
+byte ended; hidden byte i;
 
 /* Pages [first, first + n) as a set of four bits, and the part of a set that lies in word w. */
 #define RANGE(first, n) (((1 << (n)) - 1) << (first))
@@ -258,8 +255,7 @@ inline pack_on_free(at_page, released)
 /* By him who took the slot. */
 inline slot_open()
 {
-    dirty[0] = 0;
-    dirty[1] = 0;
+    dirty[0] = 0; dirty[1] = 0;
     d_step { change_owner(0, WORD_ALL, CLOSED, 0); free[0] = WORD_ALL }
     d_step { change_owner(1, WORD_ALL, CLOSED, 0); free[1] = WORD_ALL }
     pack_on_free(0, PAGES)
@@ -312,7 +308,7 @@ inline pack_claim()
 
 proctype user(byte me)
 {
-    byte rounds = USER_ROUNDS;
+    byte rounds = ROUNDS;
     byte n, stage, first, w, word, part, set, l, length;
     bool took, dirty_only;
 
@@ -437,7 +433,7 @@ inline close_if_empty()
 
 proctype purger()
 {
-    byte rounds = PURGE_ROUNDS;
+    byte rounds = ROUNDS;
     byte claimed, page, size, w, word, part, set, l, length;
     bool took;
 
@@ -475,8 +471,7 @@ init {
     byte who;
 
     d_step {
-        free[0] = WORD_ALL;
-        free[1] = WORD_ALL;
+        free[0] = WORD_ALL; free[1] = WORD_ALL;
         hint[0] = true; hint[1] = true; hint[2] = true; hint[3] = true
     }
     if
