@@ -3,6 +3,8 @@
 #   make            everything            make test       set-up, build, all tests
 #   make setup      Debian packages       make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes build/        make CC=clang   the other compiler
+#   make check-model                      the models of the lock-free protocols with their large bounds
+#   make fuzz       the malloc API under libFuzzer, 60 s
 #
 # Each part brings its own fragment; a fragment appends to PROGRAMS (built by `make`), TESTS (cmocka programs and TAP
 # scripts run by `make test`, `program@lane` runs one under LD_PRELOAD of that lane) and INSTALLS (targets).

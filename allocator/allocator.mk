@@ -17,3 +17,5 @@ INSTALLS += install-allocator
 
 -include allocator/tests/tests.mk
 -include allocator/tests/unit/unit.mk
+-include allocator/tests/model/model.mk
+-include allocator/tests/fuzz/fuzz.mk

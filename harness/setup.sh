@@ -5,6 +5,7 @@ set -euo pipefail
 
 packages=(
     gcc libc6-dev make perl pkg-config  # build and test runner
+    spin tcc                          # the exhaustive models: model checker, and a compiler for its output
     binutils                          # the golden test of the fast path reads its assembly with objdump
     libcyaml-dev libyaml-dev libjansson-dev libcsv-dev libcmocka-dev  # hzb's YAML, JSON and CSV; unit tests
     gnuplot-nox fonts-dejavu-core     # plots, and letters for them
