@@ -51,6 +51,7 @@ sed -i 's/rouds: 3/rounds: 3/' "$matrix"
 run list "$matrix" --config "$work/conf"
 is "$rc" 0 'list exits 0'
 like "$out" "a +$BUILD/tests/libhzbfake_a.so.*fake +$BUILD/tests/hzb_fake_workload.*two +fake, 2 rounds" 'list shows what there is'
+like "$out" 'build: lane=fake front=auto defs=-DX=1 -DY' 'and what a library says of its build'
 run doctor --config "$work/conf"
 is "$rc" 0 'doctor exits 0 with warnings'
 like "$out" 'allocator +3 allocators are ready' 'doctor looks for the allocators'
