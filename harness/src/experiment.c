@@ -79,6 +79,32 @@ bool arm_resolve(const Config *config, const Options *options, const CfgAllocato
     return found || optional;
 }
 
+char *arm_build(const Arm *arm)
+{
+    static const char mark[] = "[HZ3_BUILD] ";
+    if (!arm->stats_file_env || !arm->preload || arm->missing) return xstrdup("");
+    char *preload = xfmt("LD_PRELOAD=%s", arm->preload), *said = NULL;
+    const char **argv = xcalloc(arm->env.count + 8 /* 7 words and NULL */, sizeof *argv);
+    unsigned argc = 0;
+    argv[argc++] = "timeout";
+    argv[argc++] = "10";
+    argv[argc++] = "env";
+    argv[argc++] = "-i";
+    for (unsigned i = 0; i < arm->env.count; i++)
+        argv[argc++] = arm->env.items[i];
+    argv[argc++] = preload;
+    argv[argc++] = "HZ3_STATS=1";
+    argv[argc++] = "/bin/true";
+    bool ran = command_output(argv, true, &said) == 0;
+    char *line = ran ? strstr(said, mark) : NULL;
+    const char *text = line ? line + sizeof mark - 1 : "";
+    char *build = xfmt("%.*s", (int)strcspn(text, "\n"), text);
+    free(argv);
+    free(preload);
+    free(said);
+    return build;
+}
+
 char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload)
 {
     return config_path(config->workloads_path, options, workload->bin);
@@ -96,6 +122,7 @@ static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const re
             return false;
         }
     }
+    arm->build = arm_build(arm);
     if (arm->missing) hzb_note("allocator '%s' is not installed; it is optional and will be skipped", arm->name);
     experiment->arms = xrealloc(experiment->arms, experiment->arm_count + 1, sizeof *experiment->arms);
     experiment->arms[experiment->arm_count++] = *arm;

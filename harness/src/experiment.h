@@ -15,6 +15,7 @@ typedef struct {
     char *preload; /* absolute path; NULL = the C library's own malloc */
     char *sha256;  /* of the library; NULL without one */
     char *stats_file_env;
+    char *build; /* what the library says of itself; "" when it says nothing */
     StrList env;
     bool missing; /* optional and not found: its samples are recorded as skipped */
     FileId id;
@@ -55,6 +56,9 @@ char *library_find(const Config *config, const Options *options, const char *pre
 /* One allocator with all that it inherits; its library is looked up, not yet hashed. A library that is not found has
    its configured name in `preload` and sets `missing`. Returns false if it is missing and not optional. */
 bool arm_resolve(const Config *config, const Options *options, const CfgAllocator *allocator, Arm *arm);
+/* What the allocator's build line says (lane, front in use, definitions), asked under the arm's own environment because
+   the machine and the environment decide part of it. "" for an arm without counters, or when there is no such line. */
+char *arm_build(const Arm *arm);
 /* Absolute path of a workload's program; need not exist. */
 char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload);
 

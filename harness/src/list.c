@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "commands.h"
 #include "config.h"
@@ -26,6 +27,9 @@ static void list_allocators(const Config *config, const Options *options)
                : can_run    ? "   not installed, optional"
                             : "   MISSING");
         print_texts("env", arm.env.items, arm.env.count);
+        char *build = arm_build(&arm);
+        print_texts("build", &build, *build ? 1 : 0);
+        free(build);
     }
 }
 

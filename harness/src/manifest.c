@@ -37,10 +37,10 @@ static json_t *arms_to_json(const Experiment *experiment)
     json_t *array = json_array();
     for (unsigned i = 0; i < experiment->arm_count; i++) {
         const Arm *arm = &experiment->arms[i];
-        json_array_append_new(array, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:b, s:o}", "name", arm->name, "role",
+        json_array_append_new(array, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s, s:b, s:o}", "name", arm->name, "role",
                                                arm->role, "preload", arm->preload, "sha256", arm->sha256,
-                                               "stats_file_env", arm->stats_file_env, "missing", arm->missing, "env",
-                                               texts_to_json(arm->env.items, arm->env.count)));
+                                               "stats_file_env", arm->stats_file_env, "build", arm->build, "missing",
+                                               arm->missing, "env", texts_to_json(arm->env.items, arm->env.count)));
     }
     return array;
 }
@@ -132,6 +132,7 @@ static bool arm_from_json(const json_t *object, Arm *arm)
                  .preload = text_of(object, "preload"),
                  .sha256 = text_of(object, "sha256"),
                  .stats_file_env = text_of(object, "stats_file_env"),
+                 .build = text_of(object, "build"),
                  .missing = json_is_true(json_object_get(object, "missing")),
                  .env = texts_of(object, "env")};
     return arm->name && arm->role;

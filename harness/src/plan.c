@@ -38,6 +38,18 @@ static uint64_t block_seed(uint64_t matrix_seed, const char *cell_id, unsigned r
     return mix64(hash + round) >> 16;
 }
 
+/* A test makes a cell smaller, never larger. */
+static void set_for_test(StrList *pairs, const char *entry)
+{
+    double cell_value, test_value;
+    char *key = xfmt("%.*s", (int)strcspn(entry, "="), entry);
+    const char *now = pairs_find(pairs, key);
+    bool is_smaller = now && parse_double(now, &cell_value) && parse_double(pair_value(entry, key), &test_value) &&
+                      cell_value < test_value;
+    if (!is_smaller) pairs_set(pairs, entry);
+    free(key);
+}
+
 static char *cell_params(const CfgWorkload *workload, const CfgCell *cell, bool test)
 {
     StrList pairs = {0};
@@ -46,7 +58,7 @@ static char *cell_params(const CfgWorkload *workload, const CfgCell *cell, bool 
     for (unsigned i = 0; i < cell->params_count; i++)
         pairs_set(&pairs, cell->params[i]);
     for (unsigned i = 0; test && i < workload->test_params_count; i++)
-        pairs_set(&pairs, workload->test_params[i]);
+        set_for_test(&pairs, workload->test_params[i]);
     for (unsigned i = 0; i < workload->fixed_count; i++)
         pairs_set(&pairs, workload->fixed[i]);
     char *text = xstrdup("");

@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "csvio.h"
+#include "plot_scaling.h"
 #include "summary.h"
 
 /* The columns of rss/<seq>.csv before the counters. */
@@ -83,6 +84,31 @@ static bool throughput(const Plots *plots)
         }
     }
     return close_csv(out, "throughput") && draw(plots, "throughput", "throughput", results->experiment.matrix);
+}
+
+/* An allocator's points of a set follow each other, so that a line joins them. */
+static bool scaling(const Plots *plots)
+{
+    const Results *results = &plots->results;
+    ScalingPoints points = scaling_points(results);
+    FILE *out = points.count ? open_csv(plots, "scaling") : NULL;
+    bool ok = points.count == 0;
+    if (out) {
+        fputs("set,threads,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n\n", out);
+        for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+            const char *arm = results->experiment.arms[a].name;
+            for (unsigned i = 0; i < points.count; i++) {
+                const ScalingPoint *point = &points.items[i];
+                Spread spread = summary_spread(&results->runs, point->cell_id, arm, RUN_ops_per_s);
+                csv_put(out, point->set);
+                fprintf(out, ",%" PRIu64 ",%s", point->threads, arm);
+                put_spread(out, &spread);
+            }
+        }
+        ok = close_csv(out, "scaling") && draw(plots, "scaling", "scaling", results->experiment.matrix);
+    }
+    scaling_free(&points);
+    return ok;
 }
 
 static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
@@ -213,7 +239,7 @@ HzbExit command_plot(const Options *options)
         hzb_error("%s: %s", plots.dir, strerror(errno));
         return HZB_IO;
     }
-    bool ok = throughput(&plots);
+    bool ok = throughput(&plots) && scaling(&plots);
     for (unsigned c = 0; ok && c < plots.results.cells.count; c++) {
         const PlanRow *cell = results_cell(&plots.results, plots.results.cells.items[c]);
         char *title = title_of(cell);

@@ -51,6 +51,7 @@ sed -i 's/rouds: 3/rounds: 3/' "$matrix"
 run list "$matrix" --config "$work/conf"
 is "$rc" 0 'list exits 0'
 like "$out" "a +$BUILD/tests/libhzbfake_a.so.*fake +$BUILD/tests/hzb_fake_workload.*two +fake, 2 rounds" 'list shows what there is'
+like "$out" 'build: lane=fake front=auto defs=-DX=1 -DY' 'and what a library says of its build'
 run doctor --config "$work/conf"
 is "$rc" 0 'doctor exits 0 with warnings'
 like "$out" 'allocator +3 allocators are ready' 'doctor looks for the allocators'
@@ -75,6 +76,41 @@ is "$(grep -c '^$' "$dir/plots/rss_curve_two.csv")" 4 'curves are separated by t
 is "$(head -1 "$dir/plots/throughput.csv")" workload_cell,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n 'throughput has its columns'
 like "$(<"$dir/plots/throughput.csv")" 'two,plain,1000000,1000000,1000000,1' 'and its figures'
 is "$(head -1 "$dir/plots/pareto_two.csv")" allocator,ops_per_s_median,peak_rss_mib_median 'pareto has its columns'
+[[ ! -e $dir/plots/scaling.csv ]]
+ok $? 'there is no scaling without thread counts'
 run plot "$dir" --scripts "$work"
 is "$rc" 74 'missing scripts are exit code 74'
+
+cat >>"$work/conf/workloads.yaml" <<YAML
+  - name: scaled
+    bin: "{build}/tests/hzb_fake_workload"
+    argv: ["{ms}", "{seed}"]
+    params: [ms=1, threads=1, share=0, option=]
+    metrics: [{name: ops_per_s, direction: up}]
+    timeout_s: 20
+YAML
+write_matrix <<YAML
+name: m
+seed: 1
+steal_max_pct: 100
+arms: {cand: [a], refs: [plain]}
+cells:
+  - {id: four, workload: scaled, params: [threads=4], rounds: 1, expect_s: 0.1}
+  - {id: two, workload: scaled, params: [threads=2], rounds: 1, expect_s: 0.1}
+  - {id: eight, workload: scaled, params: [threads=8], rounds: 1, expect_s: 0.1}
+  - {id: other, workload: scaled, params: [threads=8, share=50], rounds: 1, expect_s: 0.1}
+YAML
+run_matrix
+dir=$out
+run plot "$dir" --scripts plots
+is "$rc" 0 'plot draws cells that differ in threads'
+row() { echo "scaled: ms=1 share=0,$1,1000000,1000000,1000000,1"; }
+is "$(<"$dir/plots/scaling.csv")" "set,threads,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n
+$(row 2,a)
+$(row 4,a)
+$(row 8,a)
+$(row 2,plain)
+$(row 4,plain)
+$(row 8,plain)" 'scaling has the cells of one set by threads, an allocator at a time, and no cell that stands alone'
+like "$(head -c 400 "$dir/plots/scaling.svg")" '<svg' 'scaling.svg is drawn'
 done_testing

@@ -29,6 +29,14 @@ __attribute__((constructor)) static void count(void)
     fclose(out);
 }
 
+/* The build line at exit, with what the environment chose. */
+__attribute__((destructor)) static void say_build(void)
+{
+    const char *front = getenv("FAKE_FRONT");
+    if (getenv("HZ3_STATS")) fprintf(stderr, "[HZ3_BUILD] lane=fake front=%s defs=-DX=1 -DY\n", front ? front : "auto");
+    if (getenv("HZ3_STATS")) fputs("[HZ3_STATS] own_counter=2\n", stderr);
+}
+
 /* So that the two libraries built from this differ. */
 const char *FAKE_NAME(void);
 const char *FAKE_NAME(void)

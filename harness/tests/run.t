@@ -46,6 +46,9 @@ is "$(csv_column "$dir/rss/$seq_a.csv" own_counter | tail -1)" 2 'a curve has th
 like "$(<"$dir/logs/1.out")" '^fake: ' 'what the program prints is kept'
 is "$(perl -MJSON::PP -0ne 'my $m = decode_json($_); print join " ", $m->{matrix}, scalar @{$m->{allocators}}, $m->{allocators}[0]{sha256}, $m->{host}{cpus} > 0 ? 1 : 0' "$dir/manifest.json")" \
     "m 3 $sha 1" 'manifest.json says what and where'
+builds() { perl -MJSON::PP -0ne 'print join ";", map { "$_->{name}=$_->{build}" } @{decode_json($_)->{allocators}}' "$1"; }
+is "$(builds "$dir/manifest.json")" 'a=lane=fake front=auto defs=-DX=1 -DY;b=;plain=' \
+    'manifest.json has what a library with counters says of its build'
 
 run table "$dir"
 like "$out" 'one: fake ms=60 unused=.*a +1\.00 .* 42 +3 +0.*two: fake ms=20' 'table has a line for each arm of each cell'
@@ -58,6 +61,16 @@ run_matrix -a '^a$' -w two -p ms=20 --rounds 1 --seed 9
 is "$rc $(statuses "$out/runs.csv")" '0 a=ok' 'filters select arms, cells and parameters'
 run_matrix --allocator "mine=$BUILD/tests/libhzbfake_b.so" -a 'mine|plain' -w one --rounds 1
 is "$rc $(statuses "$out/runs.csv" | tr ' ' '\n' | sort | paste -sd' ')" '0 mine=ok plain=ok' '--allocator adds an arm'
+
+write_allocators <<YAML
+allocators:
+  - name: plain
+  - {name: b, preload: "{build}/tests/libhzbfake_b.so", stats_file_env: HZ3_STATS_FILE}
+  - {name: a, inherits: b, env: [FAKE_FRONT=chosen]}
+YAML
+FAKE_FRONT=mine run_matrix --rounds 1 -w two
+is "$rc $(builds "$out/manifest.json")" '0 a=lane=fake front=chosen defs=-DX=1 -DY;b=lane=fake front=auto defs=-DX=1 -DY;plain=' \
+    'which is asked under the arm'"'"'s environment, not under that of hzb'
 
 write_allocators <<YAML
 allocators:

@@ -61,6 +61,22 @@ static void test_every_combination_once_in_order(void **state)
     assert_true(plan_expect_s(&plan) == 5 * 4 * 0.25 + 2 * 4 * 1);
 }
 
+static void test_a_test_makes_no_cell_larger(void **state)
+{
+    (void)state;
+    static char *three[] = {"iters=3"};
+    const Options options = {.test = true};
+    Plan plan = make(&options);
+    assert_string_equal(plan.rows[0].params, "threads=4 iters=1 mode=0");
+    workload.test_params = three;
+    cells[0].params = (char *[]){"iters=2"};
+    plan = make(&options);
+    assert_string_equal(plan.rows[0].params, "threads=2 iters=2 mode=0");
+    assert_string_equal(plan.rows[4].params, "threads=2 iters=3 mode=0");
+    workload.test_params = workload_test_params;
+    cells[0].params = params_one;
+}
+
 static void test_blocks_are_adjacent_and_share_seed_and_padding(void **state)
 {
     (void)state;
@@ -151,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_combination_once_in_order),
+        cmocka_unit_test(test_a_test_makes_no_cell_larger),
         cmocka_unit_test(test_blocks_are_adjacent_and_share_seed_and_padding),
         cmocka_unit_test(test_order_is_balanced_over_pairs_of_rounds),
         cmocka_unit_test(test_seeds_follow_the_cell_not_the_filter),

@@ -43,6 +43,14 @@ jemalloc,9850000,190
 broken_one,,
 TXT
 {
+    echo set,threads,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n
+    for name in hz3 hz3_new_variant jemalloc; do
+        for threads in 1 4 64; do echo "mixed: remote_pct=0,$threads,$name,17300000,16000000,18000000,3"; done
+        echo "mixed: remote_pct=50,2,$name,908000,900000,950000,3"
+        echo "mixed: remote_pct=50,16,$name,,,,0"
+    done
+} >scaling.csv
+{
     echo allocator,t_ms,phase,rss_mib,live_mib,refills,purged_pages,madvise_calls,reclaim_pages
     awk 'BEGIN {
         for (a = 0; a < 3; a++) {
@@ -58,7 +66,7 @@ TXT
     }'
 } >rss_curve.csv
 
-for plot in throughput pareto rss_curve; do
+for plot in throughput pareto rss_curve scaling; do
     said=$(draw $plot $plot.csv $plot.svg "title_with_underscores: a=1" 2>&1 && draw $plot $plot.csv $plot.png "" 2>&1)
     code=$?
     [ $code -eq 0 ] && [ -z "$said" ] && [ "$(head -c 4 $plot.png | tail -c 3)" = PNG ] && grep -q '</svg>' $plot.svg
@@ -75,6 +83,9 @@ has rss_curve.svg hz3 hz3_new_variant jemalloc "live bytes" "memory (MiB)" burst
 has rss_curve.svg purged_pages madvise_calls 1.5k 0
 ! grep -q 'reclaim_pages\|refills' rss_curve.svg
 report $? "rss_curve leaves out counters that never moved and those nobody asked for"
+
+has scaling.svg hz3 hz3_new_variant jemalloc "mixed: remote_pct=0" "mixed: remote_pct=50" threads \
+    "operations per second" 1 4 64 2 16 15M 800k 0
 
 look_among() { # look_among NAME...: the look of hz3_new_variant in a plot of these
     {
@@ -105,6 +116,7 @@ fails() { # fails CODE TEXT PLOT ARGUMENTS...: says so and leaves no file
 }
 head -1 throughput.csv >header.csv
 fails 65 "'header.csv': no rows" throughput header.csv none.svg T
+fails 65 "'header.csv': no rows" scaling header.csv none.svg T
 fails 65 "'missing.csv': no rows" pareto missing.csv none.svg T
 fails 65 "'header.csv': no samples" rss_curve header.csv none.svg T
 fails 64 "expected a name that ends in .svg or .png" rss_curve rss_curve.csv none.pdf T

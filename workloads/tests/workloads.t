@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# The two workloads from the command line: bad arguments, checksums, remote shares, many threads, failing and broken
+# The workloads from the command line: bad arguments, checksums, remote shares, many threads, failing and broken
 # allocators.
 set -u
 build=${BUILD:-build}
 mixed=$build/bench_random_mixed_mt_remote_malloc
 burst=$build/bench_burst_idle_v2
+sleepers=$build/bench_sleepers
+hz3=$(realpath "$build")/libhakozuna_hz3_scale.so
 peer=$(ldconfig -p | awk '/libjemalloc\.so\.2 / {print $NF; exit}')
 n=0
 
@@ -61,6 +63,8 @@ refuses "argument keep_pct: '': expected" "$burst" 10 0 1 "" 1
 refuses "argument max: '4096': expected a whole number from 5000 to" "$burst" 10 0 1 0 1 5000
 refuses "argument dump_mode: '3': expected a whole number from 0 to 2" "$burst" 10 0 1 0 1 16 64 1 0 3
 refuses "unrecognized option '--matched'" "$burst" 10 0 1 0 1 --matched
+refuses "argument threads: '1025': expected a whole number from 1 to 1024" "$sleepers" 1025
+refuses "argument max: '8': expected a whole number from 16 to" "$sleepers" 10 10 16 8
 HZB_FD=x refuses "HZB_FD: 'x': expected the number of an open file descriptor" "$mixed" 1 10 10 16 64 0
 HZB_LIVE_FD=77 refuses "HZB_LIVE_FD: '77': expected the number of an open" "$burst" 10 0 1 0 1
 
@@ -124,5 +128,25 @@ said=$("$burst" 1000 1.05 1 50 2)
 [[ $said == *"[RSS] baseline="* ]] &&
     [[ $said =~ "cycle=1 peak="[0-9.]+" after_free="[0-9.]+" after_1s="[0-9.]+" idle_end=" ]]
 report $? "burst_idle prints RSS at baseline, peak, after free, 1 s later and at the end" "$said"
+
+same_checksum "sleepers asks for the same blocks in each run" "$(checksum "$sleepers" 20 50 16 2048 0)" \
+    "$(checksum "$sleepers" 20 50 16 2048 0.01)"
+caught "sleepers finds a block that was handed out twice" "$sleepers" 2 100 1000 1100 0
+
+# KiB above the baseline, in the order in which they are printed: baseline, cached, after the epochs, after the trim.
+sleepers_kib() { # sleepers_kib FRONT
+    HZ3_STATS=1 HZ3_FRONT=$1 LD_PRELOAD=$hz3 "$sleepers" 1000 64 1024 1024 0 2>&1 |
+        awk -F'[= ]' '/above_baseline/ {printf "%d ", 1024 * $5} /HZ3_BUILD/ {print $5}'
+}
+read -r _ cached _ trimmed front <<<"$(sleepers_kib thread)"
+[ "$front" = thread ] && [ "${cached:-0}" -ge 60000 ] && [ "${trimmed:-99999}" -le $((cached / 4)) ]
+report $? "1000 sleepers keep 64 KiB each in the thread front, until somebody else drains them" "$cached $trimmed KiB, $front"
+read -r _ cpu_cached _ cpu_trimmed front <<<"$(sleepers_kib auto)"
+if [ "$front" = cpu ]; then
+    [ "$cpu_cached" -le $((cached / 10)) ] && [ "$cpu_trimmed" -le 4096 ]
+    report $? "... in the CPU front a tenth of it at most, and 4 MiB after the drain" "$cpu_cached $cpu_trimmed KiB"
+else
+    report 0 "... less in the CPU front # SKIP no restartable sequences here"
+fi
 
 echo "1..$n"
