@@ -130,7 +130,11 @@ static size_t drain_round(Hz3FrontScope scope, bool *busy)
         }
         if (nobody_is_inside(slab, passed)) {
             uint32_t shard = slab->cpu != HZ3_CPU_NONE ? hz3_shard_of_cpu((uint32_t)slab->cpu) : hz3_shard_now();
-            bytes += hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE);
+            size_t flushed = hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE);
+            bytes += flushed;
+            if (flushed != 0 && slab->cpu == HZ3_CPU_NONE && hz3_slab_cached_bytes(slab) == 0) {
+                hz3_slab_purge_slots(slab);
+            }
         } else {
             *busy = *busy || passed.thread;
         }

@@ -63,7 +63,7 @@ void hz3_slab_init(void)
     {
         slots += hz3_classes[hz3_class_of_tag(tag)].front_cap + 1;
     }
-    slab_bytes = hz3_page_round_up(sizeof(Hz3Slab) + slots * sizeof(void *));
+    slab_bytes = hz3_page_round_up(sizeof(Hz3Slab) + slots * sizeof(void *)); // several pages
 }
 
 static void lay_out(Hz3Slab *slab)
@@ -177,6 +177,12 @@ size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only)
         }
     }
     return bytes;
+}
+
+// What lies in empty slots is never read for its value, so zero will do. The first page holds the tops.
+void hz3_slab_purge_slots(Hz3Slab *slab)
+{
+    hz3_os_purge((char *)slab + HZ3_PAGE_SIZE, slab_bytes - HZ3_PAGE_SIZE);
 }
 
 bool hz3_slab_watch(Hz3Slab *slab)

@@ -98,6 +98,9 @@ static inline Hz3Tag hz3_slab_own_tag(const Hz3Slab *slab, uint32_t class)
 // ones. Returns the bytes moved.
 size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only);
 
+// For who has seized a slab with nothing in it: its slots go back to the kernel, a thousand sleeping threads have as many.
+void hz3_slab_purge_slots(Hz3Slab *slab);
+
 // Looks at every bin; true when one has objects that have not moved since the call before the last. By the holder of the
 // drain lock.
 bool hz3_slab_watch(Hz3Slab *slab);
