@@ -40,7 +40,7 @@ static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
     if (HZ3_UNLIKELY(size >= hz3_limits.medium_end)) {
         return alloc_beyond_medium(size);
     }
-    void *object = hz3_front_pop_medium(hz3_class_of_medium(size));
+    void *object = hz3_front_pop(hz3_class_of_medium(size));
     return HZ3_LIKELY(object != NULL) ? hz3_medium_place(object, size) : refill_medium(size);
 }
 
@@ -100,11 +100,10 @@ static size_t usable_size(const void *p, const char *function)
                     "interior pointer: not the start of its block");
         return hz3_span_usable_size(p);
     }
-    uint32_t class = hz3_class_of_tag(tag);
-    hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_object_starts_at(class, p), function, p,
+    hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_object_starts_at(tag, p), function, p,
                 "interior pointer: not the start of its block");
-    size_t colour = hz3_class_is_medium(class) ? (uintptr_t)p & (HZ3_PAGE_SIZE - 1) : 0;
-    return hz3_classes[class].size - colour;
+    size_t colour = hz3_class_is_medium(tag) ? (uintptr_t)p & (HZ3_PAGE_SIZE - 1) : 0;
+    return hz3_classes[tag].size - colour;
 }
 
 // What malloc would give for this size, at most PTRDIFF_MAX.
@@ -166,8 +165,9 @@ static void *alloc_aligned(size_t align, size_t size)
     }
     uint32_t class = size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE && hz3_init() ? hz3_class_of_aligned(size, align) : 0;
     if (class != 0) {
-        // The fallback of a full arena is page-aligned, as much as classes promise.
-        return hz3_class_is_medium(class) ? hz3_medium_base(hz3_front_alloc_medium(class)) : hz3_front_alloc(class);
+        void *object =
+            hz3_front_alloc(class); // the fallback of a full arena is page-aligned, as much as classes promise
+        return hz3_class_is_medium(class) ? hz3_medium_base(object) : object;
     }
     bool is_zero;
     return alloc_large(size != 0 ? size : 1, align, &is_zero);

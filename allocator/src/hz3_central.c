@@ -122,7 +122,7 @@ static uint32_t open_medium_runs(uint32_t shard, uint32_t class, void **out, uin
     uint32_t opened = 1 + hz3_pack_claim_more(shard, pages, page + 1, more);
     for (uint32_t i = 0; i < opened; i++) {
         hz3_tag_set(page[i] + 1, pages - 1, HZ3_TAG_MEDIUM_CONT);
-        hz3_tag_set(page[i], 1, hz3_tag_for(class, shard));
+        hz3_tag_set(page[i], 1, (Hz3Tag) class);
         out[i] = hz3_page_addr(page[i]);
     }
     hz3_stat_add(medium_runs_opened, opened);
@@ -152,9 +152,6 @@ static uint32_t take_from_other_transfer(uint32_t shard, uint32_t class, void **
             taken = pop_transfer(c, out, want);
             hz3_lock_release(&c->lock);
         }
-    }
-    for (uint32_t i = 0; i < taken && hz3_class_is_medium(class); i++) {
-        hz3_tag_set(hz3_page_of(out[i]), 1, hz3_tag_for(class, shard)); // nobody's at this moment; ours from now on
     }
     return taken;
 }

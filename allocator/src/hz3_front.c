@@ -24,60 +24,59 @@ static bool is_on_cpu_front(void)
     return HZ3_FRONT_CPU && hz3_rseq_cpu() >= 0;
 }
 
-static uint32_t pop_batch(uint32_t tag, uint64_t own_mask, void **out, uint32_t want)
+static uint32_t pop_batch(uint32_t class, void **out, uint32_t want)
 {
     if (!is_on_cpu_front()) {
-        return (uint32_t)hz3_thread_pop_batch(tag, own_mask, out, want);
+        return (uint32_t)hz3_thread_pop_batch(class, out, want);
     }
     int n = -1;
     for (int i = 0; i < TRIES_MAX && n < 0; i++) {
-        n = hz3_rseq_pop_batch(tag, own_mask, out, want);
+        n = hz3_rseq_pop_batch(class, out, want);
     }
     return n < 0 ? 0 : (uint32_t)n;
 }
 
 // Returns how many were pushed: the last ones of the array.
-static uint32_t push_batch(uint32_t tag, uint64_t own_mask, void *const *objects, uint32_t n)
+static uint32_t push_batch(uint32_t class, void *const *objects, uint32_t n)
 {
     if (!is_on_cpu_front()) {
-        return (uint32_t)hz3_thread_push_batch(tag, own_mask, objects, n);
+        return (uint32_t)hz3_thread_push_batch(class, objects, n);
     }
     int pushed = -1;
     for (int i = 0; i < TRIES_MAX && pushed < 0; i++) {
-        pushed = hz3_rseq_push_batch(tag, own_mask, objects, n);
+        pushed = hz3_rseq_push_batch(class, objects, n);
     }
     return pushed < 0 ? 0 : (uint32_t)pushed;
 }
 
-// The slab that serves this thread now, opened if need be; NULL when it gets none.
-static Hz3Slab *slab_now(void)
+// Raises the capacity of the bin that missed and returns how many objects should cross at once: half of it, and one where
+// there is no bin.
+static uint32_t note_miss(uint32_t class)
 {
     int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
-    return cpu >= 0 ? hz3_cpu_open(cpu) : hz3_thread_open();
+    Hz3Slab *slab = cpu >= 0 ? hz3_cpu_open(cpu) : hz3_thread_open();
+    if (slab == NULL) {
+        return 1;
+    }
+    hz3_slab_note_miss(slab, class);
+    uint32_t half = hz3_slab_cap(slab, class) / 2;
+    return half != 0 ? half : 1;
 }
 
 // The batch goes through the stack: a reclaim inside the take may drain this very slab.
 void *hz3_front_refill(uint32_t class)
 {
     void *batch[HZ3_BATCH_MAX];
-    uint64_t own_mask = hz3_class_is_medium(class) ? HZ3_OWN_BIN : HZ3_EXACT_BIN;
-    if (pop_batch(class, own_mask, batch, 1) == 1) {
+    if (pop_batch(class, batch, 1) == 1) {
         return batch[0]; // the bin was not empty: the section was aborted, or this thread is not on the CPU front
     }
-    uint32_t want = 1;
-    Hz3Slab *slab = slab_now();
-    if (slab != NULL) {
-        Hz3Tag tag = hz3_slab_own_tag(slab, class);
-        hz3_slab_note_miss(slab, tag);
-        want = (hz3_slab_cap(slab, tag) + 1) / 2;
-    }
-    uint32_t n = hz3_central_take(hz3_shard_now(), class, batch, want);
+    uint32_t n = hz3_central_take(hz3_shard_now(), class, batch, note_miss(class));
     if (n == 0) {
         bool is_zero;
         void *p = hz3_large_fallback(hz3_classes[class].size, HZ3_MIN_ALIGN, &is_zero);
         return p != NULL ? p : hz3_alloc_failed();
     }
-    uint32_t kept = n > 1 ? push_batch(class, own_mask, batch + 1, n - 1) : 0;
+    uint32_t kept = n > 1 ? push_batch(class, batch + 1, n - 1) : 0;
     if (kept < n - 1) {
         hz3_central_give(hz3_shard_now(), class, batch + 1, n - 1 - kept);
     }
@@ -93,33 +92,26 @@ static _Noreturn HZ3_COLD void die_not_an_object(const char *function, const voi
     hz3_die(function, p, "interior pointer: not the start of its block");
 }
 
-// The newest half leaves: popping it is one commit, and what stays is in order. Of another owner's blocks all leave.
-static void make_room(Hz3Slab *slab, Hz3Tag tag)
+// The newest objects leave: popping them is one commit, and what stays is in order.
+static void make_room(uint32_t class, uint32_t n)
 {
     void *batch[HZ3_BATCH_MAX];
-    uint32_t shard = hz3_shard_now();
-    uint32_t to = hz3_slab_shard_for(slab, tag, shard);
-    uint32_t cap = hz3_slab_cap(slab, tag);
-    uint32_t popped = pop_batch(tag, HZ3_EXACT_BIN, batch, to == shard ? (cap + 1) / 2 : cap);
+    uint32_t popped = pop_batch(class, batch, n);
     if (popped != 0) {
-        hz3_central_give(to, hz3_class_of_tag(tag), batch, popped);
+        hz3_central_give(hz3_shard_now(), class, batch, popped);
     }
 }
 
-static void free_past_the_bin(void *p, Hz3Tag tag)
+static void free_past_the_bin(void *p, uint32_t class)
 {
-    Hz3Slab *slab = slab_now();
-    if (slab != NULL) {
-        hz3_slab_note_miss(slab, tag);
-        if (push_batch(tag, HZ3_EXACT_BIN, &p, 1) == 1) {
-            return;
-        }
-        make_room(slab, tag);
-        if (push_batch(tag, HZ3_EXACT_BIN, &p, 1) == 1) {
-            return;
-        }
+    uint32_t half = note_miss(class);
+    if (push_batch(class, &p, 1) == 1) {
+        return;
     }
-    hz3_central_give(hz3_shard_now(), hz3_class_of_tag(tag), &p, 1);
+    make_room(class, half);
+    if (push_batch(class, &p, 1) == 0) {
+        hz3_central_give(hz3_shard_now(), class, &p, 1);
+    }
 }
 
 void hz3_front_overflow(void *p, Hz3Tag tag)
@@ -131,7 +123,7 @@ void hz3_front_overflow(void *p, Hz3Tag tag)
     if (tag < HZ3_TAG_CLASS_FIRST || tag > HZ3_TAG_CLASS_LAST) {
         die_not_an_object("free", p, tag);
     }
-    if (push_batch(tag, HZ3_EXACT_BIN, &p, 1) == 1) {
+    if (push_batch(tag, &p, 1) == 1) {
         return;
     }
     free_past_the_bin(p, tag);

@@ -20,25 +20,13 @@ HZ3_NOINLINE void hz3_front_overflow(void *p, Hz3Tag tag);
 // NULL: the bin is empty, or the operation was interrupted. After hz3_init() only.
 static inline void *hz3_front_pop(size_t class)
 {
-    return HZ3_FRONT_CPU ? hz3_rseq_pop(class) : hz3_thread_pop(class, false);
+    return HZ3_FRONT_CPU ? hz3_rseq_pop(class) : hz3_thread_pop(class);
 }
 
-// The same for a medium class: its bin depends on the slab.
-static inline void *hz3_front_pop_medium(size_t class)
-{
-    return HZ3_FRONT_CPU ? hz3_rseq_pop_medium(class) : hz3_thread_pop(class, true);
-}
-
-// With the size check and the class in malloc(): 8 loads, 2 stores, 2 branches, no call. Small classes.
+// With the size check and the class in malloc(): 8 loads, 2 stores, 2 branches, no call.
 static inline void *hz3_front_alloc(size_t class)
 {
     void *object = hz3_front_pop(class);
-    return HZ3_LIKELY(object != NULL) ? object : hz3_front_refill((uint32_t) class);
-}
-
-static inline void *hz3_front_alloc_medium(size_t class)
-{
-    void *object = hz3_front_pop_medium(class);
     return HZ3_LIKELY(object != NULL) ? object : hz3_front_refill((uint32_t) class);
 }
 

@@ -3,7 +3,6 @@
 #include "hz3_knobs.h"
 #include "hz3_log.h"
 #include "hz3_os.h"
-#include "hz3_stats.h"
 
 HZ3_TLS Hz3RseqArea hz3_no_rseq = {.cpu_id = -1};
 
@@ -75,7 +74,6 @@ Hz3Slab *hz3_cpu_open(int32_t cpu)
     slab = atomic_load_explicit(&slab_of_cpu[cpu], memory_order_relaxed);
     if (slab == NULL) {
         slab = fresh;
-        hz3_slab_assign(slab, hz3_shard_of_cpu((uint32_t)cpu));
         slab->cpu = cpu;
         atomic_store_explicit(&slab_of_cpu[cpu], slab, memory_order_release);
         hz3_cpu_point(slab, slab);

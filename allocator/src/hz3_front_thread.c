@@ -59,7 +59,6 @@ Hz3Slab *hz3_thread_open(void)
         return NULL;
     }
     hz3_lock_acquire(&hz3_slab_lock);
-    hz3_slab_assign(slab, hz3_shard_now());
     slab->owner = &hz3_self;
     hz3_self.own = slab;
     atomic_store_explicit(&hz3_self.slab, slab, memory_order_release);
@@ -73,29 +72,27 @@ Hz3Slab *hz3_thread_open(void)
     return slab;
 }
 
-int hz3_thread_pop_batch(size_t tag, uint64_t own_mask, void **out, uint32_t want)
+int hz3_thread_pop_batch(size_t class, void **out, uint32_t want)
 {
     Hz3Slab *slab = hz3_thread_enter();
-    tag += slab->own & own_mask;
-    uint32_t count = hz3_slab_count(slab, (uint32_t)tag);
+    uint32_t count = hz3_slab_count(slab, (uint32_t) class);
     uint32_t n = count < want ? count : want;
-    void **top = atomic_load_explicit(&slab->top[tag], memory_order_relaxed);
+    void **top = atomic_load_explicit(&slab->top[class], memory_order_relaxed);
     memcpy(out, top, n * sizeof *out);
-    atomic_store_explicit(&slab->top[tag], top + n, memory_order_relaxed);
+    atomic_store_explicit(&slab->top[class], top + n, memory_order_relaxed);
     hz3_thread_leave();
     return (int)n;
 }
 
-int hz3_thread_push_batch(size_t tag, uint64_t own_mask, void *const *objects, uint32_t n)
+int hz3_thread_push_batch(size_t class, void *const *objects, uint32_t n)
 {
     Hz3Slab *slab = hz3_thread_enter();
-    tag += slab->own & own_mask;
-    void **top = atomic_load_explicit(&slab->top[tag], memory_order_relaxed);
-    void **full = atomic_load_explicit(&slab->full[tag], memory_order_relaxed);
+    void **top = atomic_load_explicit(&slab->top[class], memory_order_relaxed);
+    void **full = atomic_load_explicit(&slab->full[class], memory_order_relaxed);
     uint32_t room = top > full ? (uint32_t)(top - full) : 0;
     uint32_t pushed = n < room ? n : room;
     memcpy(top - pushed, objects + (n - pushed), pushed * sizeof *objects);
-    atomic_store_explicit(&slab->top[tag], top - pushed, memory_order_relaxed);
+    atomic_store_explicit(&slab->top[class], top - pushed, memory_order_relaxed);
     hz3_thread_leave();
     return (int)pushed;
 }

@@ -52,11 +52,10 @@ static inline void hz3_thread_leave(void)
     atomic_store_explicit(&hz3_self.in_op, 0, memory_order_release);
 }
 
-// NULL: the bin is empty. is_medium: a constant.
-static inline void *hz3_thread_pop(size_t class, bool is_medium)
+// NULL: the bin is empty.
+static inline void *hz3_thread_pop(size_t class)
 {
     Hz3Slab *slab = hz3_thread_enter();
-    class += is_medium ? slab->own : 0;
     void **top = atomic_load_explicit(&slab->top[class], memory_order_relaxed);
     void *object = *top;
     if (HZ3_UNLIKELY(top == slab->empty[class])) {
@@ -75,23 +74,23 @@ static inline void *hz3_thread_pop(size_t class, bool is_medium)
 }
 
 // False: the bin is full.
-static inline bool hz3_thread_push(size_t tag, void *object)
+static inline bool hz3_thread_push(size_t class, void *object)
 {
     Hz3Slab *slab = hz3_thread_enter();
-    void **top = atomic_load_explicit(&slab->top[tag], memory_order_relaxed);
-    if (HZ3_UNLIKELY(top <= atomic_load_explicit(&slab->full[tag], memory_order_relaxed))) {
+    void **top = atomic_load_explicit(&slab->top[class], memory_order_relaxed);
+    if (HZ3_UNLIKELY(top <= atomic_load_explicit(&slab->full[class], memory_order_relaxed))) {
         hz3_thread_leave();
         return false;
     }
     top[-1] = object;
-    atomic_store_explicit(&slab->top[tag], top - 1, memory_order_relaxed);
+    atomic_store_explicit(&slab->top[class], top - 1, memory_order_relaxed);
     hz3_thread_leave();
     return true;
 }
 
 // As hz3_rseq_pop_batch and hz3_rseq_push_batch.
-int hz3_thread_pop_batch(size_t tag, uint64_t own_mask, void **out, uint32_t want);
-int hz3_thread_push_batch(size_t tag, uint64_t own_mask, void *const *objects, uint32_t n);
+int hz3_thread_pop_batch(size_t class, void **out, uint32_t want);
+int hz3_thread_push_batch(size_t class, void *const *objects, uint32_t n);
 
 void hz3_thread_front_init(void);
 // This thread's slab, opened if need be; NULL: its end has passed, or the kernel has no memory now.

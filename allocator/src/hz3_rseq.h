@@ -105,9 +105,6 @@ static inline int32_t hz3_rseq_cpu(void)
     "61: movslq %%fs:4(%[area]), %[slab]\n\t"                                                                           \
     "mov 16(%[slabs],%[slab],8), %[slab]\n\t"
 
-// What the batches and the medium classes add to the class: the slab's own bins for those (hz3_slab.h), nothing else.
-#define HZ3_RSEQ_OWN HZ3_TEXT(HZ3_SLAB_OWN_OFFSET) "(%[slab])"
-
 // Pops the newest object of the class; NULL: the bin is empty, or the section was aborted.
 static inline void *hz3_rseq_pop(size_t class)
 {
@@ -127,32 +124,6 @@ static inline void *hz3_rseq_pop(size_t class)
                  : missed);
     if (object == NULL) {
         __builtin_unreachable(); // bins never hold NULL; saves the callers' second test
-    }
-    return object;
-missed:
-    return NULL;
-}
-
-// The same for a medium class, from the bin of the slab's own blocks.
-static inline void *hz3_rseq_pop_medium(size_t class)
-{
-    Hz3Slab *slab;
-    void **top;
-    void *object;
-    __asm__ volatile goto(HZ3_RSEQ_BEGIN(missed)
-                          "add " HZ3_RSEQ_OWN ", %[class]\n\t"
-                          "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                          "cmp " HZ3_RSEQ_EMPTY ", %[top]\n\t"
-                          "je %l[missed]\n\t"
-                          "mov (%[top]), %[object]\n\t"
-                          "add $8, %[top]\n\t"
-                          HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP)
-                          : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&r"(object), [class] "+&r"(class)
-                          : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs)
-                          : "memory", "cc"
-                          : missed);
-    if (object == NULL) {
-        __builtin_unreachable(); // as above
     }
     return object;
 missed:
@@ -180,9 +151,8 @@ missed:
     return false;
 }
 
-// Pops up to `want` ≥ 1 of the newest objects of the bin of `tag`, or of the slab's own bin of a class where own_mask is
-// HZ3_OWN_BIN; returns how many, -1 when the section was aborted.
-static inline int hz3_rseq_pop_batch(size_t tag, uint64_t own_mask, void **out, uint64_t want)
+// Pops up to `want` ≥ 1 of the newest objects; returns how many, -1 when the section was aborted.
+static inline int hz3_rseq_pop_batch(size_t class, void **out, uint64_t want)
 {
     Hz3Slab *slab;
     char *top;
@@ -190,9 +160,6 @@ static inline int hz3_rseq_pop_batch(size_t tag, uint64_t own_mask, void **out, 
     uint64_t i;
     void *object;
     __asm__ volatile goto(HZ3_RSEQ_BEGIN(aborted)
-                 "mov " HZ3_RSEQ_OWN ", %[i]\n\t"
-                 "and %[own_mask], %[i]\n\t"
-                 "add %[i], %[class]\n\t"
                  "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
                  "mov " HZ3_RSEQ_EMPTY ", %[n]\n\t"
                  "sub %[top], %[n]\n\t"
@@ -210,9 +177,8 @@ static inline int hz3_rseq_pop_batch(size_t tag, uint64_t own_mask, void **out, 
                  "lea (%[top],%[n],8), %[top]\n"
                  "67:\n\t"
                  HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
-                 : [slab] "=&r"(slab), [top] "=&r"(top), [n] "=&r"(n), [i] "=&r"(i), [object] "=&r"(object),
-                   [class] "+&r"(tag)
-                 : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [own_mask] "r"(own_mask), [out] "r"(out),
+                 : [slab] "=&r"(slab), [top] "=&r"(top), [n] "=&r"(n), [i] "=&r"(i), [object] "=&r"(object)
+                 : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class), [out] "r"(out),
                    [want] "r"(want)
                  : "memory", "cc"
                  : aborted);
@@ -223,7 +189,7 @@ aborted:
 
 // Pushes up to n ≥ 1 of the objects, the last ones first into the bin, so that objects[n - pushed] comes out first.
 // Returns how many found room (the last `pushed` of the array), -1 when the section was aborted.
-static inline int hz3_rseq_push_batch(size_t tag, uint64_t own_mask, void *const *objects, uint64_t n)
+static inline int hz3_rseq_push_batch(size_t class, void *const *objects, uint64_t n)
 {
     Hz3Slab *slab;
     char *top;
@@ -232,9 +198,6 @@ static inline int hz3_rseq_push_batch(size_t tag, uint64_t own_mask, void *const
     void *const *from;
     void *object;
     __asm__ volatile goto(HZ3_RSEQ_BEGIN(aborted)
-                 "mov " HZ3_RSEQ_OWN ", %[i]\n\t"
-                 "and %[own_mask], %[i]\n\t"
-                 "add %[i], %[class]\n\t"
                  "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
                  "mov %[top], %[pushed]\n\t"
                  "sub " HZ3_RSEQ_FULL ", %[pushed]\n\t"
@@ -255,9 +218,8 @@ static inline int hz3_rseq_push_batch(size_t tag, uint64_t own_mask, void *const
                  "67:\n\t"
                  HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
                  : [slab] "=&r"(slab), [top] "=&r"(top), [pushed] "=&r"(pushed), [i] "=&r"(i), [from] "=&r"(from),
-                   [object] "=&r"(object),
-                   [class] "+&r"(tag)
-                 : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [own_mask] "r"(own_mask),
+                   [object] "=&r"(object)
+                 : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class),
                    [objects] "r"(objects), [count] "r"(n)
                  : "memory", "cc"
                  : aborted);
@@ -274,12 +236,6 @@ static inline void *hz3_rseq_pop(size_t class)
     return NULL;
 }
 
-static inline void *hz3_rseq_pop_medium(size_t class)
-{
-    (void)class;
-    return NULL;
-}
-
 static inline bool hz3_rseq_push(size_t class, void *object)
 {
     (void)class;
@@ -287,19 +243,17 @@ static inline bool hz3_rseq_push(size_t class, void *object)
     return false;
 }
 
-static inline int hz3_rseq_pop_batch(size_t tag, uint64_t own_mask, void **out, uint64_t want)
+static inline int hz3_rseq_pop_batch(size_t class, void **out, uint64_t want)
 {
-    (void)tag;
-    (void)own_mask;
+    (void)class;
     (void)out;
     (void)want;
     return 0;
 }
 
-static inline int hz3_rseq_push_batch(size_t tag, uint64_t own_mask, void *const *objects, uint64_t n)
+static inline int hz3_rseq_push_batch(size_t class, void *const *objects, uint64_t n)
 {
-    (void)tag;
-    (void)own_mask;
+    (void)class;
     (void)objects;
     (void)n;
     return 0;

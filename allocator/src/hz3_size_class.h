@@ -1,4 +1,4 @@
-// Size classes. A small class is also the tag of its pages and the index of its bin, so 0 is never a class.
+// Size classes. A class is also the tag of its pages and the index of its bin, so 0 is never a class.
 //   1..27   small, 16..3584 bytes, in runs of many objects
 //   28..35  medium, 4096..32768 bytes: the seed notes' sc 0..7, one object of sc + 1 pages a run
 #ifndef HZ3_SIZE_CLASS_H
@@ -12,18 +12,7 @@
 #define HZ3_CLASS_LAST 35u
 #define HZ3_CLASS_COUNT 36u // the index 0 included
 
-#define HZ3_MEDIUM_CLASSES (HZ3_CLASS_LAST - HZ3_CLASS_SMALL_LAST)
-
-// Owners of medium runs. A block of several pages that another CPU frees is better not used there: its lines lie in the
-// cache of the CPU that wrote them, all but the first. So the tag of a medium run says who claimed it, in two bits; each
-// slab has a bin for every owner, malloc takes from its own, and free, by the tag, fills whichever it is. What is another
-// owner's goes back to its shard in batches. A small object is one or two lines, which freeing has brought along.
-#define HZ3_OWNERS 4u
-
-_Static_assert(HZ3_CLASS_FIRST == HZ3_TAG_CLASS_FIRST &&
-                   HZ3_CLASS_SMALL_LAST + HZ3_OWNERS * HZ3_MEDIUM_CLASSES == HZ3_TAG_CLASS_LAST,
-               "every class of every owner is a tag");
-_Static_assert((HZ3_MEDIUM_CLASSES & (HZ3_MEDIUM_CLASSES - 1)) == 0, "masked");
+_Static_assert(HZ3_CLASS_FIRST == HZ3_TAG_CLASS_FIRST && HZ3_CLASS_LAST == HZ3_TAG_CLASS_LAST, "a class is a tag");
 
 #define HZ3_FRONT_CAP_MAX 128u
 #define HZ3_FRONT_CAP_MIN 8u
@@ -39,30 +28,6 @@ typedef struct Hz3Class {
 } Hz3Class;
 
 extern Hz3Class hz3_classes[HZ3_CLASS_COUNT];
-
-static inline bool hz3_class_is_medium(uint32_t class)
-{
-    return class >= HZ3_CLASS_MEDIUM_FIRST;
-}
-
-// The tag of runs that this shard claims.
-static inline Hz3Tag hz3_tag_for(uint32_t class, uint32_t shard)
-{
-    return (Hz3Tag)(hz3_class_is_medium(class) ? class + shard % HZ3_OWNERS * HZ3_MEDIUM_CLASSES : class);
-}
-
-// tag: one of HZ3_TAG_CLASS_FIRST to HZ3_TAG_CLASS_LAST.
-static inline uint32_t hz3_class_of_tag(Hz3Tag tag)
-{
-    return tag < HZ3_CLASS_MEDIUM_FIRST
-               ? tag
-               : HZ3_CLASS_MEDIUM_FIRST + (tag - HZ3_CLASS_MEDIUM_FIRST) % HZ3_MEDIUM_CLASSES;
-}
-
-static inline uint32_t hz3_owner_of_tag(Hz3Tag tag)
-{
-    return tag < HZ3_CLASS_MEDIUM_FIRST ? 0 : (tag - HZ3_CLASS_MEDIUM_FIRST) / HZ3_MEDIUM_CLASSES;
-}
 
 // Indexed by (size + 15) / 16 for small sizes; size 0 gets the 16-byte class. Filled at compile time.
 extern HZ3_HIDDEN const uint8_t hz3_class_of_units[HZ3_SMALL_MAX / 16 + 1];
@@ -87,6 +52,11 @@ static inline uint32_t hz3_class_of_small(size_t size)
 
 // The smallest class of at least `size` bytes whose objects are all aligned to `align` (a power of two ≤ a page), or 0.
 uint32_t hz3_class_of_aligned(size_t size, size_t align);
+
+static inline bool hz3_class_is_medium(uint32_t class)
+{
+    return class >= HZ3_CLASS_MEDIUM_FIRST;
+}
 
 static inline uint32_t hz3_class_of_medium(size_t size)
 {

@@ -10,8 +10,6 @@
 // A bin starts small, so that a class that is used now and then does not hold much.
 #define CAP_START 16u
 #define SCANS_IDLE 2u
-// Bins of other owners only collect batches: a part of the capacity is enough.
-#define FOREIGN_PART 4u
 
 _Static_assert(HZ3_FRONT_CAP_MAX <= HZ3_BATCH_MAX, "a whole bin is a batch");
 
@@ -30,38 +28,21 @@ static Hz3Slab *pool;               // under the lock
 static Hz3Slab *_Atomic first_made; // written under the lock
 static size_t slab_bytes;
 
-#define FOR_EACH_BIN(tag) for (Hz3Tag tag = HZ3_TAG_CLASS_FIRST; tag <= HZ3_TAG_CLASS_LAST; tag++)
-
-static bool is_foreign(const Hz3Slab *slab, Hz3Tag tag)
+static uint32_t cap_start(uint32_t class)
 {
-    return tag >= HZ3_CLASS_MEDIUM_FIRST && hz3_owner_of_tag(tag) * HZ3_MEDIUM_CLASSES != slab->own;
+    return hz3_classes[class].front_cap < CAP_START ? hz3_classes[class].front_cap : CAP_START;
 }
 
-static uint32_t cap_max(const Hz3Slab *slab, Hz3Tag tag)
+static void set_cap(Hz3Slab *slab, uint32_t class, uint32_t cap)
 {
-    uint32_t cap = hz3_classes[hz3_class_of_tag(tag)].front_cap;
-    if (is_foreign(slab, tag)) {
-        cap = cap / FOREIGN_PART > HZ3_FRONT_CAP_MIN ? cap / FOREIGN_PART : HZ3_FRONT_CAP_MIN;
-    }
-    return cap;
-}
-
-static uint32_t cap_start(const Hz3Slab *slab, Hz3Tag tag)
-{
-    return cap_max(slab, tag) < CAP_START ? cap_max(slab, tag) : CAP_START;
-}
-
-static void set_cap(Hz3Slab *slab, Hz3Tag tag, uint32_t cap)
-{
-    atomic_store_explicit(&slab->full[tag], slab->empty[tag] - cap, memory_order_relaxed);
+    atomic_store_explicit(&slab->full[class], slab->empty[class] - cap, memory_order_relaxed);
 }
 
 void hz3_slab_init(void)
 {
     size_t slots = 0;
-    FOR_EACH_BIN(tag)
-    {
-        slots += hz3_classes[hz3_class_of_tag(tag)].front_cap + 1;
+    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
+        slots += hz3_classes[c].front_cap + 1;
     }
     slab_bytes = hz3_page_round_up(sizeof(Hz3Slab) + slots * sizeof(void *)); // several pages
 }
@@ -71,30 +52,12 @@ static void lay_out(Hz3Slab *slab)
     *slab = (Hz3Slab)ALWAYS_MISS;
     slab->cpu = HZ3_CPU_NONE;
     void **slot = slab->slots;
-    FOR_EACH_BIN(tag)
-    {
-        slab->empty[tag] = slot + hz3_classes[hz3_class_of_tag(tag)].front_cap;
-        atomic_store_explicit(&slab->top[tag], slab->empty[tag], memory_order_relaxed);
-        slot = slab->empty[tag] + 1; // *empty is read by a malloc that misses
+    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
+        slab->empty[c] = slot + hz3_classes[c].front_cap;
+        atomic_store_explicit(&slab->top[c], slab->empty[c], memory_order_relaxed);
+        set_cap(slab, c, cap_start(c));
+        slot = slab->empty[c] + 1; // *empty is read by a malloc that misses
     }
-}
-
-void hz3_slab_assign(Hz3Slab *slab, uint32_t shard)
-{
-    slab->own = shard % HZ3_OWNERS * HZ3_MEDIUM_CLASSES;
-    FOR_EACH_BIN(tag)
-    {
-        set_cap(slab, tag, cap_start(slab, tag));
-    }
-}
-
-uint32_t hz3_slab_shard_for(const Hz3Slab *slab, Hz3Tag tag, uint32_t shard)
-{
-    if (!is_foreign(slab, tag)) {
-        return shard;
-    }
-    uint32_t owner = shard - shard % HZ3_OWNERS + hz3_owner_of_tag(tag);
-    return owner < hz3_shard_count() ? owner : shard;
 }
 
 static Hz3Slab *make(void)
@@ -134,46 +97,44 @@ void hz3_slab_release(Hz3Slab *slab)
     pool = slab;
 }
 
-void hz3_slab_note_miss(Hz3Slab *slab, Hz3Tag tag)
+void hz3_slab_note_miss(Hz3Slab *slab, uint32_t class)
 {
-    uint32_t misses = atomic_load_explicit(&slab->misses[tag], memory_order_relaxed) + 1u;
-    atomic_store_explicit(&slab->misses[tag], (uint8_t)misses, memory_order_relaxed);
-    uint32_t cap = hz3_slab_cap(slab, tag);
-    uint32_t most = cap_max(slab, tag);
+    uint32_t misses = atomic_load_explicit(&slab->misses[class], memory_order_relaxed) + 1u;
+    atomic_store_explicit(&slab->misses[class], (uint8_t)misses, memory_order_relaxed);
+    uint32_t cap = hz3_slab_cap(slab, class);
+    uint32_t most = hz3_classes[class].front_cap;
     if (misses % 2 == 0 && cap < most) {
-        set_cap(slab, tag, cap * 2 < most ? cap * 2 : most);
+        set_cap(slab, class, cap * 2 < most ? cap * 2 : most);
     }
 }
 
-static size_t flush_bin(Hz3Slab *slab, Hz3Tag tag, uint32_t shard)
+static size_t flush_bin(Hz3Slab *slab, uint32_t class, uint32_t shard)
 {
     void *batch[HZ3_BATCH_MAX];
-    uint32_t n = hz3_slab_count(slab, tag);
+    uint32_t n = hz3_slab_count(slab, class);
     if (n == 0) {
         return 0;
     }
     hz3_assert(n <= HZ3_BATCH_MAX);
-    memcpy(batch, atomic_load_explicit(&slab->top[tag], memory_order_relaxed), n * sizeof *batch);
-    atomic_store_explicit(&slab->top[tag], slab->empty[tag], memory_order_relaxed); // before they are anywhere else
-    uint32_t class = hz3_class_of_tag(tag);
-    hz3_central_give(hz3_slab_shard_for(slab, tag, shard), class, batch, n);
+    memcpy(batch, atomic_load_explicit(&slab->top[class], memory_order_relaxed), n * sizeof *batch);
+    atomic_store_explicit(&slab->top[class], slab->empty[class], memory_order_relaxed); // before they are anywhere else
+    hz3_central_give(shard, class, batch, n);
     return (size_t)n * hz3_classes[class].size;
 }
 
 size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only)
 {
     size_t bytes = 0;
-    FOR_EACH_BIN(tag)
-    {
-        bool is_idle = slab->scans_unmoved[tag] >= SCANS_IDLE;
+    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
+        bool is_idle = slab->scans_unmoved[c] >= SCANS_IDLE;
         if (idle_only && !is_idle) {
             continue;
         }
-        bytes += flush_bin(slab, tag, shard);
+        bytes += flush_bin(slab, c, shard);
         if (is_idle) {
-            uint32_t half = hz3_slab_cap(slab, tag) / 2;
-            set_cap(slab, tag, half > cap_start(slab, tag) ? half : cap_start(slab, tag));
-            slab->scans_unmoved[tag] = 0;
+            uint32_t half = hz3_slab_cap(slab, c) / 2;
+            set_cap(slab, c, half > cap_start(c) ? half : cap_start(c));
+            slab->scans_unmoved[c] = 0;
         }
     }
     return bytes;
@@ -188,13 +149,12 @@ void hz3_slab_purge_slots(Hz3Slab *slab)
 bool hz3_slab_watch(Hz3Slab *slab)
 {
     bool any_idle = false;
-    FOR_EACH_BIN(tag)
-    {
-        void **top = atomic_load_explicit(&slab->top[tag], memory_order_relaxed);
-        bool is_unmoved = top == slab->top_seen[tag] && top != slab->empty[tag];
-        uint32_t scans = is_unmoved ? slab->scans_unmoved[tag] + 1u : 0;
-        slab->scans_unmoved[tag] = (uint8_t)(scans < SCANS_IDLE ? scans : SCANS_IDLE);
-        slab->top_seen[tag] = top;
+    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
+        void **top = atomic_load_explicit(&slab->top[c], memory_order_relaxed);
+        bool is_unmoved = top == slab->top_seen[c] && top != slab->empty[c];
+        uint32_t scans = is_unmoved ? slab->scans_unmoved[c] + 1u : 0;
+        slab->scans_unmoved[c] = (uint8_t)(scans < SCANS_IDLE ? scans : SCANS_IDLE);
+        slab->top_seen[c] = top;
         any_idle = any_idle || scans >= SCANS_IDLE;
     }
     return any_idle;
@@ -203,9 +163,8 @@ bool hz3_slab_watch(Hz3Slab *slab)
 size_t hz3_slab_cached_bytes(const Hz3Slab *slab)
 {
     size_t bytes = 0;
-    FOR_EACH_BIN(tag)
-    {
-        bytes += (size_t)hz3_slab_count(slab, tag) * hz3_classes[hz3_class_of_tag(tag)].size;
+    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
+        bytes += (size_t)hz3_slab_count(slab, c) * hz3_classes[c].size;
     }
     return bytes;
 }

@@ -1,15 +1,14 @@
-// A slab: one front cache. An array stack of object pointers per tag, the same for a CPU's slab and a thread's.
+// A slab: one front cache. An array stack of object pointers per class, the same for a CPU's slab and a thread's.
 //
-// A bin, one tag of a slab, is an array of pointers that grows down from `empty` towards `full`; `top` is the next object
+// A bin, one class of a slab, is an array of pointers that grows down from `empty` towards `full`; `top` is the next object
 // to hand out. One field changes per operation, so there is no count to keep in step. Fields of all bins that are read
-// together lie together, so the tag that free() reads is the index of all three. A slab that always misses has
+// together lie together, by class, so the tag that free() reads is the index of all three. A slab that always misses has
 // bins that are empty and full at once; so has every bin of a tag that is no class, which makes free() of an address with
 // such a tag take the slow path without a test of its own.
 #ifndef HZ3_SLAB_H
 #define HZ3_SLAB_H
 
 #include "hz3_lock.h"
-#include "hz3_size_class.h"
 #include "hz3_types.h"
 
 typedef struct Hz3ThreadFront Hz3ThreadFront;
@@ -24,7 +23,6 @@ typedef struct Hz3Slab {
     _Atomic uint8_t misses[HZ3_TAG_COUNT]; // refills and overflows, modulo 256; approximate
     uint8_t scans_unmoved[HZ3_TAG_COUNT];  // by drains, as the next
     void **top_seen[HZ3_TAG_COUNT];
-    uint64_t own; // the bin of a medium class is at class + own; constant while the slab belongs to somebody
     struct Hz3Slab *next_made;   // all slabs; constant once the slab is in the list
     struct Hz3Slab *next_pooled; // those that are nobody's
     Hz3ThreadFront *owner;       // the thread it belongs to, or NULL
@@ -37,30 +35,25 @@ typedef struct Hz3Slab {
 
 #define HZ3_CPU_NONE (-1)
 
-// Batch operations take a tag and one of these: the bin of this tag, or the bin of the slab's own blocks of this class.
-#define HZ3_EXACT_BIN ((uint64_t)0)
-#define HZ3_OWN_BIN UINT64_MAX
-
 // For the assembly of hz3_rseq.h.
-#define HZ3_SLAB_EMPTY_OFFSET 512
-#define HZ3_SLAB_FULL_OFFSET 1024
-#define HZ3_SLAB_OWN_OFFSET 2176
+#define HZ3_SLAB_EMPTY_OFFSET 320
+#define HZ3_SLAB_FULL_OFFSET 640
 _Static_assert(offsetof(Hz3Slab, top) == 0 && offsetof(Hz3Slab, empty) == HZ3_SLAB_EMPTY_OFFSET &&
-                   offsetof(Hz3Slab, full) == HZ3_SLAB_FULL_OFFSET && offsetof(Hz3Slab, own) == HZ3_SLAB_OWN_OFFSET,
+                   offsetof(Hz3Slab, full) == HZ3_SLAB_FULL_OFFSET,
                "the sections know where the fields are");
 
 // Every operation misses on it.
 extern HZ3_HIDDEN Hz3Slab hz3_slab_none;
 
-static inline uint32_t hz3_slab_count(const Hz3Slab *slab, uint32_t tag)
+static inline uint32_t hz3_slab_count(const Hz3Slab *slab, uint32_t class)
 {
-    return (uint32_t)(slab->empty[tag] - atomic_load_explicit(&slab->top[tag], memory_order_relaxed));
+    return (uint32_t)(slab->empty[class] - atomic_load_explicit(&slab->top[class], memory_order_relaxed));
 }
 
 // Objects that the bin may hold at present.
-static inline uint32_t hz3_slab_cap(const Hz3Slab *slab, uint32_t tag)
+static inline uint32_t hz3_slab_cap(const Hz3Slab *slab, uint32_t class)
 {
-    return (uint32_t)(slab->empty[tag] - atomic_load_explicit(&slab->full[tag], memory_order_relaxed));
+    return (uint32_t)(slab->empty[class] - atomic_load_explicit(&slab->full[class], memory_order_relaxed));
 }
 
 // Sizes of slabs follow the classes' capacities; after these are known.
@@ -78,23 +71,10 @@ Hz3Slab *hz3_slab_first(void);
 // Protects the list of slabs, whose they are, and the pointers that lead to those of CPUs and threads.
 extern Hz3Lock hz3_slab_lock;
 
-// Makes an empty slab one of this shard, before a pointer leads to it.
-void hz3_slab_assign(Hz3Slab *slab, uint32_t shard);
+// Called at a refill or an overflow: doubles the capacity at every second one, up to the class's.
+void hz3_slab_note_miss(Hz3Slab *slab, uint32_t class);
 
-// Called at a refill or an overflow: doubles the capacity at every second one, up to the class's, or a part of it for
-// what belongs to other owners.
-void hz3_slab_note_miss(Hz3Slab *slab, Hz3Tag tag);
-
-// The shard that a bin's objects go to from this slab: its own, or that of their owner.
-uint32_t hz3_slab_shard_for(const Hz3Slab *slab, Hz3Tag tag, uint32_t shard);
-
-// The tag of the bin that malloc takes this class from.
-static inline Hz3Tag hz3_slab_own_tag(const Hz3Slab *slab, uint32_t class)
-{
-    return (Hz3Tag)(hz3_class_is_medium(class) ? class + slab->own : class);
-}
-
-// For who has seized the slab (of this shard): moves the objects of these bins into the middle layer, and halves the capacity of the idle
+// For who has seized the slab: moves the objects of these bins into the middle layer, and halves the capacity of the idle
 // ones. Returns the bytes moved.
 size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only);
 

@@ -206,8 +206,7 @@ bool hz3_object_starts_at(uint32_t class, const void *object)
 void hz3_object_require(uint32_t class, const void *object)
 {
     // The run may have been retired since the object came here: only a second free of the same object does that.
-    Hz3Tag tag = hz3_tag_of(hz3_page_of(object));
-    hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_class_of_tag(tag) == class, "free", object,
+    hz3_require(hz3_tag_of(hz3_page_of(object)) == class, "free", object,
                 "double free: the block of %u bytes is free already", hz3_classes[class].size);
     hz3_require(hz3_object_starts_at(class, object), "free", object,
                 "interior pointer: not the start of a block of %u bytes", hz3_classes[class].size);

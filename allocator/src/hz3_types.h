@@ -39,18 +39,17 @@ static inline size_t hz3_page_round_up(size_t bytes)
     return (bytes + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
 }
 
-// A page's tag is what free() reads: the bin for the object that begins there, or why no object can be freed there.
-// Small classes tag every page of the run with the class; a medium run tags its first page with the class and its owner
-// (hz3_size_class.h), the rest MEDIUM_CONT.
+// A page's tag is what free() reads: the class of the object that begins there, or why no object can be freed there.
+// Small classes tag every page of the run; a medium run tags its first page with the class, the rest MEDIUM_CONT.
 typedef uint8_t Hz3Tag;
 enum {
     HZ3_TAG_NONE = 0, // not handed out
     HZ3_TAG_CLASS_FIRST = 1,
-    HZ3_TAG_CLASS_LAST = 59,
-    HZ3_TAG_MEDIUM_CONT = 60,
-    HZ3_TAG_SPAN = 61,
-    HZ3_TAG_SPAN_CONT = 62,
-    HZ3_TAG_COUNT = 64,
+    HZ3_TAG_CLASS_LAST = 35,
+    HZ3_TAG_MEDIUM_CONT = 36,
+    HZ3_TAG_SPAN = 37,
+    HZ3_TAG_SPAN_CONT = 38,
+    HZ3_TAG_COUNT = 40,
 };
 
 // Page states, one bit a page. The only truth about who owns a page:

@@ -71,7 +71,7 @@ static void take(Held *held, uint32_t class, uint32_t self, uint64_t *rng)
     uint32_t n = hz3_central_take(unit_random_below(rng, SHARDS), class, out, want);
     UNIT_REQUIRE(n >= 1 && n <= want, "%u objects of class %u instead of 1..%u", n, class, want);
     for (uint32_t i = 0; i < n; i++) {
-        UNIT_REQUIRE(hz3_class_of_tag(hz3_tag_of(hz3_page_of(out[i]))) == class && hz3_object_starts_at(class, out[i]),
+        UNIT_REQUIRE(hz3_tag_of(hz3_page_of(out[i])) == class && hz3_object_starts_at(class, out[i]),
                      "%p is no object of class %u", out[i], class);
         own(out[i], self);
     }

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hz3_central.h"
 #include "hz3_front.h"
 #include "hz3_front_cpu.h"
 #include "hz3_size_class.h"
@@ -94,13 +93,12 @@ static void capacity_follows_use(void **state)
 {
     (void)state;
     Hz3Slab *slab = hz3_slab_acquire();
-    hz3_slab_assign(slab, 0);
     uint32_t class = hz3_class_of_small(64);
     uint32_t start = hz3_slab_cap(slab, class);
     assert_int_equal(start, 16);
     uint32_t most = hz3_classes[class].front_cap;
     for (int i = 0; i < 20; i++) {
-        hz3_slab_note_miss(slab, (Hz3Tag)class);
+        hz3_slab_note_miss(slab, class);
     }
     assert_int_equal(hz3_slab_cap(slab, class), most);
     void *one = malloc(64);
@@ -112,26 +110,6 @@ static void capacity_follows_use(void **state)
     }
     assert_int_equal(hz3_slab_flush(slab, 0, true), 64);
     assert_int_equal(hz3_slab_cap(slab, class), most / 2);
-    hz3_lock_acquire(&hz3_slab_lock);
-    hz3_slab_release(slab);
-    hz3_lock_release(&hz3_slab_lock);
-}
-
-static void another_owners_blocks_go_to_their_shard(void **state)
-{
-    (void)state;
-    Hz3Slab *slab = hz3_slab_acquire();
-    hz3_slab_assign(slab, 1);
-    Hz3Tag mine = hz3_tag_for(30, 1);
-    Hz3Tag other = hz3_tag_for(30, 0);
-    assert_int_not_equal(mine, other);
-    assert_int_equal(hz3_slab_own_tag(slab, 30), mine);
-    assert_int_equal(hz3_class_of_tag(mine), 30);
-    assert_int_equal(hz3_class_of_tag(other), 30);
-    assert_int_equal(hz3_slab_shard_for(slab, mine, 1), 1);
-    assert_int_equal(hz3_slab_shard_for(slab, other, 1), 0);
-    assert_int_equal(hz3_slab_shard_for(slab, 5, 1), 1); // small objects are nobody's
-    assert_int_equal(hz3_slab_shard_for(slab, hz3_tag_for(30, 3), 1), hz3_shard_count() > 3 ? 3 : 1);
     hz3_lock_acquire(&hz3_slab_lock);
     hz3_slab_release(slab);
     hz3_lock_release(&hz3_slab_lock);
@@ -225,7 +203,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_drain_empties_the_slabs_of_sleepers),
         cmocka_unit_test(only_what_has_not_moved_is_idle),
         cmocka_unit_test(capacity_follows_use),
-        cmocka_unit_test(another_owners_blocks_go_to_their_shard),
         cmocka_unit_test(an_unregistered_thread_has_a_slab_of_its_own),
         cmocka_unit_test(a_thread_takes_nothing_along_to_another_cpu),
         cmocka_unit_test(a_child_inherits_the_slabs_whole),
