@@ -1,2 +1,2 @@
-# The default: bins as large as the medium cells repay, small transfer arrays, which keep the peak low.
+# The default: CPU front; bins and transfer arrays as large as the medium cells repay, as epochs give back what is surplus.
 LANE_DEFS := -DHZ3_LANE_FRONT_BYTES=1M -DHZ3_LANE_TRANSFER_BYTES=2M
