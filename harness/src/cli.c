@@ -79,6 +79,8 @@ static const Command commands[] = {
      command_table, false, true},
     {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
      false, true},
+    {"report", "[RESULTS]", "Write report.html and report.md (default: results/latest).", plot_options, command_report,
+     false, true},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
