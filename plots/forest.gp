@@ -64,8 +64,8 @@ do for [m = 1:n_metrics] {
     set label 1 metric.", candidate / base (".better[m].")" at screen 10 / page_width, \
         screen (top - 0.7 * text_height) / page_height left font ",11"
     set yrange [rows[m] + 0.5:0.5]
-    set ytics scale 0 ()
-    set arrow 1 from 1, 0.5 to 1, rows[m] + 0.5 nohead linecolor rgb "#606060" linewidth 1
+    unset ytics
+    set arrow 1 from 1, 0.5 to 1, rows[m] + 0.5 nohead front linecolor rgb "#606060" linewidth 1
     # The row's number, counted anew by each of the following plots.
     place(x) = is_mine(0) ? (at = at + 1, at) : NaN
     band(x) = valid(9) ? $9 : 0

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "shard.h"
 
 const char *argp_program_version = "hzb 0.1";
 
@@ -20,6 +21,9 @@ enum {
     KEY_ROUNDS,
     KEY_SEED,
     KEY_MARKDOWN,
+    KEY_SHARD,
+    KEY_LANE,
+    KEY_REFERENCE,
     KEY_JSON,
 };
 
@@ -35,6 +39,7 @@ enum {
         {"allocator", KEY_ALLOCATOR, "NAME=PATH", 0, "One more arm: this library", 3},                                 \
         {"rounds", KEY_ROUNDS, "N", 0, "Rounds of every cell, instead of the matrix's", 3},                            \
         {"seed", KEY_SEED, "N", 0, "Seed of the plan, instead of the matrix's", 3},                                    \
+        {"shard", KEY_SHARD, "I/N", 0, "Only the I-th of N slices of the cells, for several machines", 3},             \
     {                                                                                                                  \
         "test", KEY_TEST, 0, 0, "One tiny round that verifies and keeps no figures", 3                                 \
     }
@@ -56,6 +61,7 @@ static const struct argp_option list_options[] = {OPTIONS_CONFIG, {0}};
 static const struct argp_option doctor_options[] = {OPTIONS_CONFIG, {"json", KEY_JSON, 0, 0, "For programs", 3}, {0}};
 static const struct argp_option plot_options[] = {
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3}, {0}};
+static const struct argp_option merge_options[] = {{"output", 'o', "DIR", 0, "The new folder", 3}, {0}};
 static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 
 typedef struct {
@@ -65,22 +71,26 @@ typedef struct {
     const struct argp_option *options;
     HzbExit (*run)(const Options *options);
     bool target_needed, target_allowed;
+    bool several; /* targets */
 } Command;
 
 static const Command commands[] = {
-    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true},
-    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true},
+    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true, false},
+    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true,
+     false},
     {"resume", "[RESULTS]", "Go on with a plan that was interrupted (default: results/latest).", resume_options,
-     command_resume, false, true},
+     command_resume, false, true, false},
     {"list", "[MATRIX]", "List allocators, workloads and the cells of a matrix.", list_options, command_list, false,
-     true},
-    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false},
+     true, false},
+    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false,
+     false},
     {"table", "[RESULTS]", "Print medians per allocator and cell (default: results/latest).", table_options,
-     command_table, false, true},
+     command_table, false, true, false},
     {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
-     false, true},
+     false, true, false},
     {"report", "[RESULTS]", "Write report.html and report.md (default: results/latest).", plot_options, command_report,
-     false, true},
+     false, true, false},
+    {"merge", "RESULTS...", "Put the shards of one plan together.", merge_options, command_merge, true, true, true},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -99,8 +109,10 @@ static unsigned rounds_of(const char *text, struct argp_state *state)
 
 static void set_target(Parse *parse, char *text, struct argp_state *state)
 {
-    if (parse->options.target || !parse->command->target_allowed) argp_error(state, "unexpected argument '%s'", text);
-    parse->options.target = text;
+    if ((parse->options.target && !parse->command->several) || !parse->command->target_allowed)
+        argp_error(state, "unexpected argument '%s'", text);
+    if (!parse->options.target) parse->options.target = text;
+    list_add(&parse->options.targets, text);
 }
 
 /* Options that are kept as they are. */
@@ -148,6 +160,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_ROUNDS:
         options->rounds = rounds_of(text, state);
         return 0;
+    case KEY_SHARD:
+        if (!shard_parse(text, &options->shard)) argp_error(state, "--shard '%s': expected I/N, 1/3 to 3/3", text);
+        return 0;
     case KEY_SEED:
         options->seed_given = parse_u64(text, &options->seed);
         if (!options->seed_given) argp_error(state, "--seed '%s': expected a whole number from 0", text);
@@ -157,7 +172,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case ARGP_KEY_END:
         if (parse->command->target_needed && !options->target)
-            argp_error(state, "expected the path of a matrix, e.g. harness/matrix/quick.yaml");
+            argp_error(state, "expected %s",
+                       parse->command->several ? parse->command->args_doc
+                                               : "the path of a matrix, e.g. "
+                                                 "harness/matrix/quick.yaml");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -11,6 +11,7 @@
 #include "plan.h"
 #include "progress.h"
 #include "resultdir.h"
+#include "shard.h"
 #include "summary.h"
 #include "sweep.h"
 #include "table.h"
@@ -22,14 +23,24 @@
 typedef struct {
     Config config;
     Experiment experiment;
+    Plan whole; /* before a shard was taken */
     Plan plan;
 } Planned;
 
 static bool make_plan(const Options *options, Planned *planned)
 {
-    return config_load(&planned->config, options->config_dir, options->target) &&
-           experiment_make(&planned->config, options, &planned->experiment) &&
-           plan_make(&planned->config, options, &planned->experiment, &planned->plan);
+    if (!config_load(&planned->config, options->config_dir, options->target) ||
+        !experiment_make(&planned->config, options, &planned->experiment) ||
+        !plan_make(&planned->config, options, &planned->experiment, &planned->whole))
+        return false;
+    planned->plan = planned->whole;
+    return options->shard.count == 0 || shard_take(&planned->whole, options->shard, &planned->plan);
+}
+
+static char *make_folder(const Options *options, const char *output, Planned *planned)
+{
+    return resultdir_make(output, &planned->config, &planned->experiment, &planned->plan,
+                          options->shard.count ? &planned->whole : NULL);
 }
 
 static void announce(const Planned *planned)
@@ -63,7 +74,7 @@ static HzbExit verify(const Options *options, Planned *planned)
         hzb_error("%s: %s", output, strerror(errno));
         return HZB_IO;
     }
-    char *dir = resultdir_make(output, &planned->config, &planned->experiment, &planned->plan);
+    char *dir = make_folder(options, output, planned);
     HzbExit result = dir ? measure(options, dir) : HZB_IO;
     if (result == HZB_OK) {
         printf("test: %u processes ok\n", planned->plan.count);
@@ -82,7 +93,7 @@ HzbExit command_run(const Options *options)
     if (options->test && !options->dry_run) return verify(options, &planned);
     announce(&planned);
     if (options->dry_run) return HZB_OK;
-    char *dir = resultdir_make(output, &planned.config, &planned.experiment, &planned.plan);
+    char *dir = make_folder(options, output, &planned);
     if (!dir || !resultdir_set_latest(output, planned.experiment.run_id)) return HZB_IO;
     printf("%s\n", dir);
     fflush(stdout);

@@ -12,6 +12,7 @@ HzbExit command_doctor(const Options *options);
 HzbExit command_plot(const Options *options);
 HzbExit command_table(const Options *options);
 HzbExit command_report(const Options *options);
+HzbExit command_merge(const Options *options);
 
 /* The result folder a command is about. */
 const char *options_result_dir(const Options *options);

@@ -5,7 +5,7 @@
 #include "util.h"
 
 const ShownMetric shown_metrics[SHOWN_METRICS] = {
-    {RUN_ops_per_s, "M ops/s"},          {RUN_peak_rss_kib, "peak RSS MiB"}, {RUN_idle_rss_kib, "idle RSS MiB"},
+    {RUN_ops_per_s, "M ops/s"},           {RUN_peak_rss_kib, "peak RSS MiB"}, {RUN_idle_rss_kib, "idle RSS MiB"},
     {RUN_live_peak_kib, "live peak MiB"}, {RUN_alloc_failed, "alloc_failed"}, {RUN_reclaim_pages, "reclaim_pages"},
 };
 
@@ -34,7 +34,7 @@ char *metric_label(const char *name)
 {
     static const struct {
         const char *name, *label;
-    } labels[] = {{"ops_per_s", "ops/s"},        {"peak_rss_kib", "peak RSS"},   {"idle_rss_kib", "idle RSS"},
+    } labels[] = {{"ops_per_s", "ops/s"},       {"peak_rss_kib", "peak RSS"},   {"idle_rss_kib", "idle RSS"},
                   {"post_rss_kib", "post RSS"}, {"live_peak_kib", "live peak"}, {"wall_s", "wall time"},
                   {"work_s", "work time"}};
     for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)

@@ -166,6 +166,7 @@ static bool parse_row(char **field, PlanRow *row)
 bool plan_load(const char *dir, Plan *plan)
 {
     CsvTable table;
+    unsigned last_seq = 0;
     char *path = xfmt("%s/plan.csv", dir);
     *plan = (Plan){0};
     if (!csv_load(path, &table)) return false;
@@ -174,8 +175,9 @@ bool plan_load(const char *dir, Plan *plan)
         ok = csv_column(&table, plan_columns[c]) == (int)c;
     plan->rows = xcalloc(table.row_count, sizeof *plan->rows);
     for (; ok && plan->count < table.row_count; plan->count++) {
-        ok = parse_row(table.rows[plan->count], &plan->rows[plan->count]) &&
-             plan->rows[plan->count].seq == plan->count + 1;
+        PlanRow *row = &plan->rows[plan->count];
+        ok = parse_row(table.rows[plan->count], row) && row->seq > last_seq;
+        last_seq = row->seq;
     }
     if (!ok) hzb_error("%s: row %u is not a row of a plan of this hzb", path, plan->count + 1);
     csv_free_table(&table);

@@ -11,7 +11,7 @@
 #include "experiment.h"
 
 typedef struct {
-    unsigned seq;   /* 1.. in execution order */
+    unsigned seq;   /* 1.. in execution order; a shard has gaps */
     unsigned round; /* 1.. */
     unsigned slot;  /* 1.. within the block = (round, cell) */
     char *cell_id;
@@ -24,6 +24,9 @@ typedef struct {
     double timeout_s;
     double expect_s;
 } PlanRow;
+
+/* The plan that a shard was taken from, in the folder of each shard. */
+#define PLAN_WHOLE_FILE "plan_whole.csv"
 
 typedef struct {
     PlanRow *rows;

@@ -70,8 +70,8 @@ HzbExit command_report(const Options *options)
     if (!results_load(dir, &report.results) || !findings_load(dir, &report.findings) ||
         !rejected_load(dir, &report.rejected) || !(report.manifest = manifest_json(dir)))
         return HZB_IO;
-    bool ok = plots_complete(&report.results, options->plots_dir) && write_report(&report, "report.html", report_page) &&
-              write_report(&report, "report.md", report_markdown);
+    bool ok = plots_complete(&report.results, options->plots_dir) &&
+              write_report(&report, "report.html", report_page) && write_report(&report, "report.md", report_markdown);
     json_decref(report.manifest);
     return ok ? HZB_OK : HZB_IO;
 }

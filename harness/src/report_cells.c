@@ -67,9 +67,10 @@ static void cell_table(const Results *results, const PlanRow *cell, FILE *out)
 
 void report_cells(const Report *report, FILE *out)
 {
-    fputs("<h2 id=\"cells\">Cells</h2>\n<p class=\"dim\">Medians of the samples that count; below each its 95 % interval "
-          "by order statistics, or the least and the most of fewer than six.</p>\n",
-          out);
+    fputs(
+        "<h2 id=\"cells\">Cells</h2>\n<p class=\"dim\">Medians of the samples that count; below each its 95 % interval "
+        "by order statistics, or the least and the most of fewer than six.</p>\n",
+        out);
     for (unsigned c = 0; c < report->results.cells.count; c++)
         cell_table(&report->results, results_cell(&report->results, report->results.cells.items[c]), out);
 }

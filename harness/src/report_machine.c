@@ -113,7 +113,8 @@ void report_invalid(const Report *report, FILE *out)
         fputs("<p>Every sample that was measured counts.</p>\n", out);
         return;
     }
-    fputs("<div class=\"wide\"><table><thead><tr><th>reason</th><th>does not count</th><th>measured again</th></tr></thead>"
+    fputs("<div class=\"wide\"><table><thead><tr><th>reason</th><th>does not count</th><th>measured "
+          "again</th></tr></thead>"
           "\n<tbody>\n",
           out);
     for (unsigned i = 0; i < kinds.count; i++) {
@@ -175,8 +176,9 @@ static void files_table(const json_t *array, const char *what, const char *path_
 {
     size_t i;
     json_t *item;
-    fprintf(out, "<h3>%s</h3>\n<div class=\"wide\"><table><thead><tr><th>name</th><th class=\"l\">file</th>"
-                 "<th class=\"l\">sha256</th><th class=\"l\">%s</th></tr></thead>\n<tbody>\n",
+    fprintf(out,
+            "<h3>%s</h3>\n<div class=\"wide\"><table><thead><tr><th>name</th><th class=\"l\">file</th>"
+            "<th class=\"l\">sha256</th><th class=\"l\">%s</th></tr></thead>\n<tbody>\n",
             what, list_key);
     json_array_foreach((json_t *)array, i, item)
     {

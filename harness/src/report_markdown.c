@@ -1,4 +1,5 @@
 /* report.md: a comment for a pull request, its tables in blocks that GitHub colours as a diff. */
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,8 @@ static unsigned column_width(const Lines *lines, unsigned column)
     return width;
 }
 
-/* The first column is the diff's sign, the next `left` ones are aligned to the left. */
-static void lines_print(const Lines *lines, unsigned left, FILE *out)
+/* The first column is the diff's sign; the next `left` ones and those from `words` on are aligned to the left. */
+static void lines_print(const Lines *lines, unsigned left, unsigned words, FILE *out)
 {
     fputs("```diff\n", out);
     for (unsigned r = 0; r < lines->count; r++) {
@@ -54,8 +55,8 @@ static void lines_print(const Lines *lines, unsigned left, FILE *out)
         char *text = xstrdup(row->items[0]);
         for (unsigned c = 1; c < row->count; c++) {
             int pad = (int)(column_width(lines, c) - width_of(row->items[c]));
-            char *next = c <= left ? xfmt("%s%s%s%*s", text, c > 1 ? "  " : "", row->items[c], pad, "")
-                                   : xfmt("%s  %*s%s", text, pad, "", row->items[c]);
+            char *next = c <= left || c >= words ? xfmt("%s%s%s%*s", text, c > 1 ? "  " : "", row->items[c], pad, "")
+                                                 : xfmt("%s  %*s%s", text, pad, "", row->items[c]);
             free(text);
             text = next;
         }
@@ -144,7 +145,7 @@ static void findings_table(const Report *report, FILE *out)
     unsigned shown = findings->count < ROWS_MAX ? findings->count : ROWS_MAX;
     for (unsigned i = 0; i < shown; i++)
         add_finding(report, &findings->items[i], &lines);
-    lines_print(&lines, 3, out);
+    lines_print(&lines, 3, 7, out);
     if (shown < findings->count)
         fprintf(out, "%u more rows, none of them worse than these, are in report.html.\n", findings->count - shown);
 }
@@ -170,7 +171,7 @@ static void medians_table(const Report *report, FILE *out)
             lines_add(&lines, &row);
         }
     }
-    lines_print(&lines, 2, out);
+    lines_print(&lines, 2, UINT_MAX, out);
     if (lines.count > ROWS_MAX) fputs("More cells are in report.html.\n", out);
 }
 
@@ -194,7 +195,8 @@ static void bad_samples(const Report *report, FILE *out)
 void report_markdown(const Report *report, FILE *out)
 {
     char *sentence = report_sentence(report);
-    fprintf(out, "### hzb: %s, matrix %s\n\n%s\n\n", report_overall(report), report->results.experiment.matrix, sentence);
+    fprintf(out, "### hzb: %s, matrix %s\n\n%s\n\n", report_overall(report), report->results.experiment.matrix,
+            sentence);
     if (report->findings.count)
         findings_table(report, out);
     else

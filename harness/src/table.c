@@ -63,7 +63,8 @@ static void fill_column(const Results *results, const char *cell_id, const Workl
     grid->rows[0][s + 1] = xstrdup(shown_metrics[s].title);
     for (unsigned r = 1; r < grid->count; r++) {
         spreads[r] = summary_spread(&results->runs, cell_id, results->experiment.arms[r - 1].name, column);
-        grid->rows[r][s + 1] = spreads[r].n ? metric_text(run_column_names[column], spreads[r].median) : xstrdup(unknown);
+        grid->rows[r][s + 1] =
+            spreads[r].n ? metric_text(run_column_names[column], spreads[r].median) : xstrdup(unknown);
     }
     unsigned best = best_row(metric_of(workload, column), spreads, grid->count);
     if (best) mark_best(grid, s + 1, best, markdown);
