@@ -24,6 +24,7 @@ enum {
     KEY_SHARD,
     KEY_LANE,
     KEY_REFERENCE,
+    KEY_METRIC,
     KEY_JSON,
 };
 
@@ -62,6 +63,14 @@ static const struct argp_option doctor_options[] = {OPTIONS_CONFIG, {"json", KEY
 static const struct argp_option plot_options[] = {
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3}, {0}};
 static const struct argp_option merge_options[] = {{"output", 'o', "DIR", 0, "The new folder", 3}, {0}};
+static const struct argp_option history_options[] = {
+    {"allocators", 'a', "REGEX", 0, "Only these allocators", 2},
+    {"workloads", 'w', "REGEX", 0, "Only these cells", 2},
+    {"metric", KEY_METRIC, "COLUMN", 0, "Only this column of runs.csv", 2},
+    {"reference", KEY_REFERENCE, "NAME", 0, "rebuild: the allocator that ratios are to (default: glibc)", 3},
+    {"output", 'o', "DIR", 0, "Where the result folders and the history are (default: results)", 3},
+    {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
+    {0}};
 static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 
 typedef struct {
@@ -91,6 +100,8 @@ static const Command commands[] = {
     {"report", "[RESULTS]", "Write report.html and report.md (default: results/latest).", plot_options, command_report,
      false, true, false},
     {"merge", "RESULTS...", "Put the shards of one plan together.", merge_options, command_merge, true, true, true},
+    {"history", "[list|trend|changes|rebuild|add RESULTS]", "Show what became of figures from run to run.",
+     history_options, command_history, false, true, true},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -126,6 +137,8 @@ static bool parse_plain(int key, char *text, Options *options)
                  {KEY_BUILD, &options->build_dir, NULL},
                  {KEY_PLOTS, &options->plots_dir, NULL},
                  {KEY_LOCK, &options->lock_path, NULL},
+                 {KEY_METRIC, &options->metric, NULL},
+                 {KEY_REFERENCE, &options->reference, NULL},
                  {'o', &options->output, NULL},
                  {'a', &options->allocator_regex, NULL},
                  {'w', &options->cell_regex, NULL},

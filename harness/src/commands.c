@@ -16,7 +16,6 @@
 #include "sweep.h"
 #include "table.h"
 
-#define RESULTS_DIR "results"
 #define LOCK_PATH "/tmp/hzb.lock"
 
 /* The shared first half of plan and run. */

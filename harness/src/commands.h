@@ -13,6 +13,9 @@ HzbExit command_plot(const Options *options);
 HzbExit command_table(const Options *options);
 HzbExit command_report(const Options *options);
 HzbExit command_merge(const Options *options);
+HzbExit command_history(const Options *options);
+
+#define RESULTS_DIR "results"
 
 /* The result folder a command is about. */
 const char *options_result_dir(const Options *options);

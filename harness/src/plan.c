@@ -185,6 +185,18 @@ bool plan_load(const char *dir, Plan *plan)
     return ok;
 }
 
+void plan_free(Plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        const PlanRow *row = &plan->rows[i];
+        char *const texts[] = {row->cell_id, row->workload, row->params, row->allocator, row->role};
+        for (unsigned t = 0; t < 5; t++)
+            free(texts[t]);
+    }
+    free(plan->rows);
+    *plan = (Plan){0};
+}
+
 bool plan_same_block(const PlanRow *a, const PlanRow *b)
 {
     return a->round == b->round && strcmp(a->cell_id, b->cell_id) == 0;

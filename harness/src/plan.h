@@ -43,6 +43,8 @@ unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned
 
 void plan_write(const Plan *plan, FILE *out);
 bool plan_load(const char *dir, Plan *plan);
+/* Of a plan that was loaded. */
+void plan_free(Plan *plan);
 bool plan_same_block(const PlanRow *a, const PlanRow *b);
 double plan_expect_s(const Plan *plan);
 /* "3 min 20 s" */
