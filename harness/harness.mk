@@ -40,6 +40,11 @@ $(BUILD)/tests/libhzbfake_%.so: harness/tests/fake_library.c harness/harness.mk
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/fake_library_$*.d $(CFLAGS) -DFAKE_NAME=fake_$* -fPIC -shared $< -o $@
 
+# Whole programs, for reviewers; ROUNDS and ALLOCATORS as harness/hyperfine.sh has them.
+hyperfine: $(BUILD)/hzb allocator
+	@BUILD=$(BUILD) bash harness/hyperfine.sh
+.PHONY: hyperfine
+
 install-hzb: $(BUILD)/hzb
 	install -D -m 755 $(BUILD)/hzb $(DESTDIR)$(PREFIX)/bin/hzb
 	install -D -m 644 harness/hzb.1 $(DESTDIR)$(PREFIX)/share/man/man1/hzb.1

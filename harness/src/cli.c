@@ -71,6 +71,11 @@ static const struct argp_option history_options[] = {
     {"output", 'o', "DIR", 0, "Where the result folders and the history are (default: results)", 3},
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
     {0}};
+static const struct argp_option hyperfine_options[] = {
+    {"output", 'o', "DIR", 0, "The new folder (default: results/<UTC>_hyperfine)", 3},
+    {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
+    {0}};
+static const struct argp_option export_options[] = {{"json", KEY_JSON, 0, 0, "As JSON, with every column", 3}, {0}};
 static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 
 typedef struct {
@@ -102,6 +107,10 @@ static const Command commands[] = {
     {"merge", "RESULTS...", "Put the shards of one plan together.", merge_options, command_merge, true, true, true},
     {"history", "[list|trend|changes|rebuild|add RESULTS]", "Show what became of figures from run to run.",
      history_options, command_history, false, true, true},
+    {"import-hyperfine", "FILE...", "Join and draw what hyperfine measured (see make hyperfine).", hyperfine_options,
+     command_import_hyperfine, true, true, true},
+    {"export", "[RESULTS]", "Print the samples for benchstat, or as JSON (default: results/latest).", export_options,
+     command_export, false, true, false},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -210,7 +219,7 @@ static void print_usage(FILE *out)
           "Measures memory allocators: speed, memory and what they give back.\n\nCommands:\n",
           out);
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-8s %-10s %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
+        fprintf(out, "  %s %s\n        %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
     fputs("\n`hzb COMMAND --help` lists a command's options.\n"
           "Exit codes: 0 clean, 12 bad samples, 13 environment changed, 64 usage, 70 internal, 74 input/output.\n",
           out);

@@ -14,6 +14,8 @@ HzbExit command_table(const Options *options);
 HzbExit command_report(const Options *options);
 HzbExit command_merge(const Options *options);
 HzbExit command_history(const Options *options);
+HzbExit command_import_hyperfine(const Options *options);
+HzbExit command_export(const Options *options);
 
 #define RESULTS_DIR "results"
 
