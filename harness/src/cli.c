@@ -44,6 +44,10 @@ enum {
     {                                                                                                                  \
         "test", KEY_TEST, 0, 0, "One tiny round that verifies and keeps no figures", 3                                 \
     }
+#define OPTION_LANE                                                                                                    \
+    {                                                                                                                  \
+        "lane", KEY_LANE, "LANE", 0, "measure (default), or diag: then count with perf, strace and cachegrind", 3      \
+    }
 #define OPTION_LOCK                                                                                                    \
     {                                                                                                                  \
         "lock", KEY_LOCK, "FILE", 0, "The host's lock (default: /tmp/hzb.lock)", 4                                     \
@@ -53,11 +57,12 @@ static const struct argp_option plan_options[] = {OPTIONS_CONFIG, OPTIONS_SELECT
 static const struct argp_option run_options[] = {
     OPTIONS_CONFIG,
     OPTIONS_SELECT,
+    OPTION_LANE,
     OPTION_LOCK,
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say how many processes and how long; touch nothing", 3},
     {"output", 'o', "DIR", 0, "Make the result folder in DIR (default: results)", 3},
     {0}};
-static const struct argp_option resume_options[] = {OPTION_LOCK, {0}};
+static const struct argp_option resume_options[] = {OPTION_LANE, OPTION_LOCK, {0}};
 static const struct argp_option list_options[] = {OPTIONS_CONFIG, {0}};
 static const struct argp_option doctor_options[] = {OPTIONS_CONFIG, {"json", KEY_JSON, 0, 0, "For programs", 3}, {0}};
 static const struct argp_option plot_options[] = {
@@ -184,6 +189,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_SHARD:
         if (!shard_parse(text, &options->shard)) argp_error(state, "--shard '%s': expected I/N, 1/3 to 3/3", text);
+        return 0;
+    case KEY_LANE:
+        options->lane = strcmp(text, "diag") == 0 ? LANE_DIAG : LANE_MEASURE;
+        if (options->lane == LANE_MEASURE && strcmp(text, "measure") != 0)
+            argp_error(state, "--lane '%s': expected measure or diag", text);
         return 0;
     case KEY_SEED:
         options->seed_given = parse_u64(text, &options->seed);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "diag.h"
 #include "experiment.h"
 #include "plan.h"
 #include "progress.h"
@@ -61,7 +62,11 @@ HzbExit command_plan(const Options *options)
 
 static HzbExit measure(const Options *options, const char *dir)
 {
-    return host_lock(options->lock_path ? options->lock_path : LOCK_PATH) ? sweep(dir, options->test) : HZB_IO;
+    if (!host_lock(options->lock_path ? options->lock_path : LOCK_PATH)) return HZB_IO;
+    HzbExit result = sweep(dir, options->test);
+    const bool measured = result == HZB_OK || result == HZB_BAD_SAMPLES;
+    if (measured && options->lane == LANE_DIAG && !options->test && !diag_run(dir)) return HZB_IO;
+    return result;
 }
 
 /* One tiny round whose figures nobody keeps: the folder stays only if something went wrong, for its logs. */

@@ -26,6 +26,8 @@ const char *report_fact(const Report *report, const char *key, const char *inner
 void report_verdicts(const Report *report, FILE *out);
 void report_plots(const Report *report, FILE *out);
 void report_cells(const Report *report, FILE *out);
+/* Nothing without a diag.csv. */
+void report_diag(const Report *report, FILE *out);
 void report_failures(const Report *report, FILE *out);
 void report_invalid(const Report *report, FILE *out);
 void report_environment(const Report *report, FILE *out);

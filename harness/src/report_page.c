@@ -100,6 +100,7 @@ void report_page(const Report *report, FILE *out)
     report_verdicts(report, out);
     report_plots(report, out);
     report_cells(report, out);
+    report_diag(report, out);
     report_failures(report, out);
     report_invalid(report, out);
     report_environment(report, out);
