@@ -8,7 +8,8 @@ rounds=${ROUNDS:-10}
 hzb=${BUILD:-build}/hzb
 command -v hyperfine >/dev/null || { echo "hyperfine: not installed; run harness/setup.sh" >&2; exit 69; }
 
-mapfile -t arms < <("$hzb" list | awk '/^Workloads/ {exit} /^  [a-z]/ && !/MISSING|not installed/ {print $1, $2 ~ /^\// ? $2 : "-"}' |
+mapfile -t arms < <("$hzb" list |
+    awk '/^Workloads/ {exit} /^  [a-z]/ && !/MISSING|not installed/ {print $1, $2 ~ /^\// ? $2 : "-"}' |
     grep -E "^(${ALLOCATORS:-hz3|glibc|jemalloc|mimalloc|tcmalloc}) ")
 ((${#arms[@]})) || { echo "hyperfine: ALLOCATORS='${ALLOCATORS-}' matches none of \`hzb list\`" >&2; exit 64; }
 
@@ -33,7 +34,7 @@ PY
 # The server is what is compared; the client runs as it is.
 cat >"$work/redis.sh" <<'SH'
 dir=$(mktemp -d)
-env ${1:+LD_PRELOAD=$1} redis-server --port 0 --unixsocket "$dir/socket" --dir "$dir" --save '' --daemonize no >"$dir/log" &
+env ${1:+LD_PRELOAD=$1} redis-server --port 0 --unixsocket "$dir/socket" --dir "$dir" --save '' >"$dir/log" &
 server=$!
 for _ in $(seq 100); do [ -S "$dir/socket" ] && break; sleep 0.02; done
 redis-benchmark -s "$dir/socket" -q -n 50000 -d 200 -r 100000 -t set,lpush,lpop >/dev/null

@@ -1,5 +1,5 @@
-# How much each candidate differs from its base: a panel for each metric, a row for each comparison; the dot is the ratio
-# of the medians, the bar its 95 % interval, the band what the gate lets pass.
+# How much each candidate differs from its base: a panel for each metric, a row for each comparison; the dot is the
+# ratio, the bar its 95 % interval, the band what the gate lets pass.
 # CSV: metric,direction,cell_id,base,cand,ratio,ci_lo,ci_hi,threshold,verdict
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
 call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3
@@ -76,7 +76,8 @@ do for [m = 1:n_metrics] {
         at = 0, in_file using (inside($6)):(place(0)):(low(0)):(high(0)):(is_mine(0) ? rgb_of(strcol(5)) : 0) \
             with xerrorbars pointtype 7 pointsize 0.7 linewidth 2 linecolor rgb variable, \
         at = 0, in_file using (1 - farthest * 1.1):(place(0)):(label(0)) with labels right offset -1, 0 font ",10", \
-        at = 0, in_file using (max(high(0), inside($6))):(place(0)):(percent($6)) with labels left offset 0.8, 0 font ",9"
+        at = 0, in_file using (max(high(0), inside($6))):(place(0)):(percent($6)) \
+            with labels left offset 0.8, 0 font ",9"
     top = bottom - panel_tail * text_height
 }
 unset multiplot

@@ -38,7 +38,8 @@ rgb_of(name) = int("0x".look_rgb[name_rank(name, 1)][2:])
 
 # Three significant digits with an SI prefix.
 scaled(x) = real(gprintf("%s", x))
-short(x) = x < 1 ? sprintf("%.3f", x) : sprintf(scaled(x) >= 100 ? "%.0f" : scaled(x) >= 10 ? "%.1f" : "%.2f", scaled(x)).gprintf("%c", x)
+short(x) = x < 1 ? sprintf("%.3f", x) : \
+    sprintf(scaled(x) >= 100 ? "%.0f" : scaled(x) >= 10 ? "%.1f" : "%.2f", scaled(x)).gprintf("%c", x)
 
 # A cell's name takes another line where it is too long for one.
 limit = int((width_px - 20) / 8.0)

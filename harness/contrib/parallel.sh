@@ -16,6 +16,7 @@ shift 3
 
 log=$merged.slices
 parallel --joblog "$log.joblog" --results "$log" --resume-failed -j1 "$@" \
-    ${HZB:-build/hzb} run "harness/matrix/$matrix.yaml" --shard "{}/$slices" ${HZB_OPTIONS-} ::: $(seq "$slices") >/dev/null
+    ${HZB:-build/hzb} run "harness/matrix/$matrix.yaml" --shard "{}/$slices" ${HZB_OPTIONS-} \
+    ::: $(seq "$slices") >/dev/null
 mapfile -t folders < <(cat "$log"/1/*/stdout)
 exec ${HZB:-build/hzb} merge -o "$merged" "${folders[@]}"

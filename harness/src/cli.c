@@ -90,32 +90,29 @@ typedef struct {
     const struct argp_option *options;
     HzbExit (*run)(const Options *options);
     bool target_needed, target_allowed;
-    bool several; /* targets */
 } Command;
 
 static const Command commands[] = {
-    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true, false},
-    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true,
-     false},
+    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true},
+    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true},
     {"resume", "[RESULTS]", "Go on with a plan that was interrupted (default: results/latest).", resume_options,
-     command_resume, false, true, false},
+     command_resume, false, true},
     {"list", "[MATRIX]", "List allocators, workloads and the cells of a matrix.", list_options, command_list, false,
-     true, false},
-    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false,
-     false},
+     true},
+    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false},
     {"table", "[RESULTS]", "Print medians per allocator and cell (default: results/latest).", table_options,
-     command_table, false, true, false},
+     command_table, false, true},
     {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
-     false, true, false},
+     false, true},
     {"report", "[RESULTS]", "Write report.html and report.md (default: results/latest).", plot_options, command_report,
-     false, true, false},
-    {"merge", "RESULTS...", "Put the shards of one plan together.", merge_options, command_merge, true, true, true},
+     false, true},
+    {"merge", "RESULTS...", "Put the shards of one plan together.", merge_options, command_merge, true, true},
     {"history", "[list|trend|changes|rebuild|add RESULTS]", "Show what became of figures from run to run.",
-     history_options, command_history, false, true, true},
+     history_options, command_history, false, true},
     {"import-hyperfine", "FILE...", "Join and draw what hyperfine measured (see make hyperfine).", hyperfine_options,
-     command_import_hyperfine, true, true, true},
+     command_import_hyperfine, true, true},
     {"export", "[RESULTS]", "Print the samples for benchstat, or as JSON (default: results/latest).", export_options,
-     command_export, false, true, false},
+     command_export, false, true},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -123,6 +120,12 @@ typedef struct {
     const Command *command;
     Options options;
 } Parse;
+
+/* All others take one target at most. */
+static bool takes_several(const Command *command)
+{
+    return command->run == command_merge || command->run == command_history || command->run == command_import_hyperfine;
+}
 
 static unsigned rounds_of(const char *text, struct argp_state *state)
 {
@@ -134,7 +137,7 @@ static unsigned rounds_of(const char *text, struct argp_state *state)
 
 static void set_target(Parse *parse, char *text, struct argp_state *state)
 {
-    if ((parse->options.target && !parse->command->several) || !parse->command->target_allowed)
+    if ((parse->options.target && !takes_several(parse->command)) || !parse->command->target_allowed)
         argp_error(state, "unexpected argument '%s'", text);
     if (!parse->options.target) parse->options.target = text;
     list_add(&parse->options.targets, text);
@@ -205,9 +208,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_END:
         if (parse->command->target_needed && !options->target)
             argp_error(state, "expected %s",
-                       parse->command->several ? parse->command->args_doc
-                                               : "the path of a matrix, e.g. "
-                                                 "harness/matrix/quick.yaml");
+                       takes_several(parse->command) ? parse->command->args_doc
+                                                     : "the path of a matrix, e.g. "
+                                                       "harness/matrix/quick.yaml");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -11,8 +11,8 @@
 
 enum { VERDICT_JSON_VERSION = 1 };
 
-const char *const verdict_names[VERDICT_COUNT] = {"regression", "failed",    "inconclusive",
-                                                  "improved",   "unchanged", "identical"};
+const char *const verdict_names[VERDICT_COUNT] = {"regression", "failed",    "inconclusive", "improved",
+                                                  "unchanged",  "identical", "ungated"};
 static const char *const overall_names[] = {"clean", "regression", "inconclusive", "failed"};
 
 /* The numbers of a finding, by the name that both files give them. */
@@ -108,11 +108,12 @@ static bool stats_row(const StatsRow *at, Finding *finding)
             return false;
         }
     }
+    const char *verdict = stats_field(at, "verdict");
     char *where = xfmt("%s: row %u, direction", at->path, at->row + 2);
     bool ok = set_direction(where, stats_field(at, "direction"), finding);
     free(where);
     where = xfmt("%s: row %u, verdict", at->path, at->row + 2);
-    ok = ok && set_verdict(where, stats_field(at, "verdict"), finding);
+    ok = ok && set_verdict(where, *verdict ? verdict : verdict_names[VERDICT_UNGATED], finding);
     free(where);
     return ok;
 }

@@ -14,6 +14,7 @@ typedef enum {
     VERDICT_IMPROVED,
     VERDICT_UNCHANGED,
     VERDICT_IDENTICAL,
+    VERDICT_UNGATED, /* compared, but of no consequence */
     VERDICT_COUNT
 } Verdict;
 

@@ -221,6 +221,11 @@ static void put_ratio(FILE *out, double ratio)
         fprintf(out, ",%.6g", ratio);
 }
 
+static bool has_place(const Finding *finding)
+{
+    return !isnan(finding->ratio) && finding->verdict != VERDICT_UNGATED;
+}
+
 /* Candidates against their base; nothing where nothing was judged. */
 static bool forest(const Plots *plots)
 {
@@ -228,14 +233,14 @@ static bool forest(const Plots *plots)
     unsigned rows = 0;
     if (!findings_load(plots->results->dir, &findings)) return false;
     for (unsigned i = 0; i < findings.count; i++)
-        rows += isnan(findings.items[i].ratio) ? 0 : 1;
+        rows += has_place(&findings.items[i]);
     if (rows == 0) return true;
     FILE *out = open_csv(plots, "forest");
     if (!out) return false;
     fputs("metric,direction,cell_id,base,cand,ratio,ci_lo,ci_hi,threshold,verdict\n", out);
     for (unsigned i = 0; i < findings.count; i++) {
         const Finding *finding = &findings.items[i];
-        if (isnan(finding->ratio)) continue;
+        if (!has_place(finding)) continue;
         char *metric = metric_label(finding->metric);
         fprintf(out, "%s,%s,%s,%s,%s", metric, finding->direction == DIRECTION_UP ? "up" : "down", finding->cell_id,
                 finding->base, finding->cand);

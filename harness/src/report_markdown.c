@@ -123,7 +123,8 @@ static void add_finding(const Report *report, const Finding *finding, Lines *lin
     add_text(&row, median_text(report, finding->cell_id, finding->base, finding->metric));
     add_text(&row, median_text(report, finding->cell_id, finding->cand, finding->metric));
     add_text(&row, versus_text(finding));
-    add_text(&row, xfmt("%s%s", verdict_names[finding->verdict], confirmed[finding->confirmed]));
+    add_text(&row, xfmt("%s%s", verdict_names[finding->verdict],
+                        finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmed] : ""));
     lines_add(lines, &row);
 }
 
@@ -142,12 +143,13 @@ static void findings_table(const Report *report, FILE *out)
     Lines lines = {0};
     StrList row = head_row(head, 8);
     lines_add(&lines, &row);
-    unsigned shown = findings->count < ROWS_MAX ? findings->count : ROWS_MAX;
+    const unsigned gated = findings->count - findings_of(findings, VERDICT_UNGATED); /* which come last */
+    const unsigned shown = gated < ROWS_MAX ? gated : ROWS_MAX;
     for (unsigned i = 0; i < shown; i++)
         add_finding(report, &findings->items[i], &lines);
     lines_print(&lines, 3, 7, out);
-    if (shown < findings->count)
-        fprintf(out, "%u more rows, none of them worse than these, are in report.html.\n", findings->count - shown);
+    if (shown < gated)
+        fprintf(out, "%u more rows, none of them worse than these, are in report.html.\n", gated - shown);
 }
 
 /* One row a cell and metric, one column an allocator. */

@@ -86,7 +86,8 @@ static void row(const Finding *finding, double span, FILE *out)
     fputs("</small><small>", out);
     html_fmt(out, "against %s", finding->base);
     fprintf(out, "</small></td><td class=\"l\"><span class=\"v-%s\">%s</span><small>%s</small></td>",
-            verdict_names[finding->verdict], verdict_names[finding->verdict], confirmed[finding->confirmed]);
+            verdict_names[finding->verdict], verdict_names[finding->verdict],
+            finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmed] : "");
     change_cell(finding, out);
     fprintf(out, "<td class=\"v-%s\">", verdict_names[finding->verdict]);
     ci_picture(finding, span, out);
@@ -115,7 +116,8 @@ static void table(const Findings *findings, Verdict from, Verdict to, double spa
 void report_verdicts(const Report *report, FILE *out)
 {
     const Findings *findings = &report->findings;
-    const unsigned quiet = findings_of(findings, VERDICT_UNCHANGED) + findings_of(findings, VERDICT_IDENTICAL);
+    const unsigned quiet = findings_of(findings, VERDICT_UNCHANGED) + findings_of(findings, VERDICT_IDENTICAL) +
+                           findings_of(findings, VERDICT_UNGATED);
     fputs("<h2 id=\"verdicts\">Verdicts</h2>\n", out);
     if (findings->count == 0) {
         fputs("<p>None: no comparison was judged. The medians are below.</p>\n", out);
@@ -130,8 +132,8 @@ void report_verdicts(const Report *report, FILE *out)
         -span * 100, span * 100);
     if (quiet < findings->count) table(findings, VERDICT_REGRESSION, VERDICT_IMPROVED, span, out);
     if (quiet == 0) return;
-    fprintf(out, "<details%s><summary>%u unchanged or identical</summary>\n", quiet == findings->count ? " open" : "",
-            quiet);
-    table(findings, VERDICT_UNCHANGED, VERDICT_IDENTICAL, span, out);
+    fprintf(out, "<details%s><summary>%u unchanged, identical or not gated</summary>\n",
+            quiet == findings->count ? " open" : "", quiet);
+    table(findings, VERDICT_UNCHANGED, VERDICT_UNGATED, span, out);
     fputs("</details>\n", out);
 }

@@ -32,6 +32,7 @@ one,fake,ms=60,peak_rss_kib,down,plain,a,3,1000,1001,1.001,0.99,1.01,0.7,1,0.03,
 one,fake,ms=60,ops_per_s,up,plain,a,3,1000000,900000,0.9,0.88,0.92,0.001,0.004,0.03,regression
 two,fake,ms=20,ops_per_s,up,plain,a,2,1000000,1200000,1.2,1.1,1.3,0.002,0.004,0.03,improved
 two,fake,ms=20,peak_rss_kib,down,plain,b,2,1000,,,,,,,0.03,identical
+two,fake,ms=20,wall_s,down,plain,a,2,1,1.5,1.5,1.4,1.6,0.2,,,
 two,fake,ms=20,peak_rss_kib,down,plain,a,2,1000,1030,1.03,0.95,1.1,0.2,0.4,0.03,inconclusive
 CSV
 verdict() { # verdict JSON-OF-CELLS [VERSION] [OVERALL]
@@ -52,12 +53,12 @@ cell() { # cell KEY JSON-VALUE: the regression, confirmed, with that key changed
 verdict "$(cell)"
 report
 is "$rc" 0 'a run that was judged has a report'
-has report.html '<div class="overall regression"><b>regression</b><br>5 comparisons: 1 regression (1 confirmed), 1 inconclusive, 1 improved, 1 unchanged, 1 identical. 1 failures.' \
+has report.html '<div class="overall regression"><b>regression</b><br>6 comparisons: 1 regression (1 confirmed), 1 inconclusive, 1 improved, 1 unchanged, 1 identical, 1 ungated. 1 failures.' \
     'whose first words are the verdict'
 is "$(grep -oE 'id="(verdicts|plots|cells|failures|invalid|environment)"' "$dir/report.html" | paste -sd' ')" \
     'id="verdicts" id="plots" id="cells" id="failures" id="invalid" id="environment"' 'then come verdicts, plots, cells, failures, machine'
 is "$(grep -oE 'class="v-[a-z]+">[a-z]+' "$dir/report.html" | cut -d'>' -f2 | paste -sd' ')" \
-    'regression inconclusive improved unchanged identical' 'the worst verdict comes first'
+    'regression inconclusive improved unchanged identical ungated' 'the worst verdict comes first'
 has report.html '-10.00 %<small>-12.0 .. -8.0</small>' 'a change has its interval'
 has report.html 'took &lt;b&gt;&amp;long&lt;/b&gt;' 'what programs said is text, not markup'
 has report.html '<span class="v-regression">regression</span><small>confirmed</small>' 'confirmed is said'
@@ -77,6 +78,9 @@ refused() { # refused REGEX NAME
     is "$rc" 74 "$2"
     like "$err" "$1" '... saying where and what'
 }
+has_not report.md 'wall time' 'what is not gated is not in report.md'
+has_not plots/forest.csv 'wall time' '... nor in the forest plot'
+
 verdict "$(cell verdict '"worse"')"
 refused "verdict.json: cells\[0\]\.verdict: 'worse', expected one of: regression, failed," 'an unknown verdict is refused'
 verdict "$(cell p '"low"')"
