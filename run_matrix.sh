@@ -52,6 +52,11 @@ fi
 after=0
 build/hzb plot "$said" >/dev/null || after=$?
 build/hzb report "$said" >/dev/null || after=$?
+if [[ ! -f $said/plan_whole.csv ]]; then # a slice counts once it is merged
+    results=$(dirname "$said")
+    if [[ -f $results/history.sqlite ]]; then build/hzb history add "$said" -o "$results"
+    else build/hzb history rebuild -o "$results"; fi || after=$?
+fi
 build/hzb table "$said" | tee "$said/table.txt" || after=$?
 echo
 echo "results: $said"

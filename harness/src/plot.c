@@ -281,10 +281,12 @@ bool plots_complete(const Results *results, const char *scripts)
 {
     Plots plots;
     if (!open_plots(results, scripts, &plots)) return false;
-    char *first = xfmt("%s/throughput.svg", plots.dir);
-    bool drawn = access(first, F_OK) == 0;
+    char *first = xfmt("%s/throughput.svg", plots.dir), *record = xfmt("%s/runs.csv", results->dir);
+    FileId drawn, measured;
+    bool fresh = file_id(first, &drawn) && file_id(record, &measured) && drawn.mtime_ns >= measured.mtime_ns;
     free(first);
-    return (drawn || draw_samples(&plots)) && forest(&plots);
+    free(record);
+    return (fresh || draw_samples(&plots)) && forest(&plots);
 }
 
 HzbExit command_plot(const Options *options)

@@ -6,8 +6,8 @@
 
 #include "summary.h"
 
-/* Draws what is not there yet, and what depends on verdicts in any case. `scripts` is the folder of the .gp files, NULL
-   for the one beside hzb's folder. */
+/* Draws what is not there or older than the samples, and what depends on verdicts in any case. `scripts` is the folder
+   of the .gp files, NULL for the one beside hzb's folder. */
 bool plots_complete(const Results *results, const char *scripts);
 
 /* Draws `dir`/`name`.csv with `scripts`/`script`.gp as SVG and PNG, and prints their paths. */

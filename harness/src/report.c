@@ -37,7 +37,7 @@ char *report_sentence(const Report *report)
         text = next;
         separator = ", ";
     }
-    return xfmt("%s. %u failures.", text, findings->failure_count);
+    return xfmt("%s. Failures: %u.", text, findings->failure_count);
 }
 
 const char *report_fact(const Report *report, const char *key, const char *inner_key)

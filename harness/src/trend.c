@@ -177,7 +177,7 @@ static HzbExit print_changes(const SeriesList *list)
     for (unsigned i = 0; i < list->count; i++)
         for (unsigned c = 0; c < list->items[i].change_count; c++, count++)
             print_change(&list->items[i], &list->items[i].changes[c]);
-    printf("%u changes in %u series\n", count, list->count);
+    printf("%u change%s in %u series\n", count, count == 1 ? "" : "s", list->count);
     return HZB_OK;
 }
 

@@ -53,7 +53,7 @@ cell() { # cell KEY JSON-VALUE: the regression, confirmed, with that key changed
 verdict "$(cell)"
 report
 is "$rc" 0 'a run that was judged has a report'
-has report.html '<div class="overall regression"><b>regression</b><br>6 comparisons: 1 regression (1 confirmed), 1 inconclusive, 1 improved, 1 unchanged, 1 identical, 1 ungated. 1 failures.' \
+has report.html '<div class="overall regression"><b>regression</b><br>6 comparisons: 1 regression (1 confirmed), 1 inconclusive, 1 improved, 1 unchanged, 1 identical, 1 ungated. Failures: 1.' \
     'whose first words are the verdict'
 is "$(grep -oE 'id="(verdicts|plots|cells|failures|invalid|environment)"' "$dir/report.html" | paste -sd' ')" \
     'id="verdicts" id="plots" id="cells" id="failures" id="invalid" id="environment"' 'then come verdicts, plots, cells, failures, machine'
@@ -110,6 +110,9 @@ sed -n '2s/,timeout,[^,]*/,invalid,steal: 5 % of CPU time/p' "$dir/runs.csv" >>"
 report
 is "$(perl -0ne 'print join " ", /id="failures".*?>(timeout)<.*id="invalid".*?>steal<\/td><td>(\d)<\/td><td>(\d)</s' "$dir/report.html")" \
     'timeout 0 1' 'failures, and what made samples invalid, are counted'
+
+is "$(grep -c ',2$' "$dir/plots/throughput.csv") $(grep -c ',3$' "$dir/plots/throughput.csv")" '5 1' \
+    'figures that are older than the samples are drawn again'
 
 if ! command -v chromium >/dev/null; then
     for name in 'no error on the console' 'tables and pictures are there' 'a phone scrolls in one direction only' \
