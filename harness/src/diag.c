@@ -12,7 +12,7 @@
 #include "summary.h"
 
 /* A program runs some fifty times as long under cachegrind. */
-enum { TIMEOUT_FACTOR = 100 };
+enum { TIMEOUT_FACTOR = 100, CACHEGRIND_RUNS = 3 };
 
 typedef struct {
     const Results *results;
@@ -146,26 +146,39 @@ static bool strace(const Diag *diag, const Subject *subject)
     return true;
 }
 
-/* Only with one thread is the count the same in every run. */
-static bool cachegrind(const Diag *diag, const Subject *subject)
+/* The number behind valgrind's "I   refs:", 0 if there is none. */
+static double instructions_in(const char *said)
 {
     static const char mark[] = "I   refs:";
-    StrList argv = {0}, params = list_split(subject->plan->params, ' ');
-    char *said;
     double count = 0;
+    const char *at = strstr(said, mark);
+    for (at = at ? at + strlen(mark) : ""; *at && *at != '\n'; at++)
+        if (*at >= '0' && *at <= '9') count = 10 * count + (*at - '0');
+    return count;
+}
+
+/* Only with one thread is the work the same in every run. The least of a few runs: what allocator and workload do
+   by the clock comes on top, and more often the busier the machine is. */
+static bool cachegrind(const Diag *diag, const Subject *subject)
+{
+    StrList argv = {0}, params = list_split(subject->plan->params, ' ');
+    double least = 0;
     if (!list_has(&params, "threads=1")) return true;
     add_clean_environment(&argv);
     add_arm(&argv, subject->arm, NULL);
     add_texts(&argv, (const char *const[]){"valgrind", "--tool=cachegrind", "--cache-sim=no",
                                            "--cachegrind-out-file=/dev/null", NULL});
-    if (!run_tool(subject, &argv, &said)) return false;
-    const char *at = strstr(said, mark);
-    for (at = at ? at + strlen(mark) : ""; *at && *at != '\n'; at++)
-        if (*at >= '0' && *at <= '9') count = 10 * count + (*at - '0');
-    if (count > 0) put(diag, subject, "cachegrind", "instructions", count);
-    if (count <= 0) hzb_error("diag: valgrind printed no line '%s'", mark);
-    free(said);
-    return count > 0;
+    for (int i = 0; i < CACHEGRIND_RUNS; i++) {
+        char *said;
+        if (!run_tool(subject, &argv, &said)) return false;
+        double count = instructions_in(said);
+        if (count <= 0) hzb_error("diag: valgrind counted no instructions: %s", said);
+        free(said);
+        if (count <= 0) return false;
+        if (i == 0 || count < least) least = count;
+    }
+    put(diag, subject, "cachegrind", "instructions", least);
+    return true;
 }
 
 static bool diagnose(const Diag *diag, const Subject *subject)
