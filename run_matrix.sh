@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds everything, measures a matrix of allocators and workloads, draws the plots and prints a table.
+# Builds everything, measures a matrix of allocators and workloads, draws plots, writes a report and prints a table.
 set -euo pipefail
 called_as=$0
 cd "$(dirname "$(readlink -f "$0")")"
@@ -10,7 +10,7 @@ usage() {
     cat <<TXT
 Usage: $called_as [MATRIX] [OPTION...]
 Builds allocator, workloads and harness, measures MATRIX (default: quick) into a new folder below results/, draws its
-plots and prints its table. Installs missing Debian packages first, with sudo when not root.
+plots, writes its report.html and report.md, and prints its table. Installs missing Debian packages first, with sudo when not root.
 
 Matrices: $(matrices | paste -sd ' ')
 Options are those of \`build/hzb run\`, among them:
@@ -18,6 +18,8 @@ Options are those of \`build/hzb run\`, among them:
   -w REGEX            only cells whose id or workload matches
   --rounds=N          rounds of every cell
   --allocator=NAME=PATH   one more allocator, from any library
+  --shard=I/N         one slice of the cells, for several machines; hzb merge puts them together
+  --lane=diag         then also count system calls, page faults and instructions
   --dry-run, --test   say how long it would take; one tiny round that only verifies
 Paths in options start from the repository's top folder.
 Exit code: that of \`hzb run\` (0 clean, 12 bad samples, 64 usage, 70 internal, 74 input or output).
@@ -48,9 +50,16 @@ if [[ ! -f $said/plan.csv ]]; then # a dry run, a test, or nothing was begun
 fi
 
 after=0
-build/hzb plot "$said" || after=$?
+build/hzb plot "$said" >/dev/null || after=$?
+build/hzb report "$said" >/dev/null || after=$?
+if [[ ! -f $said/plan_whole.csv ]]; then # a slice counts once it is merged
+    results=$(dirname "$said")
+    if [[ -f $results/history.sqlite ]]; then build/hzb history add "$said" -o "$results"
+    else build/hzb history rebuild -o "$results"; fi || after=$?
+fi
 build/hzb table "$said" | tee "$said/table.txt" || after=$?
 echo
 echo "results: $said"
 echo "plots:   $said/plots/"
+echo "report:  $said/report.html, report.md"
 exit $((code != 0 ? code : after))

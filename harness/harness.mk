@@ -3,7 +3,7 @@
 HZB_OBJ := $(BUILD)/obj/harness
 HZB_OBJECTS := $(patsubst harness/src/%.c,$(HZB_OBJ)/%.o,$(wildcard harness/src/*.c))
 HZB_UNIT_TESTS := $(patsubst harness/tests/%.c,%,$(wildcard harness/tests/test_*.c))
-HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv
+HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv -lsqlite3 -lm
 HZB_MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 HZB_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"'
 
@@ -39,6 +39,11 @@ $(BUILD)/tests/hzb_fake_workload: $(HZB_OBJ)/tests/fake_workload.o
 $(BUILD)/tests/libhzbfake_%.so: harness/tests/fake_library.c harness/harness.mk
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/fake_library_$*.d $(CFLAGS) -DFAKE_NAME=fake_$* -fPIC -shared $< -o $@
+
+# Whole programs, for reviewers; ROUNDS and ALLOCATORS as harness/hyperfine.sh has them.
+hyperfine: $(BUILD)/hzb allocator
+	@BUILD=$(BUILD) bash harness/hyperfine.sh
+.PHONY: hyperfine
 
 install-hzb: $(BUILD)/hzb
 	install -D -m 755 $(BUILD)/hzb $(DESTDIR)$(PREFIX)/bin/hzb

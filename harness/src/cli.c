@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "shard.h"
 
 const char *argp_program_version = "hzb 0.1";
 
@@ -20,6 +21,10 @@ enum {
     KEY_ROUNDS,
     KEY_SEED,
     KEY_MARKDOWN,
+    KEY_SHARD,
+    KEY_LANE,
+    KEY_REFERENCE,
+    KEY_METRIC,
     KEY_JSON,
 };
 
@@ -35,8 +40,13 @@ enum {
         {"allocator", KEY_ALLOCATOR, "NAME=PATH", 0, "One more arm: this library", 3},                                 \
         {"rounds", KEY_ROUNDS, "N", 0, "Rounds of every cell, instead of the matrix's", 3},                            \
         {"seed", KEY_SEED, "N", 0, "Seed of the plan, instead of the matrix's", 3},                                    \
+        {"shard", KEY_SHARD, "I/N", 0, "Only the I-th of N slices of the cells, for several machines", 3},             \
     {                                                                                                                  \
         "test", KEY_TEST, 0, 0, "One tiny round that verifies and keeps no figures", 3                                 \
+    }
+#define OPTION_LANE                                                                                                    \
+    {                                                                                                                  \
+        "lane", KEY_LANE, "LANE", 0, "measure (default), or diag: then count with perf, strace and cachegrind", 3      \
     }
 #define OPTION_LOCK                                                                                                    \
     {                                                                                                                  \
@@ -47,15 +57,30 @@ static const struct argp_option plan_options[] = {OPTIONS_CONFIG, OPTIONS_SELECT
 static const struct argp_option run_options[] = {
     OPTIONS_CONFIG,
     OPTIONS_SELECT,
+    OPTION_LANE,
     OPTION_LOCK,
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say how many processes and how long; touch nothing", 3},
     {"output", 'o', "DIR", 0, "Make the result folder in DIR (default: results)", 3},
     {0}};
-static const struct argp_option resume_options[] = {OPTION_LOCK, {0}};
+static const struct argp_option resume_options[] = {OPTION_LANE, OPTION_LOCK, {0}};
 static const struct argp_option list_options[] = {OPTIONS_CONFIG, {0}};
 static const struct argp_option doctor_options[] = {OPTIONS_CONFIG, {"json", KEY_JSON, 0, 0, "For programs", 3}, {0}};
 static const struct argp_option plot_options[] = {
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3}, {0}};
+static const struct argp_option merge_options[] = {{"output", 'o', "DIR", 0, "The new folder", 3}, {0}};
+static const struct argp_option history_options[] = {
+    {"allocators", 'a', "REGEX", 0, "Only these allocators", 2},
+    {"workloads", 'w', "REGEX", 0, "Only these cells", 2},
+    {"metric", KEY_METRIC, "COLUMN", 0, "Only this column of runs.csv", 2},
+    {"reference", KEY_REFERENCE, "NAME", 0, "rebuild: the allocator that ratios are to (default: glibc)", 3},
+    {"output", 'o', "DIR", 0, "Where the result folders and the history are (default: results)", 3},
+    {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
+    {0}};
+static const struct argp_option hyperfine_options[] = {
+    {"output", 'o', "DIR", 0, "The new folder (default: results/<UTC>_hyperfine)", 3},
+    {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
+    {0}};
+static const struct argp_option export_options[] = {{"json", KEY_JSON, 0, 0, "As JSON, with every column", 3}, {0}};
 static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 
 typedef struct {
@@ -79,6 +104,15 @@ static const Command commands[] = {
      command_table, false, true},
     {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
      false, true},
+    {"report", "[RESULTS]", "Write report.html and report.md (default: results/latest).", plot_options, command_report,
+     false, true},
+    {"merge", "RESULTS...", "Put the shards of one plan together.", merge_options, command_merge, true, true},
+    {"history", "[list|trend|changes|rebuild|add RESULTS]", "Show what became of figures from run to run.",
+     history_options, command_history, false, true},
+    {"import-hyperfine", "FILE...", "Join and draw what hyperfine measured (see make hyperfine).", hyperfine_options,
+     command_import_hyperfine, true, true},
+    {"export", "[RESULTS]", "Print the samples for benchstat, or as JSON (default: results/latest).", export_options,
+     command_export, false, true},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -86,6 +120,12 @@ typedef struct {
     const Command *command;
     Options options;
 } Parse;
+
+/* All others take one target at most. */
+static bool takes_several(const Command *command)
+{
+    return command->run == command_merge || command->run == command_history || command->run == command_import_hyperfine;
+}
 
 static unsigned rounds_of(const char *text, struct argp_state *state)
 {
@@ -97,8 +137,10 @@ static unsigned rounds_of(const char *text, struct argp_state *state)
 
 static void set_target(Parse *parse, char *text, struct argp_state *state)
 {
-    if (parse->options.target || !parse->command->target_allowed) argp_error(state, "unexpected argument '%s'", text);
-    parse->options.target = text;
+    if ((parse->options.target && !takes_several(parse->command)) || !parse->command->target_allowed)
+        argp_error(state, "unexpected argument '%s'", text);
+    if (!parse->options.target) parse->options.target = text;
+    list_add(&parse->options.targets, text);
 }
 
 /* Options that are kept as they are. */
@@ -112,6 +154,8 @@ static bool parse_plain(int key, char *text, Options *options)
                  {KEY_BUILD, &options->build_dir, NULL},
                  {KEY_PLOTS, &options->plots_dir, NULL},
                  {KEY_LOCK, &options->lock_path, NULL},
+                 {KEY_METRIC, &options->metric, NULL},
+                 {KEY_REFERENCE, &options->reference, NULL},
                  {'o', &options->output, NULL},
                  {'a', &options->allocator_regex, NULL},
                  {'w', &options->cell_regex, NULL},
@@ -146,6 +190,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_ROUNDS:
         options->rounds = rounds_of(text, state);
         return 0;
+    case KEY_SHARD:
+        if (!shard_parse(text, &options->shard)) argp_error(state, "--shard '%s': expected I/N, 1/3 to 3/3", text);
+        return 0;
+    case KEY_LANE:
+        options->lane = strcmp(text, "diag") == 0 ? LANE_DIAG : LANE_MEASURE;
+        if (options->lane == LANE_MEASURE && strcmp(text, "measure") != 0)
+            argp_error(state, "--lane '%s': expected measure or diag", text);
+        return 0;
     case KEY_SEED:
         options->seed_given = parse_u64(text, &options->seed);
         if (!options->seed_given) argp_error(state, "--seed '%s': expected a whole number from 0", text);
@@ -155,7 +207,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case ARGP_KEY_END:
         if (parse->command->target_needed && !options->target)
-            argp_error(state, "expected the path of a matrix, e.g. harness/matrix/quick.yaml");
+            argp_error(state, "expected %s",
+                       takes_several(parse->command) ? parse->command->args_doc
+                                                     : "the path of a matrix, e.g. "
+                                                       "harness/matrix/quick.yaml");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -177,7 +232,7 @@ static void print_usage(FILE *out)
           "Measures memory allocators: speed, memory and what they give back.\n\nCommands:\n",
           out);
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-8s %-10s %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
+        fprintf(out, "  %s %s\n        %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
     fputs("\n`hzb COMMAND --help` lists a command's options.\n"
           "Exit codes: 0 clean, 12 bad samples, 13 environment changed, 64 usage, 70 internal, 74 input/output.\n",
           out);

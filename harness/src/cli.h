@@ -7,9 +7,17 @@
 
 #include "util.h"
 
+/* Which slice of the cells; count 0 = all of them. */
+typedef struct {
+    unsigned index, count;
+} Shard;
+
+typedef enum { LANE_MEASURE, LANE_DIAG } Lane;
+
 typedef struct {
     StrList command_line;
     const char *target;     /* matrix file or result folder; NULL if not given */
+    StrList targets;        /* all of them, for commands that take several */
     const char *config_dir; /* folder of allocators.yaml and workloads.yaml */
     const char *build_dir;  /* what {build} stands for */
     const char *output;     /* folder in which result folders are made */
@@ -19,7 +27,11 @@ typedef struct {
     const char *cell_regex; /* matches a workload's name or a cell's id */
     StrList param_filters;  /* key=value */
     StrList extra_arms;     /* name=/path/lib.so */
-    unsigned rounds;        /* 0 = as the matrix says */
+    Shard shard;
+    Lane lane;
+    const char *metric;    /* a column of runs.csv */
+    const char *reference; /* the allocator that history's ratios are to */
+    unsigned rounds;       /* 0 = as the matrix says */
     bool seed_given;
     uint64_t seed;
     bool dry_run, test, markdown, json;

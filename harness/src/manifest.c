@@ -177,7 +177,7 @@ static bool lists_from_json(const json_t *root, Experiment *experiment)
     return ok;
 }
 
-static json_t *load_json(const char *dir)
+json_t *manifest_json(const char *dir)
 {
     json_error_t error;
     char *path = xfmt("%s/manifest.json", dir);
@@ -191,7 +191,7 @@ static json_t *load_json(const char *dir)
 bool manifest_load(const char *dir, Experiment *experiment)
 {
     *experiment = (Experiment){0};
-    json_t *root = load_json(dir);
+    json_t *root = manifest_json(dir);
     if (!root) return false;
     int schema = 0, sample_ms = 0;
     Limits *limits = &experiment->limits;
@@ -221,7 +221,7 @@ static bool file_still_true(const char *what, const char *name, const char *path
 
 static bool host_still_true(const char *dir)
 {
-    json_t *root = load_json(dir), *facts = host_facts();
+    json_t *root = manifest_json(dir), *facts = host_facts();
     bool same = root != NULL;
     for (size_t i = 0; root && i < sizeof host_keys / sizeof *host_keys; i++) {
         json_t *was = json_object_get(json_object_get(root, "host"), host_keys[i]);

@@ -178,6 +178,7 @@ static bool parse_row(char **field, PlanRow *row)
 bool plan_load(const char *dir, Plan *plan)
 {
     CsvTable table;
+    unsigned last_seq = 0;
     char *path = xfmt("%s/plan.csv", dir);
     *plan = (Plan){0};
     if (!csv_load(path, &table)) return false;
@@ -186,13 +187,26 @@ bool plan_load(const char *dir, Plan *plan)
         ok = csv_column(&table, plan_columns[c]) == (int)c;
     plan->rows = xcalloc(table.row_count, sizeof *plan->rows);
     for (; ok && plan->count < table.row_count; plan->count++) {
-        ok = parse_row(table.rows[plan->count], &plan->rows[plan->count]) &&
-             plan->rows[plan->count].seq == plan->count + 1;
+        PlanRow *row = &plan->rows[plan->count];
+        ok = parse_row(table.rows[plan->count], row) && row->seq > last_seq;
+        last_seq = row->seq;
     }
     if (!ok) hzb_error("%s: row %u is not a row of a plan of this hzb", path, plan->count + 1);
     csv_free_table(&table);
     free(path);
     return ok;
+}
+
+void plan_free(Plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        const PlanRow *row = &plan->rows[i];
+        char *const texts[] = {row->cell_id, row->workload, row->params, row->allocator, row->role};
+        for (unsigned t = 0; t < 5; t++)
+            free(texts[t]);
+    }
+    free(plan->rows);
+    *plan = (Plan){0};
 }
 
 bool plan_same_block(const PlanRow *a, const PlanRow *b)

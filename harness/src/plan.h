@@ -11,7 +11,7 @@
 #include "experiment.h"
 
 typedef struct {
-    unsigned seq;   /* 1.. in execution order */
+    unsigned seq;   /* 1.. in execution order; a shard has gaps */
     unsigned round; /* 1.. */
     unsigned slot;  /* 1.. within the block = (round, cell) */
     char *cell_id;
@@ -24,6 +24,9 @@ typedef struct {
     double timeout_s;
     double expect_s;
 } PlanRow;
+
+/* The plan that a shard was taken from, in the folder of each shard. */
+#define PLAN_WHOLE_FILE "plan_whole.csv"
 
 typedef struct {
     PlanRow *rows;
@@ -40,6 +43,8 @@ unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned
 
 void plan_write(const Plan *plan, FILE *out);
 bool plan_load(const char *dir, Plan *plan);
+/* Of a plan that was loaded. */
+void plan_free(Plan *plan);
 bool plan_same_block(const PlanRow *a, const PlanRow *b);
 double plan_expect_s(const Plan *plan);
 /* "3 min 20 s" */

@@ -76,6 +76,7 @@ typedef struct {
 } RunRows;
 
 bool runs_load(const char *dir, RunRows *runs);
+bool rejected_load(const char *dir, RunRows *rejected);
 /* Writes the header lines into a new result folder. */
 bool record_create(const char *dir);
 /* Drops torn last rows, and the counters of samples that have no row in runs.csv. */

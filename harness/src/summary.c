@@ -16,6 +16,15 @@ bool results_load(const char *dir, Results *results)
     return true;
 }
 
+void results_drop_rows(Results *results)
+{
+    for (unsigned i = 0; i < results->runs.count; i++)
+        row_clear(&results->runs.rows[i]);
+    free(results->runs.rows);
+    plan_free(&results->plan);
+    results->runs = (RunRows){0};
+}
+
 const PlanRow *results_cell(const Results *results, const char *cell_id)
 {
     for (unsigned i = 0; i < results->plan.count; i++)
