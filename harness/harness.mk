@@ -3,7 +3,7 @@
 HZB_OBJ := $(BUILD)/obj/harness
 HZB_OBJECTS := $(patsubst harness/src/%.c,$(HZB_OBJ)/%.o,$(wildcard harness/src/*.c))
 HZB_UNIT_TESTS := $(patsubst harness/tests/%.c,%,$(wildcard harness/tests/test_*.c))
-HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv
+HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv -lm
 HZB_MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 HZB_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"'
 
