@@ -20,6 +20,7 @@ enum {
     KEY_ROUNDS,
     KEY_SEED,
     KEY_MARKDOWN,
+    KEY_STRICT,
     KEY_JSON,
 };
 
@@ -58,6 +59,10 @@ static const struct argp_option plot_options[] = {
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3}, {0}};
 static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 
+static const struct argp_option no_options[] = {{0}};
+static const struct argp_option gate_options[] = {{"strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3},
+                                                  {0}};
+
 typedef struct {
     const char *name;
     const char *args_doc;
@@ -79,6 +84,10 @@ static const Command commands[] = {
      command_table, false, true},
     {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
      false, true},
+    {"stats", "[RESULTS]", "Compare candidates with bases into stats.csv (default: results/latest).", no_options,
+     command_stats, false, true},
+    {"gate", "[RESULTS]", "Decide what got worse: stats.csv, verdict.json, exit code (default: results/latest).",
+     gate_options, command_gate, false, true},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -118,7 +127,8 @@ static bool parse_plain(int key, char *text, Options *options)
                  {KEY_DRY_RUN, NULL, &options->dry_run},
                  {KEY_TEST, NULL, &options->test},
                  {KEY_MARKDOWN, NULL, &options->markdown},
-                 {KEY_JSON, NULL, &options->json}};
+                 {KEY_JSON, NULL, &options->json},
+                 {KEY_STRICT, NULL, &options->strict}};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (plain[i].key != key) continue;
         if (plain[i].text)
@@ -179,7 +189,8 @@ static void print_usage(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-8s %-10s %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
     fputs("\n`hzb COMMAND --help` lists a command's options.\n"
-          "Exit codes: 0 clean, 12 bad samples, 13 environment changed, 64 usage, 70 internal, 74 input/output.\n",
+          "Exit codes: 0 clean, 10 regression, 11 inconclusive (gate --strict), 12 bad samples, 13 environment "
+          "changed, 64 usage, 70 internal, 74 input/output.\n",
           out);
 }
 

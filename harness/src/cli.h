@@ -22,7 +22,7 @@ typedef struct {
     unsigned rounds;        /* 0 = as the matrix says */
     bool seed_given;
     uint64_t seed;
-    bool dry_run, test, markdown, json;
+    bool dry_run, test, markdown, json, strict;
 } Options;
 
 /* Runs the subcommand named in argv and returns the exit code of the program. */

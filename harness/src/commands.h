@@ -11,6 +11,8 @@ HzbExit command_list(const Options *options);
 HzbExit command_doctor(const Options *options);
 HzbExit command_plot(const Options *options);
 HzbExit command_table(const Options *options);
+HzbExit command_stats(const Options *options);
+HzbExit command_gate(const Options *options);
 
 /* The result folder a command is about. */
 const char *options_result_dir(const Options *options);

@@ -111,8 +111,9 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
         const char *role;
     } lists[] = {{arms->base, arms->base_count, "base"},
                  {arms->cand, arms->cand_count, "cand"},
-                 {arms->refs, arms->refs_count, "ref"}};
-    for (unsigned l = 0; l < 3; l++) {
+                 {arms->refs, arms->refs_count, "ref"},
+                 {arms->aa, arms->aa_count, "aa"}};
+    for (unsigned l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (unsigned i = 0; i < lists[l].count; i++) {
             Arm arm;
             if (wanted && regexec(wanted, lists[l].names[i], 0, NULL, 0) != 0) continue;
@@ -125,6 +126,34 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
         }
     }
     return true;
+}
+
+static bool texts_equal(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool arms_are_same(const Arm *a, const Arm *b)
+{
+    bool same = !a->missing && !b->missing && texts_equal(a->sha256, b->sha256) && a->env.count == b->env.count;
+    for (unsigned i = 0; same && i < a->env.count; i++)
+        same = list_has(&b->env, a->env.items[i]);
+    return same;
+}
+
+/* A/A arms are the same on purpose and do run. */
+static void find_identical(Experiment *experiment)
+{
+    for (unsigned c = 0; c < experiment->arm_count; c++) {
+        Arm *cand = &experiment->arms[c];
+        for (unsigned b = 0; strcmp(cand->role, "cand") == 0 && b < experiment->arm_count; b++) {
+            const Arm *other = &experiment->arms[b];
+            if (strcmp(other->role, "base") != 0 || !arms_are_same(cand, other)) continue;
+            cand->same_as = xstrdup(other->name);
+            hzb_note("allocator '%s' is '%s' (same library and environment): not run", cand->name, other->name);
+            break;
+        }
+    }
 }
 
 /* --allocator name=/path/lib.so */
@@ -217,6 +246,7 @@ bool experiment_make(const Config *config, const Options *options, Experiment *e
     if (!ok) return false;
     if (experiment->arm_count == 0) hzb_error("-a '%s': matches no arm of the matrix", options->allocator_regex);
     collect_known_libs(config, options, experiment);
+    find_identical(experiment);
     return experiment->arm_count > 0;
 }
 
@@ -224,6 +254,13 @@ const Arm *experiment_arm(const Experiment *experiment, const char *name)
 {
     for (unsigned i = 0; i < experiment->arm_count; i++)
         if (strcmp(experiment->arms[i].name, name) == 0) return &experiment->arms[i];
+    return NULL;
+}
+
+const CellRounds *experiment_rounds(const Experiment *experiment, const char *cell_id)
+{
+    for (unsigned i = 0; i < experiment->rule.cells_count; i++)
+        if (strcmp(experiment->rule.cells[i].cell_id, cell_id) == 0) return &experiment->rule.cells[i];
     return NULL;
 }
 

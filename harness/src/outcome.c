@@ -126,11 +126,11 @@ void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Obser
     if (observed->has_final) fill_final(&observed->final, row);
 }
 
-void outcome_skipped(const Experiment *experiment, const PlanRow *plan, RunRow *row)
+void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row)
 {
     fill_identity(experiment, plan, row);
     row_set(row, RUN_status, "skipped");
-    row_set(row, RUN_invalid_reason, "library: not installed");
+    row_set(row, RUN_invalid_reason, "%s", reason);
 }
 
 bool outcome_is_disturbed(const RunRow *row)

@@ -36,8 +36,8 @@ typedef struct {
 /* Fills all columns but those of the allocator's counters. `verify_only`: disturbances by the machine do not count. */
 void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Observed *observed, bool verify_only,
                   RunRow *row);
-/* The row of an optional arm that is not installed. */
-void outcome_skipped(const Experiment *experiment, const PlanRow *plan, RunRow *row);
+/* The row of a process that was not run, and why. */
+void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row);
 
 /* True if it was the machine that made the sample invalid: worth another attempt. */
 bool outcome_is_disturbed(const RunRow *row);

@@ -268,7 +268,7 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
                .stats_path = xfmt("%s/%u.stats", context->work_dir, plan->seq),
                .seen = {.post_kib = -1, .majflt_before_work = -1, .load1 = -1}};
     if (run.arm->missing) {
-        outcome_skipped(experiment, plan, &result->row);
+        outcome_skipped(experiment, plan, "library: not installed", &result->row);
         free(run.stats_path);
         return RUN_DONE;
     }

@@ -1,0 +1,28 @@
+/* The rule: what counts as worse, when more rounds are needed, and when there are enough. */
+#ifndef HZB_GATE_H
+#define HZB_GATE_H
+
+#include "compare.h"
+#include "noise.h"
+
+typedef enum { OVERALL_CLEAN, OVERALL_REGRESSION, OVERALL_INCONCLUSIVE, OVERALL_FAILED } Overall;
+
+/* The first set, judged, with what the second one says about the flagged. */
+Comparisons gate_judge(const Results *results, const Noise *noise);
+Overall gate_overall(const Results *results, const Comparisons *comparisons);
+
+/* Carried from block to block of a sweep. */
+typedef struct {
+    Noise noise;
+    bool first_judged;
+    StrList flagged; /* cells that the first set flagged, known once it is complete */
+} GateState;
+
+/* Why the block that begins with the plan's row `index` = results->runs.count need not be run, or NULL. Decided from
+   the record alone, so that a resumed sweep decides alike. */
+char *gate_skip_reason(const Results *results, GateState *state);
+
+/* Rounds below which no comparison of so many can come out significant. */
+unsigned gate_rounds_needed(unsigned comparisons);
+
+#endif
