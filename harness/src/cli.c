@@ -21,6 +21,7 @@ enum {
     KEY_SEED,
     KEY_MARKDOWN,
     KEY_STRICT,
+    KEY_POOL,
     KEY_JSON,
 };
 
@@ -60,6 +61,19 @@ static const struct argp_option plot_options[] = {
 static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 
 static const struct argp_option no_options[] = {{0}};
+#define OPTION_OUTPUT                                                                                                  \
+    {                                                                                                                  \
+        "output", 'o', "DIR", 0, "Folder of result folders and baselines (default: results)", 3                        \
+    }
+static const struct argp_option baseline_options[] = {OPTIONS_CONFIG, OPTION_OUTPUT, {0}};
+static const struct argp_option selftest_options[] = {
+    OPTIONS_CONFIG,
+    OPTION_OUTPUT,
+    OPTION_LOCK,
+    {"allocators", 'a', "REGEX", 0, "Only these candidates", 2},
+    {"rounds", KEY_ROUNDS, "N", 0, "With --pool: runs drawn for each candidate (default: 40)", 3},
+    {"pool", KEY_POOL, "RESULTS", 0, "Draw rounds from this record instead of measuring", 3},
+    {0}};
 static const struct argp_option gate_options[] = {{"strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3},
                                                   {0}};
 
@@ -70,24 +84,31 @@ typedef struct {
     const struct argp_option *options;
     HzbExit (*run)(const Options *options);
     bool target_needed, target_allowed;
+    bool several; /* targets */
 } Command;
 
 static const Command commands[] = {
-    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true},
-    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true},
+    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true, false},
+    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true,
+     false},
     {"resume", "[RESULTS]", "Go on with a plan that was interrupted (default: results/latest).", resume_options,
-     command_resume, false, true},
+     command_resume, false, true, false},
     {"list", "[MATRIX]", "List allocators, workloads and the cells of a matrix.", list_options, command_list, false,
-     true},
-    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false},
+     true, false},
+    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false,
+     false},
     {"table", "[RESULTS]", "Print medians per allocator and cell (default: results/latest).", table_options,
-     command_table, false, true},
+     command_table, false, true, false},
     {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
-     false, true},
+     false, true, false},
     {"stats", "[RESULTS]", "Compare candidates with bases into stats.csv (default: results/latest).", no_options,
-     command_stats, false, true},
+     command_stats, false, true, false},
     {"gate", "[RESULTS]", "Decide what got worse: stats.csv, verdict.json, exit code (default: results/latest).",
-     gate_options, command_gate, false, true},
+     gate_options, command_gate, false, true, false},
+    {"baseline", "[set NAME ALLOCATOR|list|rm NAME]", "Keep a library to compare with.", baseline_options,
+     command_baseline, false, true, true},
+    {"selftest-gate", "[MATRIX]", "See whether the gate finds planted faults, and nothing else.", selftest_options,
+     command_selftest, false, true, false},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -106,8 +127,10 @@ static unsigned rounds_of(const char *text, struct argp_state *state)
 
 static void set_target(Parse *parse, char *text, struct argp_state *state)
 {
-    if (parse->options.target || !parse->command->target_allowed) argp_error(state, "unexpected argument '%s'", text);
-    parse->options.target = text;
+    if ((parse->options.target && !parse->command->several) || !parse->command->target_allowed)
+        argp_error(state, "unexpected argument '%s'", text);
+    if (!parse->options.target) parse->options.target = text;
+    list_add(&parse->options.targets, text);
 }
 
 /* Options that are kept as they are. */
@@ -117,17 +140,12 @@ static bool parse_plain(int key, char *text, Options *options)
         int key;
         const char **text;
         bool *flag;
-    } plain[] = {{KEY_CONFIG, &options->config_dir, NULL},
-                 {KEY_BUILD, &options->build_dir, NULL},
-                 {KEY_PLOTS, &options->plots_dir, NULL},
-                 {KEY_LOCK, &options->lock_path, NULL},
-                 {'o', &options->output, NULL},
-                 {'a', &options->allocator_regex, NULL},
-                 {'w', &options->cell_regex, NULL},
-                 {KEY_DRY_RUN, NULL, &options->dry_run},
-                 {KEY_TEST, NULL, &options->test},
-                 {KEY_MARKDOWN, NULL, &options->markdown},
-                 {KEY_JSON, NULL, &options->json},
+    } plain[] = {{KEY_CONFIG, &options->config_dir, NULL}, {KEY_BUILD, &options->build_dir, NULL},
+                 {KEY_PLOTS, &options->plots_dir, NULL},   {KEY_LOCK, &options->lock_path, NULL},
+                 {KEY_POOL, &options->pool_dir, NULL},     {'o', &options->output, NULL},
+                 {'a', &options->allocator_regex, NULL},   {'w', &options->cell_regex, NULL},
+                 {KEY_DRY_RUN, NULL, &options->dry_run},   {KEY_TEST, NULL, &options->test},
+                 {KEY_MARKDOWN, NULL, &options->markdown}, {KEY_JSON, NULL, &options->json},
                  {KEY_STRICT, NULL, &options->strict}};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (plain[i].key != key) continue;

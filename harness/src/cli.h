@@ -10,9 +10,11 @@
 typedef struct {
     StrList command_line;
     const char *target;     /* matrix file or result folder; NULL if not given */
+    StrList targets;        /* all of them, for commands that take several */
     const char *config_dir; /* folder of allocators.yaml and workloads.yaml */
     const char *build_dir;  /* what {build} stands for */
     const char *output;     /* folder in which result folders are made */
+    const char *pool_dir;   /* result folder that rounds are drawn from */
     const char *plots_dir;  /* folder of the gnuplot scripts */
     const char *lock_path;
     const char *allocator_regex;

@@ -77,7 +77,7 @@ static HzbExit verify(const Options *options, Planned *planned)
 HzbExit command_run(const Options *options)
 {
     Planned planned;
-    const char *output = options->output ? options->output : RESULTS_DIR;
+    const char *output = options_output(options);
     if (!make_plan(options, &planned)) return HZB_USAGE;
     if (options->test && !options->dry_run) return verify(options, &planned);
     announce(&planned);
@@ -87,6 +87,11 @@ HzbExit command_run(const Options *options)
     printf("%s\n", dir);
     fflush(stdout);
     return measure(options, dir);
+}
+
+const char *options_output(const Options *options)
+{
+    return options->output ? options->output : RESULTS_DIR;
 }
 
 const char *options_result_dir(const Options *options)

@@ -13,7 +13,11 @@ HzbExit command_plot(const Options *options);
 HzbExit command_table(const Options *options);
 HzbExit command_stats(const Options *options);
 HzbExit command_gate(const Options *options);
+HzbExit command_baseline(const Options *options);
+HzbExit command_selftest(const Options *options);
 
+/* The folder that holds result folders and baselines. */
+const char *options_output(const Options *options);
 /* The result folder a command is about. */
 const char *options_result_dir(const Options *options);
 

@@ -1,6 +1,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "baseline.h"
 #include "config.h"
 #include "record.h"
 #include "util.h"
@@ -88,6 +89,11 @@ static bool check_allocators(const Config *config)
             config_error_at(path, allocator->name, "allocator '%s' is there twice", allocator->name);
             return false;
         }
+        if (allocator->build_defs && allocator->preload) {
+            config_error_at(path, allocator->build_defs, "allocator '%s': expected build_defs or preload, not both",
+                            allocator->name);
+            return false;
+        }
         if (!check_env(path, allocator) || !check_inherits(config, allocator)) return false;
     }
     return true;
@@ -172,9 +178,11 @@ static bool check_arms(const Config *config)
     for (unsigned l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (unsigned i = 0; i < counts[l]; i++) {
             const char *name = lists[l][i];
-            const char *fault = !config_allocator(config, name) ? "no allocator of that name in allocators.yaml"
-                                : list_has(&seen, name)         ? "is there twice"
-                                                                : NULL;
+            bool pinned = strncmp(name, BASELINE_PREFIX, strlen(BASELINE_PREFIX)) == 0;
+            const char *fault = !pinned && !config_allocator(config, name)
+                                    ? "no allocator of that name in allocators.yaml"
+                                : lists[l] != arms->aa && list_has(&seen, name) ? "is there twice"
+                                                                                : NULL;
             if (fault) {
                 config_error_at(config->matrix_path, name, "arm '%s': %s", name, fault);
                 return false;

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "baseline.h"
+#include "variant.h"
+
 #ifndef HZB_MULTIARCH
 #define HZB_MULTIARCH "x86_64-linux-gnu"
 #endif
@@ -57,7 +60,10 @@ char *library_find(const Config *config, const Options *options, const char *pre
 static void inherit(const Config *config, const CfgAllocator *allocator, Arm *arm, const char **preload, bool *optional)
 {
     if (allocator->inherits) inherit(config, config_allocator(config, allocator->inherits), arm, preload, optional);
-    if (allocator->preload) *preload = allocator->preload;
+    if (allocator->preload || allocator->build_defs) {
+        *preload = allocator->preload;
+        arm->build_defs = allocator->build_defs;
+    }
     if (allocator->stats_file_env) arm->stats_file_env = xstrdup(allocator->stats_file_env);
     if (allocator->optional) *optional = true;
     for (unsigned i = 0; i < allocator->env_count; i++)
@@ -70,7 +76,7 @@ bool arm_resolve(const Config *config, const Options *options, const CfgAllocato
     bool optional = false;
     *arm = (Arm){.name = xstrdup(allocator->name), .role = xstrdup("ref")};
     inherit(config, allocator, arm, &preload, &optional);
-    if (!preload) return true;
+    if (!preload) return true; /* with build_defs the library is made when the arm is used */
     char *found = library_find(config, options, preload);
     arm->missing = !found;
     arm->preload = found                  ? found
@@ -102,6 +108,21 @@ static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const re
     return true;
 }
 
+/* An arm as a matrix names it, with its library ready. */
+static bool find_arm(const Config *config, const Options *options, const char *name, Arm *arm)
+{
+    size_t prefix = strlen(BASELINE_PREFIX);
+    if (strncmp(name, BASELINE_PREFIX, prefix) == 0) return baseline_arm(options, name + prefix, arm);
+    if (!arm_resolve(config, options, config_allocator(config, name), arm)) {
+        hzb_error("allocator '%s': library '%s' not found%s; install or build it, or mark it 'optional: true'",
+                  arm->name, arm->preload, strchr(arm->preload, '/') ? "" : " in the system's library folders");
+        return false;
+    }
+    if (!arm->build_defs) return true;
+    arm->preload = variant_build(options->build_dir ? options->build_dir : program_dir(), arm->build_defs);
+    return arm->preload != NULL;
+}
+
 static bool add_arms(const Config *config, const Options *options, Experiment *experiment, const regex_t *wanted)
 {
     const CfgArms *arms = &config->matrix->arms;
@@ -117,11 +138,8 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
         for (unsigned i = 0; i < lists[l].count; i++) {
             Arm arm;
             if (wanted && regexec(wanted, lists[l].names[i], 0, NULL, 0) != 0) continue;
-            if (!arm_resolve(config, options, config_allocator(config, lists[l].names[i]), &arm)) {
-                hzb_error("allocator '%s': library '%s' not found%s; install or build it, or mark it 'optional: true'",
-                          arm.name, arm.preload, strchr(arm.preload, '/') ? "" : " in the system's library folders");
-                return false;
-            }
+            if (!find_arm(config, options, lists[l].names[i], &arm)) return false;
+            if (lists[l].names == arms->aa) arm.name = xfmt("aa:%s", arm.name);
             if (!add_arm(experiment, &arm, lists[l].role, wanted)) return false;
         }
     }

@@ -16,8 +16,9 @@ typedef struct {
     char *sha256;  /* of the library; NULL without one */
     char *stats_file_env;
     StrList env;
-    char *same_as; /* a candidate with the library and environment of this base: nothing to run, nothing to decide */
-    bool missing;  /* optional and not found: its samples are recorded as skipped */
+    char *same_as;    /* a candidate with the library and environment of this base: nothing to run, nothing to decide */
+    char *build_defs; /* built when it is first run; NULL = the library is found */
+    bool missing;     /* optional and not found: its samples are recorded as skipped */
     FileId id;
 } Arm;
 

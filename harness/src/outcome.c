@@ -101,6 +101,7 @@ static void fill_memory(const Observed *seen, RunRow *row)
     if (seen->peak_kib > 0) row_set(row, RUN_peak_rss_kib, "%" PRId64, seen->peak_kib);
     if (seen->post_kib > 0) row_set(row, RUN_post_rss_kib, "%" PRId64, seen->post_kib);
     if (seen->idle_kib > 0) row_set(row, RUN_idle_rss_kib, "%" PRId64, seen->idle_kib);
+    if (seen->return_ms > 0) row_set(row, RUN_idle_return_ms, "%.3f", seen->return_ms);
 }
 
 static void fill_final(const ProtoFinal *final, RunRow *row)

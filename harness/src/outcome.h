@@ -26,6 +26,7 @@ typedef struct {
     int64_t peak_kib;
     int64_t post_kib; /* when the final line had come */
     int64_t idle_kib; /* settled in the last idle phase */
+    double return_ms; /* until it had settled, nearly */
     int64_t swap_kib;
     int64_t majflt_before_work; /* up to the first phase mark: reading programs from a cold disk harms nothing */
     int64_t steal_ticks, total_ticks;

@@ -125,7 +125,7 @@ static Rule make_rule(const CfgMatrix *matrix, const PlannedCell *cells, unsigne
                  .cells = xcalloc(count, sizeof *rule.cells),
                  .cells_count = count,
                  .budget_s = matrix->budget_s,
-                 .confirm = matrix->confirm && !options->test};
+                 .confirm = matrix->confirm && !options->test && !options->rounds};
     for (unsigned i = 0; i < count; i++)
         rule.cells[i] = cells[i].rounds;
     return rule;
