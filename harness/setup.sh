@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
     gcc libc6-dev make perl pkg-config  # build and test runner
-    binutils                          # the golden test of the fast path reads its assembly with objdump
+    binutils                          # objdump for the golden test of the fast path, objcopy for the planted faults
     libcyaml-dev libyaml-dev libjansson-dev libcsv-dev libcmocka-dev  # hzb's YAML, JSON and CSV; unit tests
     gnuplot-nox fonts-dejavu-core     # plots, and letters for them
     libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4      # the allocators hz3 is measured against

@@ -105,7 +105,7 @@ static const Command commands[] = {
      command_stats, false, true, false},
     {"gate", "[RESULTS]", "Decide what got worse: stats.csv, verdict.json, exit code (default: results/latest).",
      gate_options, command_gate, false, true, false},
-    {"baseline", "[set NAME ALLOCATOR|list|rm NAME]", "Keep a library to compare with.", baseline_options,
+    {"baseline", "[WORD...]", "set NAME ALLOCATOR, list, rm NAME: keep a library to compare with.", baseline_options,
      command_baseline, false, true, true},
     {"selftest-gate", "[MATRIX]", "See whether the gate finds planted faults, and nothing else.", selftest_options,
      command_selftest, false, true, false},
@@ -205,7 +205,7 @@ static void print_usage(FILE *out)
           "Measures memory allocators: speed, memory and what they give back.\n\nCommands:\n",
           out);
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-8s %-10s %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
+        fprintf(out, "  %-13s %-11s %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
     fputs("\n`hzb COMMAND --help` lists a command's options.\n"
           "Exit codes: 0 clean, 10 regression, 11 inconclusive (gate --strict), 12 bad samples, 13 environment "
           "changed, 64 usage, 70 internal, 74 input/output.\n",

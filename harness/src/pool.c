@@ -37,18 +37,29 @@ static unsigned *blocks_of(const RunRows *pool, const char *cell_id, const char 
 typedef struct {
     const RunRows *pool;
     const char *base;
-    uint64_t random;
+    uint64_t run;
     const RunRow *drawn; /* the base's row of the block */
 } Draw;
 
-static bool draw_block(Draw *draw, const char *cell_id)
+/* Each run shuffles a cell's blocks and deals them out round by round: none comes twice, so the two sets of a run are
+   as independent as in a real one. */
+static bool draw_block(Draw *draw, const PlanRow *planned)
 {
     unsigned count;
-    unsigned *blocks = blocks_of(draw->pool, cell_id, draw->base, &count);
-    if (count > 0) draw->drawn = &draw->pool->rows[blocks[((mix64(draw->random++) >> 32) * count) >> 32]];
+    unsigned *blocks = blocks_of(draw->pool, planned->cell_id, draw->base, &count);
+    for (unsigned i = 0; i < planned->round && i < count; i++) {
+        unsigned left = count - i, taken = i + (unsigned)(((mix64(mix64(draw->run) + i) >> 32) * left) >> 32);
+        unsigned swap = blocks[i];
+        blocks[i] = blocks[taken];
+        blocks[taken] = swap;
+    }
+    bool enough = planned->round <= count;
+    if (enough) draw->drawn = &draw->pool->rows[blocks[planned->round - 1]];
     free(blocks);
-    if (count == 0) hzb_error("the pool has no samples of '%s' in cell '%s'", draw->base, cell_id);
-    return count > 0;
+    if (!enough)
+        hzb_error("the pool has %u rounds of '%s' in cell '%s'; a run needs round %u", count, draw->base,
+                  planned->cell_id, planned->round);
+    return enough;
 }
 
 /* A recorded sample in the place of a planned one. */
@@ -78,7 +89,7 @@ static bool sweep_pool(Results *results, Draw *draw)
         if (i == 0 || !plan_same_block(planned - 1, planned)) {
             free(skip);
             skip = gate_skip_reason(results, &gate);
-            if (!skip && !draw_block(draw, planned->cell_id)) return false;
+            if (!skip && !draw_block(draw, planned)) return false;
         }
         const RunRow *sample = skip ? NULL : block_mate(draw->pool, draw->drawn, planned->allocator);
         results->runs.rows[results->runs.count++] = place(planned, sample, skip);
@@ -132,8 +143,8 @@ bool pool_replay(const Config *config, const Options *options, const char *cand,
         return false;
     results.cells = plan_cells(&results.plan);
     Tally tally = {.seconds = xcalloc(runs, sizeof(double))};
-    Draw draw = {.pool = &pool, .base = base, .random = mix64(config->matrix->seed)};
     for (unsigned run = 0; run < runs; run++) {
+        Draw draw = {.pool = &pool, .base = base, .run = config->matrix->seed + run};
         if (!sweep_pool(&results, &draw)) return false;
         count_run(&results, &tally, run);
     }

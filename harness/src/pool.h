@@ -8,7 +8,7 @@
 #include "experiment.h"
 
 /* Sweeps the matrix many times with `cand` as its only candidate. In place of processes, each block is a recorded one
-   of the same cell, drawn with replacement. All else, rounds and confirmation too, is as in a real sweep.
+   of the same cell, drawn without replacement. All else, rounds and confirmation too, is as in a real sweep.
    Prints one line. */
 bool pool_replay(const Config *config, const Options *options, const char *cand, bool is_same);
 

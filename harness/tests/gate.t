@@ -117,7 +117,7 @@ is "$(csv_column "$dir/runs.csv" status | sort -u)" skipped 'and not run, nor is
 arms 'equal, copy' 'confirm: true'
 sed -i 's/cand: \[equal, copy\]/cand: [copy], aa: [equal]/' "$matrix"
 gated
-is "$rc $(cell ops_per_s cand | tr -d '\n')" '0 copyequal' 'an A/A arm is run and compared'
+is "$rc $(cell ops_per_s cand | tr -d '\n')" '0 copyaa:equal' 'an A/A arm is run and compared'
 
 arms slow 'rounds_max: 30' 'confirm: true'
 gated
@@ -135,6 +135,41 @@ sed -i 's/threshold_pct: 3/threshold_pct: 0.05/' "$matrix"
 gated
 is "$rc $(cell ops_per_s verdict) $(cell ops_per_s n)" '0 inconclusive 10' 'within the budget, and only with --strict an exit code'
 
+# Rounds drawn from a record in the place of processes.
+write_matrix <<YAML
+name: m
+seed: 1
+steal_max_pct: 100
+gates: [{metric: ops_per_s, threshold_pct: 3}]
+arms: {base: [base], cand: [equal, slow]}
+cells: [{id: one, workload: fake, rounds: 10, expect_s: 0.1}]
+YAML
+run_matrix --rounds 24
+pool=$out
+sed -i 's/^gates/confirm: true\nrounds_max: 12\ngates/; s/cand: .*/cand: [slow]}/' "$matrix"
+run selftest-gate "$matrix" --pool "$pool" --rounds 5
+is "$rc" 0 'a pool is drawn from'
+like "$out" '^slow +planted: of 5 runs 5 flagged, 5 confirmed, 5 of these within 600 s; median [0-9]+ s' 'a planted slowdown is always found'
+sed -i 's/cand: .*/cand: [equal]}/' "$matrix"
+run selftest-gate "$matrix" --pool "$pool" --rounds 5
+like "$out" 'of 5 runs 0 flagged, 0 confirmed' 'and nothing where there is nothing'
+sed -i 's/rounds_max: 12/rounds_max: 30/; s/threshold_pct: 3/threshold_pct: 0.01/' "$matrix"
+run selftest-gate "$matrix" --pool "$pool" --rounds 1
+like "$rc $err" "^74 .*the pool has 24 rounds of 'base' in cell 'one'; a run needs round 25" 'no block is drawn twice'
+sed -i 's/rounds_max: 30/rounds_max: 12/; s/threshold_pct: 0.01/threshold_pct: 3/' "$matrix"
+
+# The whole way, with processes: the exit codes of the gate are looked at.
+sed -i 's/cand: .*/cand: [same, slow]}/' "$matrix"
+echo '  - {name: same, inherits: base, env: [FAKE_NOISE=7]}' >>"$work/conf/allocators.yaml"
+run selftest-gate "$matrix" -o "$results" --lock "$work/lock"
+is "$rc" 0 'a gate that finds what is planted passes its own test'
+like "$out" 'same: the gate exits 0, expected 0.*slow: the gate exits 10, expected 10' 'and says what it found'
+sed -i 's/FAKE_SLOW_PCT=5/FAKE_SLOW_PCT=0/' "$work/conf/allocators.yaml"
+run selftest-gate "$matrix" -o "$results" --lock "$work/lock" -a slow
+is "$rc" 10 'one that finds nothing fails it'
+like "$out" 'slow: the gate exits 0, expected 10   WRONG' 'by name'
+sed -i 's/FAKE_SLOW_PCT=0/FAKE_SLOW_PCT=5/' "$work/conf/allocators.yaml"
+
 # The host's own A/A figures widen a threshold.
 arms slow
 gated
@@ -149,7 +184,7 @@ done
 run gate "$dir"
 is "$rc" 0 'is within what five nights of A/A showed'
 like "$(cell ops_per_s threshold)" '^0\.111' 'which is now the threshold'
-rm "$folder/stats.csv"
+rm "$results"/2000010[45]*/stats.csv # one more is the record of the A/A arm above
 run gate "$dir"
 is "$rc" 10 'four nights are too few'
 
