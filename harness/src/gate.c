@@ -8,14 +8,6 @@
 
 static const double alpha = 0.05;
 
-unsigned gate_rounds_needed(unsigned comparisons)
-{
-    unsigned n = 1;
-    while (comparisons * ldexp(1, 1 - (int)n) >= alpha)
-        n++;
-    return n;
-}
-
 static void set_threshold(const Noise *noise, Comparison *c)
 {
     if (!c->gate || c->gate->exact) return;
@@ -191,6 +183,15 @@ static bool something_runs(const Experiment *experiment)
     return experiment->rule.gates_count == 0;
 }
 
+const char *gate_arm_skip_reason(const Experiment *experiment, const PlanRow *row)
+{
+    const CellRounds *rounds = experiment_rounds(experiment, row->cell_id);
+    if (experiment_arm(experiment, row->allocator)->same_as)
+        return "identical: the base has the same library and environment";
+    bool asked = strcmp(row->role, "base") == 0 || strcmp(row->role, "cand") == 0;
+    return rounds && row->round > rounds->first && !asked ? "gate: only candidates need to be confirmed" : NULL;
+}
+
 char *gate_skip_reason(const Results *results, GateState *state)
 {
     const PlanRow *row = &results->plan.rows[results->runs.count];
@@ -207,4 +208,30 @@ char *gate_skip_reason(const Results *results, GateState *state)
         return xfmt("gate: the budget of %g s is spent", budget_s);
     bool enough = cell_is_answered(results, row->cell_id, second ? SET_CONFIRM : SET_FIRST, &state->noise);
     return enough ? xstrdup("gate: the interval is narrow enough") : NULL;
+}
+
+/* The least p of n rounds is 2^(1-n), which Holm multiplies by the number of comparisons. */
+static unsigned rounds_needed(unsigned comparisons)
+{
+    unsigned n = 1;
+    while (comparisons * ldexp(1, 1 - (int)n) >= alpha)
+        n++;
+    return n;
+}
+
+void gate_warn_if_blind(const Experiment *experiment, const Plan *plan)
+{
+    const Results results = {.experiment = *experiment, .plan = *plan, .cells = plan_cells(plan)};
+    Comparisons list = {0};
+    unsigned family = 0;
+    for (unsigned i = 0; i < results.cells.count; i++)
+        compare_cell(&results, results.cells.items[i], SET_FIRST, COMPARE_GATED, &list);
+    for (unsigned i = 0; i < list.count; i++)
+        family += compare_is_gated(&list.items[i]) && !list.items[i].gate->exact;
+    unsigned needed = rounds_needed(family);
+    for (unsigned i = 0; i < experiment->rule.cells_count && family > 0; i++)
+        if (experiment->rule.cells[i].first < needed)
+            hzb_note("cell '%s': %u rounds can flag nothing among %u comparisons; it takes %u",
+                     experiment->rule.cells[i].cell_id, experiment->rule.cells[i].first, family, needed);
+    free(list.items);
 }

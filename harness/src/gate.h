@@ -22,7 +22,10 @@ typedef struct {
    the record alone, so that a resumed sweep decides alike. */
 char *gate_skip_reason(const Results *results, GateState *state);
 
-/* Rounds below which no comparison of so many can come out significant. */
-unsigned gate_rounds_needed(unsigned comparisons);
+/* Why one arm of a block that is run need not be, or NULL. */
+const char *gate_arm_skip_reason(const Experiment *experiment, const PlanRow *row);
+
+/* Says so if a cell gets too few rounds for any of its comparisons to come out significant among all of them. */
+void gate_warn_if_blind(const Experiment *experiment, const Plan *plan);
 
 #endif

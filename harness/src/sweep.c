@@ -191,12 +191,11 @@ static void decide_block(Sweep *sweep)
 /* NULL: the planned process is to be run. */
 static const char *skip_reason(Sweep *sweep, const PlanRow *planned)
 {
-    static const char identical[] = "identical: the base has the same library and environment";
     unsigned next = sweep->runs.count;
     if (!sweep->decided || block_start(&sweep->plan, next) == next) decide_block(sweep);
     sweep->decided = true;
-    bool same = experiment_arm(&sweep->experiment, planned->allocator)->same_as && !sweep->context.verify_only;
-    return sweep->skip_reason ? sweep->skip_reason : same ? identical : NULL;
+    if (sweep->skip_reason || sweep->context.verify_only) return sweep->skip_reason;
+    return gate_arm_skip_reason(&sweep->experiment, planned);
 }
 
 static HzbExit run_next(Sweep *sweep)

@@ -73,12 +73,25 @@ is "$(csv_column "$dir/runs.csv" round | sort -n | tail -1)" 20 'the second set 
 is "$(csv_column "$dir/runs.csv" seed | sort -u | wc -l)" 40 'with other seeds'
 like "$out" 'REGRESSION, confirmed' 'the table says it'
 
+rows() { (($(wc -l <"$dir/runs.csv") > $1)); }
+start -w one
+until_true rows 15
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+run resume "$dir" --lock "$work/lock"
+is "$rc $(wc -l <"$dir/runs.csv")" "0 $(wc -l <"$dir/plan.csv")" 'a run that was killed is completed'
+run gate "$dir"
+is "$rc $(cell ops_per_s confirmed)" '10 1' 'and decided alike'
+
 sed -i 's/FAKE_SLOW_PCT=5/FAKE_SLOW_PCT=1/' "$work/conf/allocators.yaml"
 gated
 is "$rc $(cell ops_per_s verdict)" '0 unchanged' 'a change inside the threshold is none'
 is "$(csv_column "$dir/runs.csv" invalid_reason | sort | uniq -c | sed 's/^ *//')" \
     $'20 \n20 gate: nothing to confirm' 'and there is nothing to confirm'
 sed -i 's/FAKE_SLOW_PCT=1/FAKE_SLOW_PCT=5/' "$work/conf/allocators.yaml"
+
+cells=. run_matrix --rounds 6 --dry-run
+like "$err" "cell 'two': 6 rounds can flag nothing among 2 comparisons; it takes 7" 'too few rounds to flag anything are named'
 
 # A first set that flags by chance: its rows are made slow in the record, the second set's stay what they are.
 arms equal 'confirm: true'
