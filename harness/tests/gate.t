@@ -79,7 +79,8 @@ until_true rows 15
 kill -9 "$pid"
 wait "$pid" 2>/dev/null
 run resume "$dir" --lock "$work/lock"
-is "$rc $(wc -l <"$dir/runs.csv")" "0 $(wc -l <"$dir/plan.csv")" 'a run that was killed is completed'
+# 12: the machine may disturb a sample at any time, which the gate does not mind.
+like "$rc $(wc -l <"$dir/runs.csv")" "^(0|12) $(wc -l <"$dir/plan.csv")\$" 'a run that was killed is completed'
 run gate "$dir"
 is "$rc $(cell ops_per_s confirmed)" '10 1' 'and decided alike'
 
