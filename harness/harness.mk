@@ -45,6 +45,20 @@ hyperfine: $(BUILD)/hzb allocator
 	@BUILD=$(BUILD) bash harness/hyperfine.sh
 .PHONY: hyperfine
 
+# hz3 with faults to be found (tests/plant.c): its scale lane's objects, malloc and madvise renamed.
+HZB_PLANTED := $(BUILD)/libhzb_planted.so
+PROGRAMS += $(HZB_PLANTED)
+
+$(BUILD)/libhakozuna_hz3_scale.so: allocator ;
+
+$(HZB_PLANTED): harness/tests/plant.c $(BUILD)/libhakozuna_hz3_scale.so harness/harness.mk
+	@mkdir -p $(HZB_OBJ)/planted
+	cp $(BUILD)/obj/hz3_scale/*.o $(HZB_OBJ)/planted
+	objcopy --redefine-sym malloc=planted_real_malloc $(HZB_OBJ)/planted/hz3_api.o
+	objcopy --redefine-sym madvise=planted_madvise $(HZB_OBJ)/planted/hz3_os.o
+	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/plant.d $(CFLAGS) -fno-builtin-malloc -ftls-model=initial-exec -fPIC \
+	    -shared -pthread -Wl,-z,now,-z,nodelete,--version-script=allocator/src/hz3.map $(HZB_OBJ)/planted/*.o $< -o $@
+
 install-hzb: $(BUILD)/hzb
 	install -D -m 755 $(BUILD)/hzb $(DESTDIR)$(PREFIX)/bin/hzb
 	install -D -m 644 harness/hzb.1 $(DESTDIR)$(PREFIX)/share/man/man1/hzb.1

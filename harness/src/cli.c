@@ -25,6 +25,8 @@ enum {
     KEY_LANE,
     KEY_REFERENCE,
     KEY_METRIC,
+    KEY_STRICT,
+    KEY_POOL,
     KEY_JSON,
 };
 
@@ -83,6 +85,23 @@ static const struct argp_option hyperfine_options[] = {
 static const struct argp_option export_options[] = {{"json", KEY_JSON, 0, 0, "As JSON, with every column", 3}, {0}};
 static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 
+static const struct argp_option no_options[] = {{0}};
+#define OPTION_OUTPUT                                                                                                  \
+    {                                                                                                                  \
+        "output", 'o', "DIR", 0, "Folder of result folders and baselines (default: results)", 3                        \
+    }
+static const struct argp_option baseline_options[] = {OPTIONS_CONFIG, OPTION_OUTPUT, {0}};
+static const struct argp_option selftest_options[] = {
+    OPTIONS_CONFIG,
+    OPTION_OUTPUT,
+    OPTION_LOCK,
+    {"allocators", 'a', "REGEX", 0, "Only these candidates", 2},
+    {"rounds", KEY_ROUNDS, "N", 0, "With --pool: runs drawn for each candidate (default: 40)", 3},
+    {"pool", KEY_POOL, "RESULTS", 0, "Draw rounds from this record instead of measuring", 3},
+    {0}};
+static const struct argp_option gate_options[] = {{"strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3},
+                                                  {0}};
+
 typedef struct {
     const char *name;
     const char *args_doc;
@@ -90,29 +109,40 @@ typedef struct {
     const struct argp_option *options;
     HzbExit (*run)(const Options *options);
     bool target_needed, target_allowed;
+    bool several; /* targets */
 } Command;
 
 static const Command commands[] = {
-    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true},
-    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true},
+    {"plan", "MATRIX", "Print the plan of a matrix as CSV.", plan_options, command_plan, true, true, false},
+    {"run", "MATRIX", "Plan a matrix and measure it into a new result folder.", run_options, command_run, true, true,
+     false},
     {"resume", "[RESULTS]", "Go on with a plan that was interrupted (default: results/latest).", resume_options,
-     command_resume, false, true},
+     command_resume, false, true, false},
     {"list", "[MATRIX]", "List allocators, workloads and the cells of a matrix.", list_options, command_list, false,
-     true},
-    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false},
+     true, false},
+    {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false,
+     false},
     {"table", "[RESULTS]", "Print medians per allocator and cell (default: results/latest).", table_options,
-     command_table, false, true},
+     command_table, false, true, false},
     {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
-     false, true},
+     false, true, false},
+    {"stats", "[RESULTS]", "Compare candidates with bases into stats.csv (default: results/latest).", no_options,
+     command_stats, false, true, false},
+    {"gate", "[RESULTS]", "Decide what got worse: stats.csv, verdict.json, exit code (default: results/latest).",
+     gate_options, command_gate, false, true, false},
+    {"baseline", "[WORD...]", "set NAME ALLOCATOR, list, rm NAME: keep a library to compare with.", baseline_options,
+     command_baseline, false, true, true},
+    {"selftest-gate", "[MATRIX]", "See whether the gate finds planted faults, and nothing else.", selftest_options,
+     command_selftest, false, true, false},
     {"report", "[RESULTS]", "Write report.html and report.md (default: results/latest).", plot_options, command_report,
-     false, true},
-    {"merge", "RESULTS...", "Put the shards of one plan together.", merge_options, command_merge, true, true},
+     false, true, false},
+    {"merge", "RESULTS...", "Put the shards of one plan together.", merge_options, command_merge, true, true, true},
     {"history", "[list|trend|changes|rebuild|add RESULTS]", "Show what became of figures from run to run.",
-     history_options, command_history, false, true},
+     history_options, command_history, false, true, true},
     {"import-hyperfine", "FILE...", "Join and draw what hyperfine measured (see make hyperfine).", hyperfine_options,
-     command_import_hyperfine, true, true},
+     command_import_hyperfine, true, true, true},
     {"export", "[RESULTS]", "Print the samples for benchstat, or as JSON (default: results/latest).", export_options,
-     command_export, false, true},
+     command_export, false, true, false},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -122,11 +152,6 @@ typedef struct {
 } Parse;
 
 /* All others take one target at most. */
-static bool takes_several(const Command *command)
-{
-    return command->run == command_merge || command->run == command_history || command->run == command_import_hyperfine;
-}
-
 static unsigned rounds_of(const char *text, struct argp_state *state)
 {
     uint64_t value;
@@ -137,7 +162,7 @@ static unsigned rounds_of(const char *text, struct argp_state *state)
 
 static void set_target(Parse *parse, char *text, struct argp_state *state)
 {
-    if ((parse->options.target && !takes_several(parse->command)) || !parse->command->target_allowed)
+    if ((parse->options.target && !parse->command->several) || !parse->command->target_allowed)
         argp_error(state, "unexpected argument '%s'", text);
     if (!parse->options.target) parse->options.target = text;
     list_add(&parse->options.targets, text);
@@ -154,6 +179,7 @@ static bool parse_plain(int key, char *text, Options *options)
                  {KEY_BUILD, &options->build_dir, NULL},
                  {KEY_PLOTS, &options->plots_dir, NULL},
                  {KEY_LOCK, &options->lock_path, NULL},
+                 {KEY_POOL, &options->pool_dir, NULL},
                  {KEY_METRIC, &options->metric, NULL},
                  {KEY_REFERENCE, &options->reference, NULL},
                  {'o', &options->output, NULL},
@@ -162,7 +188,8 @@ static bool parse_plain(int key, char *text, Options *options)
                  {KEY_DRY_RUN, NULL, &options->dry_run},
                  {KEY_TEST, NULL, &options->test},
                  {KEY_MARKDOWN, NULL, &options->markdown},
-                 {KEY_JSON, NULL, &options->json}};
+                 {KEY_JSON, NULL, &options->json},
+                 {KEY_STRICT, NULL, &options->strict}};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (plain[i].key != key) continue;
         if (plain[i].text)
@@ -208,7 +235,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_END:
         if (parse->command->target_needed && !options->target)
             argp_error(state, "expected %s",
-                       takes_several(parse->command) ? parse->command->args_doc
+                       parse->command->several ? parse->command->args_doc
                                                      : "the path of a matrix, e.g. "
                                                        "harness/matrix/quick.yaml");
         return 0;
@@ -234,7 +261,8 @@ static void print_usage(FILE *out)
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %s %s\n        %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
     fputs("\n`hzb COMMAND --help` lists a command's options.\n"
-          "Exit codes: 0 clean, 12 bad samples, 13 environment changed, 64 usage, 70 internal, 74 input/output.\n",
+          "Exit codes: 0 clean, 10 regression, 11 inconclusive (gate --strict), 12 bad samples, 13 environment "
+          "changed, 64 usage, 70 internal, 74 input/output.\n",
           out);
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     const char *config_dir; /* folder of allocators.yaml and workloads.yaml */
     const char *build_dir;  /* what {build} stands for */
     const char *output;     /* folder in which result folders are made */
+    const char *pool_dir;   /* result folder that rounds are drawn from */
     const char *plots_dir;  /* folder of the gnuplot scripts */
     const char *lock_path;
     const char *allocator_regex;
@@ -34,7 +35,7 @@ typedef struct {
     unsigned rounds;       /* 0 = as the matrix says */
     bool seed_given;
     uint64_t seed;
-    bool dry_run, test, markdown, json;
+    bool dry_run, test, markdown, json, strict;
 } Options;
 
 /* Runs the subcommand named in argv and returns the exit code of the program. */

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "diag.h"
 #include "experiment.h"
+#include "gate.h"
 #include "plan.h"
 #include "progress.h"
 #include "resultdir.h"
@@ -48,6 +49,7 @@ static void announce(const Planned *planned)
     char *eta = duration_text(plan_expect_s(&planned->plan));
     hzb_note("%u processes, %u allocators, about %s", planned->plan.count, planned->experiment.arm_count, eta);
     free(eta);
+    gate_warn_if_blind(&planned->experiment, &planned->plan);
 }
 
 HzbExit command_plan(const Options *options)
@@ -92,7 +94,7 @@ static HzbExit verify(const Options *options, Planned *planned)
 HzbExit command_run(const Options *options)
 {
     Planned planned;
-    const char *output = options->output ? options->output : RESULTS_DIR;
+    const char *output = options_output(options);
     if (!make_plan(options, &planned)) return HZB_USAGE;
     if (options->test && !options->dry_run) return verify(options, &planned);
     announce(&planned);
@@ -102,6 +104,11 @@ HzbExit command_run(const Options *options)
     printf("%s\n", dir);
     fflush(stdout);
     return measure(options, dir);
+}
+
+const char *options_output(const Options *options)
+{
+    return options->output ? options->output : RESULTS_DIR;
 }
 
 const char *options_result_dir(const Options *options)

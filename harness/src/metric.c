@@ -9,6 +9,13 @@ const ShownMetric shown_metrics[SHOWN_METRICS] = {
     {RUN_live_peak_kib, "live peak MiB"}, {RUN_alloc_failed, "alloc_failed"}, {RUN_reclaim_pages, "reclaim_pages"},
 };
 
+const CfgMetric *metric_of(const Workload *workload, RunColumn column)
+{
+    for (unsigned m = 0; m < workload->metrics_count; m++)
+        if (run_column(workload->metrics[m].name) == (int)column) return &workload->metrics[m];
+    return NULL;
+}
+
 static bool ends_in(const char *name, const char *tail)
 {
     size_t length = strlen(name), tail_length = strlen(tail);

@@ -2,6 +2,7 @@
 #ifndef HZB_METRIC_H
 #define HZB_METRIC_H
 
+#include "experiment.h"
 #include "record.h"
 
 typedef struct {
@@ -11,6 +12,9 @@ typedef struct {
 
 enum { SHOWN_METRICS = 6 };
 extern const ShownMetric shown_metrics[SHOWN_METRICS];
+
+/* The workload's metric that is this column, or NULL. */
+const CfgMetric *metric_of(const Workload *workload, RunColumn column);
 
 /* "M", "MiB", "s" or "" for a count: the unit that metric_text() writes values in. */
 const char *metric_unit(const char *name);

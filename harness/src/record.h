@@ -50,7 +50,8 @@
     X(steal_ticks)                                                                                                     \
     X(psi_cpu_us)                                                                                                      \
     X(load1)                                                                                                           \
-    X(live_at_fail_kib)
+    X(live_at_fail_kib)                                                                                                \
+    X(idle_return_ms)
 
 #define X(name) RUN_##name,
 typedef enum { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;

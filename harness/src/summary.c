@@ -10,9 +10,7 @@ bool results_load(const char *dir, Results *results)
     *results = (Results){.dir = dir};
     if (!manifest_load(dir, &results->experiment) || !plan_load(dir, &results->plan) || !runs_load(dir, &results->runs))
         return false;
-    for (unsigned i = 0; i < results->plan.count; i++)
-        if (!list_has(&results->cells, results->plan.rows[i].cell_id))
-            list_add(&results->cells, results->plan.rows[i].cell_id);
+    results->cells = plan_cells(&results->plan);
     return true;
 }
 

@@ -15,13 +15,6 @@ typedef struct {
     unsigned count;
 } Grid;
 
-static const CfgMetric *metric_of(const Workload *workload, RunColumn column)
-{
-    for (unsigned m = 0; m < workload->metrics_count; m++)
-        if (run_column(workload->metrics[m].name) == (int)column) return &workload->metrics[m];
-    return NULL;
-}
-
 /* Row of the grid with the best value; 0 (the header) if the column is no metric of the workload. */
 static unsigned best_row(const CfgMetric *metric, const Spread *spreads, unsigned rows)
 {
@@ -83,7 +76,7 @@ static Grid make_grid(const Results *results, const char *cell_id, bool markdown
     for (unsigned a = 0; a < experiment->arm_count; a++) {
         SampleCount count = summary_count(&results->runs, cell_id, experiment->arms[a].name);
         grid.rows[a + 1][0] = xstrdup(experiment->arms[a].name);
-        grid.rows[a + 1][SHOWN_METRICS + 1] = count.skipped ? xstrdup("skipped") : xfmt("%u", count.ok);
+        grid.rows[a + 1][SHOWN_METRICS + 1] = count.skipped && !count.ok ? xstrdup("skipped") : xfmt("%u", count.ok);
         grid.rows[a + 1][SHOWN_METRICS + 2] = xfmt("%u", count.bad);
     }
     for (unsigned s = 0; s < SHOWN_METRICS; s++)

@@ -248,7 +248,7 @@ static HzbExit show(const char *what, const char *results, const Options *option
 
 HzbExit command_history(const Options *options)
 {
-    const char *results = options->output ? options->output : RESULTS_DIR;
+    const char *results = options_output(options);
     const char *what = options->target ? options->target : "list";
     const char *reference = options->reference ? options->reference : REFERENCE_DEFAULT;
     const char *added = options->targets.count == 2 ? options->targets.items[1] : NULL;
