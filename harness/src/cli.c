@@ -175,20 +175,13 @@ static bool parse_plain(int key, char *text, Options *options)
         int key;
         const char **text;
         bool *flag;
-    } plain[] = {{KEY_CONFIG, &options->config_dir, NULL},
-                 {KEY_BUILD, &options->build_dir, NULL},
-                 {KEY_PLOTS, &options->plots_dir, NULL},
-                 {KEY_LOCK, &options->lock_path, NULL},
-                 {KEY_POOL, &options->pool_dir, NULL},
-                 {KEY_METRIC, &options->metric, NULL},
-                 {KEY_REFERENCE, &options->reference, NULL},
-                 {'o', &options->output, NULL},
-                 {'a', &options->allocator_regex, NULL},
-                 {'w', &options->cell_regex, NULL},
-                 {KEY_DRY_RUN, NULL, &options->dry_run},
-                 {KEY_TEST, NULL, &options->test},
-                 {KEY_MARKDOWN, NULL, &options->markdown},
-                 {KEY_JSON, NULL, &options->json},
+    } plain[] = {{KEY_CONFIG, &options->config_dir, NULL},   {KEY_BUILD, &options->build_dir, NULL},
+                 {KEY_PLOTS, &options->plots_dir, NULL},     {KEY_LOCK, &options->lock_path, NULL},
+                 {KEY_POOL, &options->pool_dir, NULL},       {KEY_METRIC, &options->metric, NULL},
+                 {KEY_REFERENCE, &options->reference, NULL}, {'o', &options->output, NULL},
+                 {'a', &options->allocator_regex, NULL},     {'w', &options->cell_regex, NULL},
+                 {KEY_DRY_RUN, NULL, &options->dry_run},     {KEY_TEST, NULL, &options->test},
+                 {KEY_MARKDOWN, NULL, &options->markdown},   {KEY_JSON, NULL, &options->json},
                  {KEY_STRICT, NULL, &options->strict}};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (plain[i].key != key) continue;
@@ -236,8 +229,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (parse->command->target_needed && !options->target)
             argp_error(state, "expected %s",
                        parse->command->several ? parse->command->args_doc
-                                                     : "the path of a matrix, e.g. "
-                                                       "harness/matrix/quick.yaml");
+                                               : "the path of a matrix, e.g. "
+                                                 "harness/matrix/quick.yaml");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
