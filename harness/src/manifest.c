@@ -37,11 +37,11 @@ static json_t *arms_to_json(const Experiment *experiment)
     json_t *array = json_array();
     for (unsigned i = 0; i < experiment->arm_count; i++) {
         const Arm *arm = &experiment->arms[i];
-        json_array_append_new(
-            array, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s, s:s?, s:b, s:o}", "name", arm->name, "role", arm->role,
-                             "preload", arm->preload, "sha256", arm->sha256, "stats_file_env", arm->stats_file_env,
-                             "build", arm->build, "same_as", arm->same_as, "missing", arm->missing, "env",
-                             texts_to_json(arm->env.items, arm->env.count)));
+        json_array_append_new(array,
+                              json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s, s:s?, s:b, s:o}", "name", arm->name, "role",
+                                        arm->role, "preload", arm->preload, "sha256", arm->sha256, "stats_file_env",
+                                        arm->stats_file_env, "build", arm->build, "same_as", arm->same_as, "missing",
+                                        arm->missing, "env", texts_to_json(arm->env.items, arm->env.count)));
     }
     return array;
 }
