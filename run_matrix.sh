@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds everything, measures a matrix of allocators and workloads, draws the plots and prints a table.
+# Builds everything, measures a matrix of allocators and workloads, draws plots, writes a report and prints a table.
 set -euo pipefail
 called_as=$0
 cd "$(dirname "$(readlink -f "$0")")"
@@ -10,7 +10,7 @@ usage() {
     cat <<TXT
 Usage: $called_as [MATRIX] [OPTION...]
 Builds allocator, workloads and harness, measures MATRIX (default: quick) into a new folder below results/, draws its
-plots and prints its table. Installs missing Debian packages first, with sudo when not root.
+plots, writes its report.html and report.md, and prints its table. Installs missing Debian packages first, with sudo when not root.
 
 Matrices: $(matrices | paste -sd ' ')
 Options are those of \`build/hzb run\`, among them:
@@ -18,9 +18,13 @@ Options are those of \`build/hzb run\`, among them:
   -w REGEX            only cells whose id or workload matches
   --rounds=N          rounds of every cell
   --allocator=NAME=PATH   one more allocator, from any library
+  --shard=I/N         one slice of the cells, for several machines; hzb merge puts them together
+  --lane=diag         then also count system calls, page faults and instructions
   --dry-run, --test   say how long it would take; one tiny round that only verifies
 Paths in options start from the repository's top folder.
-Exit code: that of \`hzb run\` (0 clean, 12 bad samples, 64 usage, 70 internal, 74 input or output).
+A matrix with gates is decided by \`hzb gate\`: verdict.json and a table. One that was cut short goes on when it is called
+again without options. Pinned libraries that are missing are pinned from this build: \`hzb baseline set NAME hz3\`.
+Exit code: 0 clean, 10 regression, 12 bad samples, 13 environment changed, 64 usage, 70 internal, 74 input or output.
 TXT
 }
 
@@ -41,16 +45,47 @@ build/hzb doctor || true # what it says is advice; the samples' own checks decid
 
 trap 'echo "$called_as: interrupted; build/hzb resume goes on with what is missing" >&2; exit 130' INT TERM
 code=0
-said=$(build/hzb run "harness/matrix/$matrix.yaml" "$@") || code=$?
+file=harness/matrix/$matrix.yaml
+gated=$(grep -c '^gates:' "$file" || true)
+# The first night of a machine pins what it has; later ones are compared with that until somebody sets another.
+for name in $(grep -o 'baseline:[A-Za-z0-9_.-]*' "$file" | cut -d: -f2 | sort -u); do
+    build/hzb baseline list | grep -q "^$name " || build/hzb baseline set "$name" hz3 >&2
+done
+
+# lines FILE: of a CSV file, 0 without one.
+lines() { wc -l <"$1" 2>/dev/null || echo 0; }
+# A gated run that a kill or a reboot ended goes on, unless what it measured is not what is here any more.
+said=
+last=$(readlink -f results/latest || true)
+if ((gated && $# == 0)) && [[ $last == *_"$matrix" && $(lines "$last/runs.csv") -lt $(lines "$last/plan.csv") ]]; then
+    echo "$called_as: going on with $last" >&2
+    build/hzb resume "$last" && said=$last || { code=$?; ((code == 13)) || said=$last; }
+fi
+if [[ -z $said ]]; then
+    code=0
+    said=$(build/hzb run "$file" "$@") || code=$?
+fi
 if [[ ! -f $said/plan.csv ]]; then # a dry run, a test, or nothing was begun
     [[ -z $said ]] || printf '%s\n' "$said"
     exit "$code"
 fi
 
 after=0
-build/hzb plot "$said" || after=$?
+if ((gated && (code == 0 || code == 12))); then # what was measured is whole
+    code=0
+    build/hzb gate "$said" >"$said/verdict.txt" || code=$?
+    cat "$said/verdict.txt"
+fi
+build/hzb plot "$said" >/dev/null || after=$?
 build/hzb table "$said" | tee "$said/table.txt" || after=$?
+build/hzb report "$said" >/dev/null || after=$?
+if [[ ! -f $said/plan_whole.csv ]]; then # a slice counts once it is merged
+    results=$(dirname "$said")
+    if [[ -f $results/history.sqlite ]]; then build/hzb history add "$said" -o "$results"
+    else build/hzb history rebuild -o "$results"; fi || after=$?
+fi
 echo
 echo "results: $said"
 echo "plots:   $said/plots/"
+echo "report:  $said/report.html, report.md"
 exit $((code != 0 ? code : after))

@@ -3,7 +3,7 @@
 HZB_OBJ := $(BUILD)/obj/harness
 HZB_OBJECTS := $(patsubst harness/src/%.c,$(HZB_OBJ)/%.o,$(wildcard harness/src/*.c))
 HZB_UNIT_TESTS := $(patsubst harness/tests/%.c,%,$(wildcard harness/tests/test_*.c))
-HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv
+HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv -lsqlite3 -lm
 HZB_MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 HZB_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"'
 
@@ -39,6 +39,25 @@ $(BUILD)/tests/hzb_fake_workload: $(HZB_OBJ)/tests/fake_workload.o
 $(BUILD)/tests/libhzbfake_%.so: harness/tests/fake_library.c harness/harness.mk
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/fake_library_$*.d $(CFLAGS) -DFAKE_NAME=fake_$* -fPIC -shared $< -o $@
+
+# Whole programs, for reviewers; ROUNDS and ALLOCATORS as harness/hyperfine.sh has them.
+hyperfine: $(BUILD)/hzb allocator
+	@BUILD=$(BUILD) bash harness/hyperfine.sh
+.PHONY: hyperfine
+
+# hz3 with faults to be found (tests/plant.c): its scale lane's objects, malloc and madvise renamed.
+HZB_PLANTED := $(BUILD)/libhzb_planted.so
+PROGRAMS += $(HZB_PLANTED)
+
+$(BUILD)/libhakozuna_hz3_scale.so: allocator ;
+
+$(HZB_PLANTED): harness/tests/plant.c $(BUILD)/libhakozuna_hz3_scale.so harness/harness.mk
+	@mkdir -p $(HZB_OBJ)/planted
+	cp $(BUILD)/obj/hz3_scale/*.o $(HZB_OBJ)/planted
+	objcopy --redefine-sym malloc=planted_real_malloc $(HZB_OBJ)/planted/hz3_api.o
+	objcopy --redefine-sym madvise=planted_madvise $(HZB_OBJ)/planted/hz3_os.o
+	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/plant.d $(CFLAGS) -fno-builtin-malloc -ftls-model=initial-exec -fPIC \
+	    -shared -pthread -Wl,-z,now,-z,nodelete,--version-script=allocator/src/hz3.map $(HZB_OBJ)/planted/*.o $< -o $@
 
 install-hzb: $(BUILD)/hzb
 	install -D -m 755 $(BUILD)/hzb $(DESTDIR)$(PREFIX)/bin/hzb

@@ -6,8 +6,10 @@ set -euo pipefail
 packages=(
     gcc libc6-dev make perl pkg-config  # build and test runner
     spin tcc                          # the exhaustive models: model checker, and a compiler for its output
-    binutils                          # the golden test of the fast path reads its assembly with objdump
+    binutils                          # objdump for the golden test of the fast path, objcopy for the planted faults
     libcyaml-dev libyaml-dev libjansson-dev libcsv-dev libcmocka-dev  # hzb's YAML, JSON and CSV; unit tests
+    libsqlite3-dev                    # hzb history
+    parallel hyperfine                # a matrix in slices; whole programs side by side
     gnuplot-nox fonts-dejavu-core     # plots, and letters for them
     libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4      # the allocators hz3 is measured against
 )

@@ -1,6 +1,7 @@
 # Throughput: a panel for each cell (cells differ by orders of magnitude), a bar for each allocator; whiskers from the
-# slowest to the fastest run.
+# slowest to the fastest run. Whole programs have seconds instead of operations per second.
 # CSV: workload_cell,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n
+#  or: workload_cell,allocator,seconds_median,seconds_min,seconds_max,n
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
 call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3
 
@@ -10,6 +11,8 @@ low(x) = valid(4) ? $4 : median(0)
 high(x) = valid(5) ? $5 : median(0)
 cells = ""
 longest = 0
+unit = "operations per second"
+stats in_file using (strcol(3) eq "seconds_median" ? strlen(unit = "seconds, less is better") : 0) nooutput
 stats in_file using (is_bar(0) ? (names = name_add(names, strcol(2)), cells = name_add(cells, strcol(1)), \
     longest = max(longest, strlen(strcol(2)))) : 0) nooutput
 n_names = words(names)
@@ -35,7 +38,8 @@ rgb_of(name) = int("0x".look_rgb[name_rank(name, 1)][2:])
 
 # Three significant digits with an SI prefix.
 scaled(x) = real(gprintf("%s", x))
-short(x) = sprintf(scaled(x) >= 100 ? "%.0f" : scaled(x) >= 10 ? "%.1f" : "%.2f", scaled(x)).gprintf("%c", x)
+short(x) = x < 1 ? sprintf("%.3f", x) : \
+    sprintf(scaled(x) >= 100 ? "%.0f" : scaled(x) >= 10 ? "%.1f" : "%.2f", scaled(x)).gprintf("%c", x)
 
 # A cell's name takes another line where it is too long for one.
 limit = int((width_px - 20) / 8.0)
@@ -55,7 +59,7 @@ set xtics font ",10"
 set ytics scale 0 ()
 do for [i = 1:n_names] { set ytics add (word(names, i) i) }
 set yrange [n_names + 0.6:0.4]
-set xlabel "operations per second" offset 0, 0.7 font ",10"
+set xlabel unit offset 0, 0.7 font ",10"
 do for [c = 1:n_cells] {
     cell = word(cells, c)
     is_mine(x) = is_bar(0) && strcol(1) eq cell

@@ -7,29 +7,41 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "diag.h"
 #include "experiment.h"
+#include "gate.h"
 #include "plan.h"
 #include "progress.h"
 #include "resultdir.h"
+#include "shard.h"
 #include "summary.h"
 #include "sweep.h"
 #include "table.h"
 
-#define RESULTS_DIR "results"
 #define LOCK_PATH "/tmp/hzb.lock"
 
 /* The shared first half of plan and run. */
 typedef struct {
     Config config;
     Experiment experiment;
+    Plan whole; /* before a shard was taken */
     Plan plan;
 } Planned;
 
 static bool make_plan(const Options *options, Planned *planned)
 {
-    return config_load(&planned->config, options->config_dir, options->target) &&
-           experiment_make(&planned->config, options, &planned->experiment) &&
-           plan_make(&planned->config, options, &planned->experiment, &planned->plan);
+    if (!config_load(&planned->config, options->config_dir, options->target) ||
+        !experiment_make(&planned->config, options, &planned->experiment) ||
+        !plan_make(&planned->config, options, &planned->experiment, &planned->whole))
+        return false;
+    planned->plan = planned->whole;
+    return options->shard.count == 0 || shard_take(&planned->whole, options->shard, &planned->plan);
+}
+
+static char *make_folder(const Options *options, const char *output, Planned *planned)
+{
+    return resultdir_make(output, &planned->config, &planned->experiment, &planned->plan,
+                          options->shard.count ? &planned->whole : NULL);
 }
 
 static void announce(const Planned *planned)
@@ -37,6 +49,7 @@ static void announce(const Planned *planned)
     char *eta = duration_text(plan_expect_s(&planned->plan));
     hzb_note("%u processes, %u allocators, about %s", planned->plan.count, planned->experiment.arm_count, eta);
     free(eta);
+    gate_warn_if_blind(&planned->experiment, &planned->plan);
 }
 
 HzbExit command_plan(const Options *options)
@@ -51,7 +64,11 @@ HzbExit command_plan(const Options *options)
 
 static HzbExit measure(const Options *options, const char *dir)
 {
-    return host_lock(options->lock_path ? options->lock_path : LOCK_PATH) ? sweep(dir, options->test) : HZB_IO;
+    if (!host_lock(options->lock_path ? options->lock_path : LOCK_PATH)) return HZB_IO;
+    HzbExit result = sweep(dir, options->test);
+    const bool measured = result == HZB_OK || result == HZB_BAD_SAMPLES;
+    if (measured && options->lane == LANE_DIAG && !options->test && !diag_run(dir)) return HZB_IO;
+    return result;
 }
 
 /* One tiny round whose figures nobody keeps: the folder stays only if something went wrong, for its logs. */
@@ -63,7 +80,7 @@ static HzbExit verify(const Options *options, Planned *planned)
         hzb_error("%s: %s", output, strerror(errno));
         return HZB_IO;
     }
-    char *dir = resultdir_make(output, &planned->config, &planned->experiment, &planned->plan);
+    char *dir = make_folder(options, output, planned);
     HzbExit result = dir ? measure(options, dir) : HZB_IO;
     if (result == HZB_OK) {
         printf("test: %u processes ok\n", planned->plan.count);
@@ -77,16 +94,21 @@ static HzbExit verify(const Options *options, Planned *planned)
 HzbExit command_run(const Options *options)
 {
     Planned planned;
-    const char *output = options->output ? options->output : RESULTS_DIR;
+    const char *output = options_output(options);
     if (!make_plan(options, &planned)) return HZB_USAGE;
     if (options->test && !options->dry_run) return verify(options, &planned);
     announce(&planned);
     if (options->dry_run) return HZB_OK;
-    char *dir = resultdir_make(output, &planned.config, &planned.experiment, &planned.plan);
+    char *dir = make_folder(options, output, &planned);
     if (!dir || !resultdir_set_latest(output, planned.experiment.run_id)) return HZB_IO;
     printf("%s\n", dir);
     fflush(stdout);
     return measure(options, dir);
+}
+
+const char *options_output(const Options *options)
+{
+    return options->output ? options->output : RESULTS_DIR;
 }
 
 const char *options_result_dir(const Options *options)

@@ -26,6 +26,7 @@ static const cyaml_schema_field_t allocator_fields[] = {
     STRING("inherits", OPTIONAL, CfgAllocator, inherits),
     STRING("preload", OPTIONAL, CfgAllocator, preload),
     STRING("stats_file_env", OPTIONAL, CfgAllocator, stats_file_env),
+    STRING("build_defs", OPTIONAL, CfgAllocator, build_defs),
     STRINGS("env", OPTIONAL, CfgAllocator, env),
     CYAML_FIELD_BOOL("optional", OPTIONAL, CfgAllocator, optional),
     CYAML_FIELD_END,
@@ -82,8 +83,16 @@ static const cyaml_schema_field_t arms_fields[] = {
     STRINGS("base", OPTIONAL, CfgArms, base),
     STRINGS("cand", OPTIONAL, CfgArms, cand),
     STRINGS("refs", OPTIONAL, CfgArms, refs),
+    STRINGS("aa", OPTIONAL, CfgArms, aa),
     CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t gate_fields[] = {
+    STRING("metric", REQUIRED, CfgGate, metric),
+    CYAML_FIELD_FLOAT("threshold_pct", OPTIONAL, CfgGate, threshold_pct),
+    CYAML_FIELD_BOOL("exact", OPTIONAL, CfgGate, exact),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t gate_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgGate, gate_fields)};
 static const cyaml_schema_field_t matrix_fields[] = {
     STRING("name", REQUIRED, CfgMatrix, name),
     CYAML_FIELD_UINT("seed", REQUIRED, CfgMatrix, seed),
@@ -91,6 +100,11 @@ static const cyaml_schema_field_t matrix_fields[] = {
     CYAML_FIELD_UINT("sample_ms", OPTIONAL, CfgMatrix, sample_ms),
     CYAML_FIELD_FLOAT("mem_guard_pct", OPTIONAL, CfgMatrix, mem_guard_pct),
     CYAML_FIELD_FLOAT("steal_max_pct", OPTIONAL, CfgMatrix, steal_max_pct),
+    CYAML_FIELD_SEQUENCE("gates", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, CfgMatrix, gates, &gate_value, 0,
+                         CYAML_UNLIMITED),
+    CYAML_FIELD_UINT("rounds_max", OPTIONAL, CfgMatrix, rounds_max),
+    CYAML_FIELD_FLOAT("budget_s", OPTIONAL, CfgMatrix, budget_s),
+    CYAML_FIELD_BOOL("confirm", OPTIONAL, CfgMatrix, confirm),
     CYAML_FIELD_SEQUENCE("cells", CYAML_FLAG_POINTER, CfgMatrix, cells, &cell_value, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };

@@ -10,6 +10,7 @@ typedef struct {
     char *inherits;       /* takes over everything below from this allocator; env entries are merged */
     char *preload;        /* path, or file name looked up in the system's library folders; NULL = glibc */
     char *stats_file_env; /* variable that makes the allocator map its live counters */
+    char *build_defs;     /* hz3 is built once with these, for example -DHZ3_X=1; takes the place of preload */
     char **env;
     unsigned env_count;
     bool optional; /* a missing library is recorded as skipped, not an error */
@@ -55,7 +56,15 @@ typedef struct {
     unsigned cand_count;
     char **refs;
     unsigned refs_count;
+    char **aa; /* the base once more under another name: how far apart equal things seem to be on this machine */
+    unsigned aa_count;
 } CfgArms;
+
+typedef struct {
+    char *metric; /* a column of runs.csv */
+    double threshold_pct;
+    bool exact; /* a count: one more in any round is a regression, whatever the statistics say */
+} CfgGate;
 
 typedef struct {
     CfgAllocator *allocators;
@@ -74,6 +83,11 @@ typedef struct {
     unsigned sample_ms;
     double mem_guard_pct;
     double steal_max_pct;
+    CfgGate *gates;
+    unsigned gates_count;
+    unsigned rounds_max; /* of a cell whose interval is still wide; 0 = each cell's `rounds` */
+    double budget_s;     /* no rounds above a cell's `rounds` after that much measuring; 0 = without limit */
+    bool confirm;        /* plan a second, independent set of rounds for what the first one flags */
     CfgCell *cells;
     unsigned cells_count;
 } CfgMatrix;

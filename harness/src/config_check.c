@@ -1,6 +1,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "baseline.h"
 #include "config.h"
 #include "record.h"
 #include "util.h"
@@ -88,6 +89,11 @@ static bool check_allocators(const Config *config)
             config_error_at(path, allocator->name, "allocator '%s' is there twice", allocator->name);
             return false;
         }
+        if (allocator->build_defs && allocator->preload) {
+            config_error_at(path, allocator->build_defs, "allocator '%s': expected build_defs or preload, not both",
+                            allocator->name);
+            return false;
+        }
         if (!check_env(path, allocator) || !check_inherits(config, allocator)) return false;
     }
     return true;
@@ -166,15 +172,17 @@ static bool check_workloads(const Config *config)
 static bool check_arms(const Config *config)
 {
     const CfgArms *arms = &config->matrix->arms;
-    char *const *const lists[] = {arms->base, arms->cand, arms->refs};
-    const unsigned counts[] = {arms->base_count, arms->cand_count, arms->refs_count};
+    char *const *const lists[] = {arms->base, arms->cand, arms->refs, arms->aa};
+    const unsigned counts[] = {arms->base_count, arms->cand_count, arms->refs_count, arms->aa_count};
     StrList seen = {0};
-    for (unsigned l = 0; l < 3; l++) {
+    for (unsigned l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (unsigned i = 0; i < counts[l]; i++) {
             const char *name = lists[l][i];
-            const char *fault = !config_allocator(config, name) ? "no allocator of that name in allocators.yaml"
-                                : list_has(&seen, name)         ? "is there twice"
-                                                                : NULL;
+            bool pinned = strncmp(name, BASELINE_PREFIX, strlen(BASELINE_PREFIX)) == 0;
+            const char *fault = !pinned && !config_allocator(config, name)
+                                    ? "no allocator of that name in allocators.yaml"
+                                : lists[l] != arms->aa && list_has(&seen, name) ? "is there twice"
+                                                                                : NULL;
             if (fault) {
                 config_error_at(config->matrix_path, name, "arm '%s': %s", name, fault);
                 return false;
@@ -209,6 +217,34 @@ static bool check_cell(const Config *config, const CfgCell *cell)
     return check_settings(path, cell->id, workload, cell->params, cell->params_count);
 }
 
+static bool check_gate(const Config *config, const CfgGate *gate)
+{
+    const char *path = config->matrix_path, *fault = NULL;
+    if (run_column(gate->metric) < 0) fault = "expected a column of runs.csv";
+    for (const CfgGate *other = config->matrix->gates; !fault && other < gate; other++)
+        if (strcmp(other->metric, gate->metric) == 0) fault = "is there twice";
+    bool limited = gate->threshold_pct > 0 && gate->threshold_pct < 100;
+    if (!fault && (gate->exact ? gate->threshold_pct != 0 : !limited))
+        fault = "expected either threshold_pct above 0 and below 100, or exact: true";
+    if (fault) config_error_at(path, gate->metric, "gate '%s': %s", gate->metric, fault);
+    return !fault;
+}
+
+static bool check_gates(const Config *config)
+{
+    const CfgMatrix *m = config->matrix;
+    for (unsigned i = 0; i < m->gates_count; i++)
+        if (!check_gate(config, &m->gates[i])) return false;
+    const char *fault = m->gates_count > 0 && m->arms.base_count == 0 ? "a base among the arms"
+                        : m->rounds_max > ROUNDS_MAX                  ? "rounds_max of 1..10000"
+                        : !(m->budget_s >= 0)                         ? "a budget_s of 0 or more"
+                        : m->gates_count == 0 && (m->confirm || m->rounds_max > 0 || m->budget_s > 0)
+                            ? "gates, which rounds_max, budget_s and confirm are about"
+                            : NULL;
+    if (fault) config_error_at(config->matrix_path, "gates", "expected %s", fault);
+    return !fault;
+}
+
 static bool check_matrix(const Config *config)
 {
     const CfgMatrix *m = config->matrix;
@@ -220,7 +256,7 @@ static bool check_matrix(const Config *config)
     }
     for (unsigned i = 0; i < m->cells_count; i++)
         if (!check_cell(config, &m->cells[i])) return false;
-    return true;
+    return check_gates(config);
 }
 
 bool config_check(const Config *config)

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "baseline.h"
+#include "variant.h"
+
 #ifndef HZB_MULTIARCH
 #define HZB_MULTIARCH "x86_64-linux-gnu"
 #endif
@@ -57,7 +60,10 @@ char *library_find(const Config *config, const Options *options, const char *pre
 static void inherit(const Config *config, const CfgAllocator *allocator, Arm *arm, const char **preload, bool *optional)
 {
     if (allocator->inherits) inherit(config, config_allocator(config, allocator->inherits), arm, preload, optional);
-    if (allocator->preload) *preload = allocator->preload;
+    if (allocator->preload || allocator->build_defs) {
+        *preload = allocator->preload;
+        arm->build_defs = allocator->build_defs;
+    }
     if (allocator->stats_file_env) arm->stats_file_env = xstrdup(allocator->stats_file_env);
     if (allocator->optional) *optional = true;
     for (unsigned i = 0; i < allocator->env_count; i++)
@@ -70,7 +76,7 @@ bool arm_resolve(const Config *config, const Options *options, const CfgAllocato
     bool optional = false;
     *arm = (Arm){.name = xstrdup(allocator->name), .role = xstrdup("ref")};
     inherit(config, allocator, arm, &preload, &optional);
-    if (!preload) return true;
+    if (!preload) return true; /* with build_defs the library is made when the arm is used */
     char *found = library_find(config, options, preload);
     arm->missing = !found;
     arm->preload = found                  ? found
@@ -129,6 +135,21 @@ static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const re
     return true;
 }
 
+/* An arm as a matrix names it, with its library ready. */
+static bool find_arm(const Config *config, const Options *options, const char *name, Arm *arm)
+{
+    size_t prefix = strlen(BASELINE_PREFIX);
+    if (strncmp(name, BASELINE_PREFIX, prefix) == 0) return baseline_arm(options, name + prefix, arm);
+    if (!arm_resolve(config, options, config_allocator(config, name), arm)) {
+        hzb_error("allocator '%s': library '%s' not found%s; install or build it, or mark it 'optional: true'",
+                  arm->name, arm->preload, strchr(arm->preload, '/') ? "" : " in the system's library folders");
+        return false;
+    }
+    if (!arm->build_defs) return true;
+    arm->preload = variant_build(options->build_dir ? options->build_dir : program_dir(), arm->build_defs);
+    return arm->preload != NULL;
+}
+
 static bool add_arms(const Config *config, const Options *options, Experiment *experiment, const regex_t *wanted)
 {
     const CfgArms *arms = &config->matrix->arms;
@@ -138,20 +159,46 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
         const char *role;
     } lists[] = {{arms->base, arms->base_count, "base"},
                  {arms->cand, arms->cand_count, "cand"},
-                 {arms->refs, arms->refs_count, "ref"}};
-    for (unsigned l = 0; l < 3; l++) {
+                 {arms->refs, arms->refs_count, "ref"},
+                 {arms->aa, arms->aa_count, "aa"}};
+    for (unsigned l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (unsigned i = 0; i < lists[l].count; i++) {
             Arm arm;
             if (wanted && regexec(wanted, lists[l].names[i], 0, NULL, 0) != 0) continue;
-            if (!arm_resolve(config, options, config_allocator(config, lists[l].names[i]), &arm)) {
-                hzb_error("allocator '%s': library '%s' not found%s; install or build it, or mark it 'optional: true'",
-                          arm.name, arm.preload, strchr(arm.preload, '/') ? "" : " in the system's library folders");
-                return false;
-            }
+            if (!find_arm(config, options, lists[l].names[i], &arm)) return false;
+            if (lists[l].names == arms->aa) arm.name = xfmt("aa:%s", arm.name);
             if (!add_arm(experiment, &arm, lists[l].role, wanted)) return false;
         }
     }
     return true;
+}
+
+static bool texts_equal(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool arms_are_same(const Arm *a, const Arm *b)
+{
+    bool same = !a->missing && !b->missing && texts_equal(a->sha256, b->sha256) && a->env.count == b->env.count;
+    for (unsigned i = 0; same && i < a->env.count; i++)
+        same = list_has(&b->env, a->env.items[i]);
+    return same;
+}
+
+/* A/A arms are the same on purpose and do run. */
+static void find_identical(Experiment *experiment)
+{
+    for (unsigned c = 0; c < experiment->arm_count; c++) {
+        Arm *cand = &experiment->arms[c];
+        for (unsigned b = 0; strcmp(cand->role, "cand") == 0 && b < experiment->arm_count; b++) {
+            const Arm *other = &experiment->arms[b];
+            if (strcmp(other->role, "base") != 0 || !arms_are_same(cand, other)) continue;
+            cand->same_as = xstrdup(other->name);
+            hzb_note("allocator '%s' is '%s' (same library and environment): not run", cand->name, other->name);
+            break;
+        }
+    }
 }
 
 /* --allocator name=/path/lib.so */
@@ -244,6 +291,7 @@ bool experiment_make(const Config *config, const Options *options, Experiment *e
     if (!ok) return false;
     if (experiment->arm_count == 0) hzb_error("-a '%s': matches no arm of the matrix", options->allocator_regex);
     collect_known_libs(config, options, experiment);
+    find_identical(experiment);
     return experiment->arm_count > 0;
 }
 
@@ -251,6 +299,13 @@ const Arm *experiment_arm(const Experiment *experiment, const char *name)
 {
     for (unsigned i = 0; i < experiment->arm_count; i++)
         if (strcmp(experiment->arms[i].name, name) == 0) return &experiment->arms[i];
+    return NULL;
+}
+
+const CellRounds *experiment_rounds(const Experiment *experiment, const char *cell_id)
+{
+    for (unsigned i = 0; i < experiment->rule.cells_count; i++)
+        if (strcmp(experiment->rule.cells[i].cell_id, cell_id) == 0) return &experiment->rule.cells[i];
     return NULL;
 }
 

@@ -11,13 +11,15 @@
 
 typedef struct {
     char *name;
-    char *role;    /* base, cand or ref */
+    char *role;    /* base, cand, ref or aa */
     char *preload; /* absolute path; NULL = the C library's own malloc */
     char *sha256;  /* of the library; NULL without one */
     char *stats_file_env;
     char *build; /* what the library says of itself; "" when it says nothing */
     StrList env;
-    bool missing; /* optional and not found: its samples are recorded as skipped */
+    char *same_as;    /* a candidate with the library and environment of this base: nothing to run, nothing to decide */
+    char *build_defs; /* built when it is first run; NULL = the library is found */
+    bool missing;     /* optional and not found: its samples are recorded as skipped */
     FileId id;
 } Arm;
 
@@ -39,6 +41,22 @@ typedef struct {
     double fallback_max_pct; /* of remote frees; above: invalid unless the workload allows it */
 } Limits;
 
+/* How many rounds a cell gets. Above `min` only while its interval is wide; those above `first` are the second set. */
+typedef struct {
+    char *cell_id;
+    unsigned min, first;
+} CellRounds;
+
+/* What is decided, fixed when the plan is made. */
+typedef struct {
+    CfgGate *gates;
+    unsigned gates_count;
+    CellRounds *cells;
+    unsigned cells_count;
+    double budget_s;
+    bool confirm;
+} Rule;
+
 typedef struct {
     char *run_id; /* name of the result folder */
     char *matrix;
@@ -48,6 +66,7 @@ typedef struct {
     unsigned workload_count;
     StrList known_libs; /* every preload that exists; the glibc arm must map none of them */
     Limits limits;
+    Rule rule;
     StrList command_line; /* how hzb was called to make it */
 } Experiment;
 
@@ -66,5 +85,7 @@ bool experiment_make(const Config *config, const Options *options, Experiment *e
 
 const Arm *experiment_arm(const Experiment *experiment, const char *name);
 const Workload *experiment_workload(const Experiment *experiment, const char *name);
+/* NULL for a cell of a record that was made before rules were kept. */
+const CellRounds *experiment_rounds(const Experiment *experiment, const char *cell_id);
 
 #endif

@@ -22,7 +22,10 @@ static void list_allocators(const Config *config, const Options *options)
         const CfgAllocator *allocator = &config->allocators->allocators[i];
         Arm arm;
         bool can_run = arm_resolve(config, options, allocator, &arm); // without its library if that is optional
-        printf("  %-16s %s%s\n", arm.name, arm.preload ? arm.preload : "no library is preloaded",
+        printf("  %-16s %s%s%s\n", arm.name, arm.build_defs ? "built with " : "",
+               arm.preload      ? arm.preload
+               : arm.build_defs ? arm.build_defs
+                                : "no library is preloaded",
                !arm.missing ? ""
                : can_run    ? "   not installed, optional"
                             : "   MISSING");
@@ -60,6 +63,14 @@ static void list_cells(const Config *config)
     print_texts("base", config->matrix->arms.base, config->matrix->arms.base_count);
     print_texts("cand", config->matrix->arms.cand, config->matrix->arms.cand_count);
     print_texts("refs", config->matrix->arms.refs, config->matrix->arms.refs_count);
+    print_texts("aa", config->matrix->arms.aa, config->matrix->arms.aa_count);
+    for (unsigned i = 0; i < config->matrix->gates_count; i++) {
+        const CfgGate *gate = &config->matrix->gates[i];
+        if (gate->exact)
+            printf("    gate: %s, exact\n", gate->metric);
+        else
+            printf("    gate: %s, %g %%\n", gate->metric, gate->threshold_pct);
+    }
 }
 
 HzbExit command_list(const Options *options)

@@ -37,10 +37,11 @@ static json_t *arms_to_json(const Experiment *experiment)
     json_t *array = json_array();
     for (unsigned i = 0; i < experiment->arm_count; i++) {
         const Arm *arm = &experiment->arms[i];
-        json_array_append_new(array, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s, s:b, s:o}", "name", arm->name, "role",
-                                               arm->role, "preload", arm->preload, "sha256", arm->sha256,
-                                               "stats_file_env", arm->stats_file_env, "build", arm->build, "missing",
-                                               arm->missing, "env", texts_to_json(arm->env.items, arm->env.count)));
+        json_array_append_new(array,
+                              json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s, s:s?, s:b, s:o}", "name", arm->name, "role",
+                                        arm->role, "preload", arm->preload, "sha256", arm->sha256, "stats_file_env",
+                                        arm->stats_file_env, "build", arm->build, "same_as", arm->same_as, "missing",
+                                        arm->missing, "env", texts_to_json(arm->env.items, arm->env.count)));
     }
     return array;
 }
@@ -87,17 +88,31 @@ static json_t *limits_to_json(const Limits *limits)
                      limits->fallback_max_pct);
 }
 
+static json_t *rule_to_json(const Rule *rule)
+{
+    json_t *gates = json_array(), *cells = json_array();
+    for (unsigned i = 0; i < rule->gates_count; i++)
+        json_array_append_new(gates, json_pack("{s:s, s:f, s:b}", "metric", rule->gates[i].metric, "threshold_pct",
+                                               rule->gates[i].threshold_pct, "exact", rule->gates[i].exact));
+    for (unsigned i = 0; i < rule->cells_count; i++)
+        json_array_append_new(cells, json_pack("{s:s, s:i, s:i}", "cell_id", rule->cells[i].cell_id, "rounds_min",
+                                               (int)rule->cells[i].min, "rounds_first", (int)rule->cells[i].first));
+    return json_pack("{s:o, s:o, s:f, s:b}", "gates", gates, "cells", cells, "budget_s", rule->budget_s, "confirm",
+                     rule->confirm);
+}
+
 bool manifest_write(const char *dir, const Experiment *experiment, const Config *config, const GitState *git)
 {
     char created[32];
     time_t now = time(NULL);
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA_VERSION, "run_id",
-        experiment->run_id, "matrix", experiment->matrix, "created_utc", created, "command_line",
+        "{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA_VERSION,
+        "run_id", experiment->run_id, "matrix", experiment->matrix, "created_utc", created, "command_line",
         texts_to_json(experiment->command_line.items, experiment->command_line.count), "git", "sha", git->sha, "dirty",
-        git->dirty, "host", host_facts(), "limits", limits_to_json(&experiment->limits), "allocators",
-        arms_to_json(experiment), "workloads", workloads_to_json(experiment), "known_libraries",
+        git->dirty, "host", host_facts(), "limits", limits_to_json(&experiment->limits), "rule",
+        rule_to_json(&experiment->rule), "allocators", arms_to_json(experiment), "workloads",
+        workloads_to_json(experiment), "known_libraries",
         texts_to_json(experiment->known_libs.items, experiment->known_libs.count), "config", config_to_json(config));
     char *path = xfmt("%s/manifest.json", dir);
     bool ok = root && json_dump_file(root, path, JSON_INDENT(2)) == 0;
@@ -133,6 +148,7 @@ static bool arm_from_json(const json_t *object, Arm *arm)
                  .sha256 = text_of(object, "sha256"),
                  .stats_file_env = text_of(object, "stats_file_env"),
                  .build = text_of(object, "build"),
+                 .same_as = text_of(object, "same_as"),
                  .missing = json_is_true(json_object_get(object, "missing")),
                  .env = texts_of(object, "env")};
     return arm->name && arm->role;
@@ -177,7 +193,35 @@ static bool lists_from_json(const json_t *root, Experiment *experiment)
     return ok;
 }
 
-static json_t *load_json(const char *dir)
+/* Records from before there were rules have none, which decides nothing. */
+static bool rule_from_json(const json_t *object, Rule *rule)
+{
+    json_t *gates = json_object_get(object, "gates"), *cells = json_object_get(object, "cells"), *item;
+    size_t i;
+    bool ok = true;
+    *rule = (Rule){.gates = xcalloc(json_array_size(gates), sizeof(CfgGate)),
+                   .cells = xcalloc(json_array_size(cells), sizeof(CellRounds)),
+                   .budget_s = json_number_value(json_object_get(object, "budget_s")),
+                   .confirm = json_is_true(json_object_get(object, "confirm"))};
+    json_array_foreach(gates, i, item)
+    {
+        CfgGate *gate = &rule->gates[rule->gates_count++];
+        *gate = (CfgGate){text_of(item, "metric"), json_number_value(json_object_get(item, "threshold_pct")),
+                          json_is_true(json_object_get(item, "exact"))};
+        ok = ok && gate->metric;
+    }
+    json_array_foreach(cells, i, item)
+    {
+        CellRounds *cell = &rule->cells[rule->cells_count++];
+        *cell =
+            (CellRounds){text_of(item, "cell_id"), (unsigned)json_integer_value(json_object_get(item, "rounds_min")),
+                         (unsigned)json_integer_value(json_object_get(item, "rounds_first"))};
+        ok = ok && cell->cell_id;
+    }
+    return ok;
+}
+
+json_t *manifest_json(const char *dir)
 {
     json_error_t error;
     char *path = xfmt("%s/manifest.json", dir);
@@ -191,14 +235,15 @@ static json_t *load_json(const char *dir)
 bool manifest_load(const char *dir, Experiment *experiment)
 {
     *experiment = (Experiment){0};
-    json_t *root = load_json(dir);
+    json_t *root = manifest_json(dir);
     if (!root) return false;
     int schema = 0, sample_ms = 0;
     Limits *limits = &experiment->limits;
     bool ok = json_unpack(root, "{s:i, s:{s:i, s:F, s:F, s:F}}", "schema", &schema, "limits", "sample_ms", &sample_ms,
                           "mem_guard_pct", &limits->mem_guard_pct, "steal_max_pct", &limits->steal_max_pct,
                           "fallback_max_pct", &limits->fallback_max_pct) == 0;
-    ok = ok && schema == SCHEMA_VERSION && sample_ms > 0 && lists_from_json(root, experiment);
+    ok = ok && schema == SCHEMA_VERSION && sample_ms > 0 && lists_from_json(root, experiment) &&
+         rule_from_json(json_object_get(root, "rule"), &experiment->rule);
     limits->sample_ms = (unsigned)sample_ms;
     experiment->run_id = text_of(root, "run_id");
     experiment->matrix = text_of(root, "matrix");
@@ -221,7 +266,7 @@ static bool file_still_true(const char *what, const char *name, const char *path
 
 static bool host_still_true(const char *dir)
 {
-    json_t *root = load_json(dir), *facts = host_facts();
+    json_t *root = manifest_json(dir), *facts = host_facts();
     bool same = root != NULL;
     for (size_t i = 0; root && i < sizeof host_keys / sizeof *host_keys; i++) {
         json_t *was = json_object_get(json_object_get(root, "host"), host_keys[i]);

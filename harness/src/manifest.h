@@ -2,6 +2,7 @@
 #ifndef HZB_MANIFEST_H
 #define HZB_MANIFEST_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "config.h"
@@ -17,6 +18,8 @@ GitState git_state(void);
 /* Writes dir/manifest.json. */
 bool manifest_write(const char *dir, const Experiment *experiment, const Config *config, const GitState *git);
 bool manifest_load(const char *dir, Experiment *experiment);
+/* The whole of it, or NULL with a message. */
+json_t *manifest_json(const char *dir);
 
 /* Compares the libraries, programs and the machine with what the manifest says. Prints each difference. */
 bool manifest_still_true(const char *dir, const Experiment *experiment);

@@ -101,6 +101,7 @@ static void fill_memory(const Observed *seen, RunRow *row)
     if (seen->peak_kib > 0) row_set(row, RUN_peak_rss_kib, "%" PRId64, seen->peak_kib);
     if (seen->post_kib > 0) row_set(row, RUN_post_rss_kib, "%" PRId64, seen->post_kib);
     if (seen->idle_kib > 0) row_set(row, RUN_idle_rss_kib, "%" PRId64, seen->idle_kib);
+    if (seen->return_ms > 0) row_set(row, RUN_idle_return_ms, "%.3f", seen->return_ms);
 }
 
 static void fill_final(const ProtoFinal *final, RunRow *row)
@@ -126,11 +127,11 @@ void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Obser
     if (observed->has_final) fill_final(&observed->final, row);
 }
 
-void outcome_skipped(const Experiment *experiment, const PlanRow *plan, RunRow *row)
+void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row)
 {
     fill_identity(experiment, plan, row);
     row_set(row, RUN_status, "skipped");
-    row_set(row, RUN_invalid_reason, "library: not installed");
+    row_set(row, RUN_invalid_reason, "%s", reason);
 }
 
 bool outcome_is_disturbed(const RunRow *row)

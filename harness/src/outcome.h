@@ -26,6 +26,7 @@ typedef struct {
     int64_t peak_kib;
     int64_t post_kib; /* when the final line had come */
     int64_t idle_kib; /* settled in the last idle phase */
+    double return_ms; /* until it had settled, nearly */
     int64_t swap_kib;
     int64_t majflt_before_work; /* up to the first phase mark: reading programs from a cold disk harms nothing */
     int64_t steal_ticks, total_ticks;
@@ -36,8 +37,8 @@ typedef struct {
 /* Fills all columns but those of the allocator's counters. `verify_only`: disturbances by the machine do not count. */
 void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Observed *observed, bool verify_only,
                   RunRow *row);
-/* The row of an optional arm that is not installed. */
-void outcome_skipped(const Experiment *experiment, const PlanRow *plan, RunRow *row);
+/* The row of a process that was not run, and why. */
+void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row);
 
 /* True if it was the machine that made the sample invalid: worth another attempt. */
 bool outcome_is_disturbed(const RunRow *row);

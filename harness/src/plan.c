@@ -19,7 +19,7 @@ typedef struct {
     const CfgCell *cell;
     const CfgWorkload *workload;
     char *params;
-    unsigned rounds;
+    CellRounds rounds;
     unsigned index; /* in the matrix, so that filters do not change the order of the arms */
 } PlannedCell;
 
@@ -75,6 +75,13 @@ static bool params_pass(const char *params, const StrList *filters)
     return true;
 }
 
+static CellRounds cell_rounds(const CfgMatrix *matrix, const CfgCell *cell, const Options *options)
+{
+    unsigned min = options->test ? 1 : options->rounds ? options->rounds : cell->rounds;
+    bool fixed = options->test || options->rounds || matrix->rounds_max < min;
+    return (CellRounds){cell->id, min, fixed ? min : matrix->rounds_max};
+}
+
 static bool select_cells(const Config *config, const Options *options, PlannedCell **cells, unsigned *count)
 {
     regex_t regex;
@@ -91,7 +98,7 @@ static bool select_cells(const Config *config, const Options *options, PlannedCe
         char *params = cell_params(workload, cell, options->test);
         bool named = regexec(&regex, cell->id, 0, NULL, 0) == 0 || regexec(&regex, cell->workload, 0, NULL, 0) == 0;
         if (!named || !params_pass(params, &options->param_filters)) continue;
-        unsigned rounds = options->test ? 1 : options->rounds ? options->rounds : cell->rounds;
+        CellRounds rounds = cell_rounds(config->matrix, cell, options);
         (*cells)[(*count)++] = (PlannedCell){cell, workload, params, rounds, i};
     }
     regfree(&regex);
@@ -123,18 +130,34 @@ static void add_block(Plan *plan, const PlannedCell *planned, const Experiment *
     }
 }
 
-bool plan_make(const Config *config, const Options *options, const Experiment *experiment, Plan *plan)
+static Rule make_rule(const CfgMatrix *matrix, const PlannedCell *cells, unsigned count, const Options *options)
+{
+    Rule rule = {.gates = matrix->gates,
+                 .gates_count = matrix->gates_count,
+                 .cells = xcalloc(count, sizeof *rule.cells),
+                 .cells_count = count,
+                 .budget_s = matrix->budget_s,
+                 .confirm = matrix->confirm && !options->test && !options->rounds};
+    for (unsigned i = 0; i < count; i++)
+        rule.cells[i] = cells[i].rounds;
+    return rule;
+}
+
+bool plan_make(const Config *config, const Options *options, Experiment *experiment, Plan *plan)
 {
     PlannedCell *cells;
     unsigned count, most = 0;
     *plan = (Plan){0};
     if (!select_cells(config, options, &cells, &count)) return false;
     for (unsigned i = 0; i < count; i++)
-        if (cells[i].rounds > most) most = cells[i].rounds;
+        if (cells[i].rounds.first > most) most = cells[i].rounds.first;
     uint64_t seed = options->seed_given ? options->seed : config->matrix->seed;
-    for (unsigned round = 0; round < most; round++)
-        for (unsigned i = 0; i < count; i++)
-            if (round < cells[i].rounds) add_block(plan, &cells[i], experiment, seed, round);
+    experiment->rule = make_rule(config->matrix, cells, count, options);
+    for (unsigned set = 0; set <= experiment->rule.confirm; set++)
+        for (unsigned round = 0; round < most; round++)
+            for (unsigned i = 0; i < count; i++)
+                if (round < cells[i].rounds.first)
+                    add_block(plan, &cells[i], experiment, seed, set * cells[i].rounds.first + round);
     free(cells);
     return true;
 }
@@ -178,6 +201,7 @@ static bool parse_row(char **field, PlanRow *row)
 bool plan_load(const char *dir, Plan *plan)
 {
     CsvTable table;
+    unsigned last_seq = 0;
     char *path = xfmt("%s/plan.csv", dir);
     *plan = (Plan){0};
     if (!csv_load(path, &table)) return false;
@@ -186,8 +210,9 @@ bool plan_load(const char *dir, Plan *plan)
         ok = csv_column(&table, plan_columns[c]) == (int)c;
     plan->rows = xcalloc(table.row_count, sizeof *plan->rows);
     for (; ok && plan->count < table.row_count; plan->count++) {
-        ok = parse_row(table.rows[plan->count], &plan->rows[plan->count]) &&
-             plan->rows[plan->count].seq == plan->count + 1;
+        PlanRow *row = &plan->rows[plan->count];
+        ok = parse_row(table.rows[plan->count], row) && row->seq > last_seq;
+        last_seq = row->seq;
     }
     if (!ok) hzb_error("%s: row %u is not a row of a plan of this hzb", path, plan->count + 1);
     csv_free_table(&table);
@@ -195,9 +220,29 @@ bool plan_load(const char *dir, Plan *plan)
     return ok;
 }
 
+void plan_free(Plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        const PlanRow *row = &plan->rows[i];
+        char *const texts[] = {row->cell_id, row->workload, row->params, row->allocator, row->role};
+        for (unsigned t = 0; t < 5; t++)
+            free(texts[t]);
+    }
+    free(plan->rows);
+    *plan = (Plan){0};
+}
+
 bool plan_same_block(const PlanRow *a, const PlanRow *b)
 {
     return a->round == b->round && strcmp(a->cell_id, b->cell_id) == 0;
+}
+
+StrList plan_cells(const Plan *plan)
+{
+    StrList cells = {0};
+    for (unsigned i = 0; i < plan->count; i++)
+        if (!list_has(&cells, plan->rows[i].cell_id)) list_add(&cells, plan->rows[i].cell_id);
+    return cells;
 }
 
 double plan_expect_s(const Plan *plan)

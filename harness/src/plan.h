@@ -11,7 +11,7 @@
 #include "experiment.h"
 
 typedef struct {
-    unsigned seq;   /* 1.. in execution order */
+    unsigned seq;   /* 1.. in execution order; a shard has gaps */
     unsigned round; /* 1.. */
     unsigned slot;  /* 1.. within the block = (round, cell) */
     char *cell_id;
@@ -25,14 +25,18 @@ typedef struct {
     double expect_s;
 } PlanRow;
 
+/* The plan that a shard was taken from, in the folder of each shard. */
+#define PLAN_WHOLE_FILE "plan_whole.csv"
+
 typedef struct {
     PlanRow *rows;
     unsigned count;
 } Plan;
 
 /* Rounds outermost, then cells, then arms: the arms of a cell stand next to each other in time and every cell is
-   spread over the whole run. */
-bool plan_make(const Config *config, const Options *options, const Experiment *experiment, Plan *plan);
+   spread over the whole run. Rounds that a rule may do without are planned too, and the second set behind all of the
+   first: the sweep records as skipped what turns out not to be needed. Sets experiment->rule. */
+bool plan_make(const Config *config, const Options *options, Experiment *experiment, Plan *plan);
 
 /* Which arm of n stands in a slot (both from 0): rotated from pair of rounds to pair, reversed in every second round,
    so that over a pair of rounds each arm's slots add up to n - 1. */
@@ -40,7 +44,11 @@ unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned
 
 void plan_write(const Plan *plan, FILE *out);
 bool plan_load(const char *dir, Plan *plan);
+/* Of a plan that was loaded. */
+void plan_free(Plan *plan);
 bool plan_same_block(const PlanRow *a, const PlanRow *b);
+/* Ids of its cells, in order of appearance. */
+StrList plan_cells(const Plan *plan);
 double plan_expect_s(const Plan *plan);
 /* "3 min 20 s" */
 char *duration_text(double seconds);

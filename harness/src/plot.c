@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,9 @@
 
 #include "commands.h"
 #include "csvio.h"
+#include "findings.h"
+#include "metric.h"
+#include "plot.h"
 #include "plot_scaling.h"
 #include "summary.h"
 
@@ -17,7 +21,7 @@ enum { CURVE_FIXED = 4 };
 enum { TITLE_MAX = 96 };
 
 typedef struct {
-    Results results;
+    const Results *results;
     const char *scripts; /* folder of the .gp files */
     char *dir;           /* plots/ of the result folder */
 } Plots;
@@ -39,13 +43,13 @@ static bool close_csv(FILE *out, const char *name)
     return ok;
 }
 
-static bool draw(const Plots *plots, const char *script, const char *name, const char *title)
+bool plots_draw(const char *scripts, const char *dir, const char *script, const char *name, const char *title)
 {
     static const char *const formats[] = {"svg", "png"};
-    char *script_path = xfmt("%s/%s.gp", plots->scripts, script), *in = xfmt("%s/%s.csv", plots->dir, name);
+    char *script_path = xfmt("%s/%s.gp", scripts, script), *in = xfmt("%s/%s.csv", dir, name);
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof formats / sizeof *formats; i++) {
-        char *out = xfmt("%s/%s.%s", plots->dir, name, formats[i]), *said;
+        char *out = xfmt("%s/%s.%s", dir, name, formats[i]), *said;
         const char *argv[] = {"gnuplot", "-c", script_path, in, out, title, NULL};
         int status = command_output(argv, true, &said);
         ok = status == 0;
@@ -61,6 +65,11 @@ static bool draw(const Plots *plots, const char *script, const char *name, const
     return ok;
 }
 
+static bool draw(const Plots *plots, const char *script, const char *name, const char *title)
+{
+    return plots_draw(plots->scripts, plots->dir, script, name, title);
+}
+
 static void put_spread(FILE *out, const Spread *spread)
 {
     if (spread->n)
@@ -71,7 +80,7 @@ static void put_spread(FILE *out, const Spread *spread)
 
 static bool throughput(const Plots *plots)
 {
-    const Results *results = &plots->results;
+    const Results *results = plots->results;
     FILE *out = open_csv(plots, "throughput");
     if (!out) return false;
     fputs("workload_cell,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n\n", out);
@@ -89,7 +98,7 @@ static bool throughput(const Plots *plots)
 /* An allocator's points of a set follow each other, so that a line joins them. */
 static bool scaling(const Plots *plots)
 {
-    const Results *results = &plots->results;
+    const Results *results = plots->results;
     ScalingPoints points = scaling_points(results);
     FILE *out = points.count ? open_csv(plots, "scaling") : NULL;
     bool ok = points.count == 0;
@@ -113,7 +122,7 @@ static bool scaling(const Plots *plots)
 
 static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
 {
-    const Results *results = &plots->results;
+    const Results *results = plots->results;
     char *name = xfmt("pareto_%s", cell->cell_id);
     unsigned points = 0;
     FILE *out = open_csv(plots, name);
@@ -140,7 +149,7 @@ typedef struct {
 
 static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curves, bool *ok)
 {
-    const Results *results = &plots->results;
+    const Results *results = plots->results;
     unsigned count = 0;
     for (unsigned a = 0; *ok && a < results->experiment.arm_count; a++) {
         const char *arm = results->experiment.arms[a].name;
@@ -206,7 +215,7 @@ static bool write_curves(const Plots *plots, const char *name, const Curve *curv
 static bool rss_curve(const Plots *plots, const PlanRow *cell, const char *title)
 {
     char *name = xfmt("rss_curve_%s", cell->cell_id);
-    Curve *curves = xcalloc(plots->results.experiment.arm_count, sizeof *curves);
+    Curve *curves = xcalloc(plots->results->experiment.arm_count, sizeof *curves);
     bool ok = true;
     unsigned count = load_curves(plots, cell, curves, &ok);
     ok = ok && (count == 0 || (write_curves(plots, name, curves, count) && draw(plots, "rss_curve", name, title)));
@@ -229,22 +238,88 @@ static char *title_of(const PlanRow *cell)
     return title;
 }
 
-HzbExit command_plot(const Options *options)
+/* NAN is an empty field: unknown. */
+static void put_ratio(FILE *out, double ratio)
 {
-    const char *dir = options_result_dir(options);
-    Plots plots = {.scripts = options->plots_dir ? options->plots_dir : xfmt("%s/../plots", program_dir()),
-                   .dir = xfmt("%s/plots", dir)};
-    if (!results_load(dir, &plots.results)) return HZB_IO;
-    if (mkdir(plots.dir, 0755) != 0 && errno != EEXIST) {
-        hzb_error("%s: %s", plots.dir, strerror(errno));
-        return HZB_IO;
+    if (isnan(ratio))
+        fputc(',', out);
+    else
+        fprintf(out, ",%.6g", ratio);
+}
+
+static bool has_place(const Finding *finding)
+{
+    return !isnan(finding->ratio) && finding->verdict != VERDICT_UNGATED;
+}
+
+/* Candidates against their base; nothing where nothing was judged. */
+static bool forest(const Plots *plots)
+{
+    Findings findings;
+    unsigned rows = 0;
+    if (!findings_load(plots->results->dir, &findings)) return false;
+    for (unsigned i = 0; i < findings.count; i++)
+        rows += has_place(&findings.items[i]);
+    if (rows == 0) return true;
+    FILE *out = open_csv(plots, "forest");
+    if (!out) return false;
+    fputs("metric,direction,cell_id,base,cand,ratio,ci_lo,ci_hi,threshold,verdict\n", out);
+    for (unsigned i = 0; i < findings.count; i++) {
+        const Finding *finding = &findings.items[i];
+        if (!has_place(finding)) continue;
+        char *metric = metric_label(finding->metric);
+        fprintf(out, "%s,%s,%s,%s,%s", metric, finding->direction == DIRECTION_UP ? "up" : "down", finding->cell_id,
+                finding->base, finding->cand);
+        put_ratio(out, finding->ratio);
+        put_ratio(out, finding->ci_lo);
+        put_ratio(out, finding->ci_hi);
+        put_ratio(out, finding->threshold);
+        fprintf(out, ",%s\n", verdict_names[finding->verdict]);
+        free(metric);
     }
-    bool ok = throughput(&plots) && scaling(&plots);
-    for (unsigned c = 0; ok && c < plots.results.cells.count; c++) {
-        const PlanRow *cell = results_cell(&plots.results, plots.results.cells.items[c]);
+    return close_csv(out, "forest") && draw(plots, "forest", "forest", plots->results->experiment.matrix);
+}
+
+static bool draw_samples(const Plots *plots)
+{
+    const Results *results = plots->results;
+    bool ok = throughput(plots) && scaling(plots);
+    for (unsigned c = 0; ok && c < results->cells.count; c++) {
+        const PlanRow *cell = results_cell(results, results->cells.items[c]);
         char *title = title_of(cell);
-        ok = rss_curve(&plots, cell, title) && pareto(&plots, cell, title);
+        ok = rss_curve(plots, cell, title) && pareto(plots, cell, title);
         free(title);
     }
-    return ok ? HZB_OK : HZB_IO;
+    return ok;
+}
+
+static bool open_plots(const Results *results, const char *scripts, Plots *plots)
+{
+    *plots = (Plots){.results = results,
+                     .scripts = scripts ? scripts : xfmt("%s/../plots", program_dir()),
+                     .dir = xfmt("%s/plots", results->dir)};
+    if (mkdir(plots->dir, 0755) == 0 || errno == EEXIST) return true;
+    hzb_error("%s: %s", plots->dir, strerror(errno));
+    return false;
+}
+
+bool plots_complete(const Results *results, const char *scripts)
+{
+    Plots plots;
+    if (!open_plots(results, scripts, &plots)) return false;
+    char *first = xfmt("%s/throughput.svg", plots.dir), *record = xfmt("%s/runs.csv", results->dir);
+    FileId drawn, measured;
+    bool fresh = file_id(first, &drawn) && file_id(record, &measured) && drawn.mtime_ns >= measured.mtime_ns;
+    free(first);
+    free(record);
+    return (fresh || draw_samples(&plots)) && forest(&plots);
+}
+
+HzbExit command_plot(const Options *options)
+{
+    Results results;
+    Plots plots;
+    const char *dir = options_result_dir(options);
+    if (!results_load(dir, &results) || !open_plots(&results, options->plots_dir, &plots)) return HZB_IO;
+    return draw_samples(&plots) && forest(&plots) ? HZB_OK : HZB_IO;
 }

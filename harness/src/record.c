@@ -61,10 +61,10 @@ static bool header_matches(const char *path, const CsvTable *table)
     return same;
 }
 
-bool runs_load(const char *dir, RunRows *runs)
+static bool rows_load(const char *dir, const char *file, RunRows *runs)
 {
     CsvTable table;
-    char *path = xfmt("%s/runs.csv", dir);
+    char *path = xfmt("%s/%s", dir, file);
     *runs = (RunRows){0};
     bool ok = csv_load(path, &table) && header_matches(path, &table);
     if (ok) {
@@ -77,6 +77,16 @@ bool runs_load(const char *dir, RunRows *runs)
     csv_free_table(&table);
     free(path);
     return ok;
+}
+
+bool runs_load(const char *dir, RunRows *runs)
+{
+    return rows_load(dir, "runs.csv", runs);
+}
+
+bool rejected_load(const char *dir, RunRows *rejected)
+{
+    return rows_load(dir, "rejected.csv", rejected);
 }
 
 /* Writes `text` as the whole file, on the disk before it gets its name. */

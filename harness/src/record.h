@@ -50,7 +50,8 @@
     X(steal_ticks)                                                                                                     \
     X(psi_cpu_us)                                                                                                      \
     X(load1)                                                                                                           \
-    X(live_at_fail_kib)
+    X(live_at_fail_kib)                                                                                                \
+    X(idle_return_ms)
 
 #define X(name) RUN_##name,
 typedef enum { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;
@@ -76,6 +77,7 @@ typedef struct {
 } RunRows;
 
 bool runs_load(const char *dir, RunRows *runs);
+bool rejected_load(const char *dir, RunRows *rejected);
 /* Writes the header lines into a new result folder. */
 bool record_create(const char *dir);
 /* Drops torn last rows, and the counters of samples that have no row in runs.csv. */

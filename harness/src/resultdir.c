@@ -32,9 +32,9 @@ static bool make_dir(const char *path)
     return false;
 }
 
-static bool write_plan(const char *dir, const Plan *plan)
+static bool write_plan(const char *dir, const char *file, const Plan *plan)
 {
-    char *path = xfmt("%s/plan.csv", dir);
+    char *path = xfmt("%s/%s", dir, file);
     FILE *out = fopen(path, "we");
     if (out) plan_write(plan, out);
     bool ok = out && !ferror(out);
@@ -44,8 +44,15 @@ static bool write_plan(const char *dir, const Plan *plan)
     return ok;
 }
 
-static bool fill(const char *dir, const Config *config, const Experiment *experiment, const Plan *plan,
-                 const GitState *git)
+/* What the folder is made of. */
+typedef struct {
+    const Config *config;
+    Experiment *experiment;
+    const Plan *plan, *whole;
+    GitState git;
+} Content;
+
+static bool fill(const char *dir, const Content *content)
 {
     static const char *const folders[] = {"rss", "logs", "plots"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
@@ -54,17 +61,18 @@ static bool fill(const char *dir, const Config *config, const Experiment *experi
         free(path);
         if (!ok) return false;
     }
-    return write_plan(dir, plan) && record_create(dir) && manifest_write(dir, experiment, config, git);
+    return write_plan(dir, "plan.csv", content->plan) &&
+           (!content->whole || write_plan(dir, PLAN_WHOLE_FILE, content->whole)) && record_create(dir) &&
+           manifest_write(dir, content->experiment, content->config, &content->git);
 }
 
 /* Gives the finished folder a name that none has; two within a second are possible. */
-static char *name_it(const char *output, const char *fresh, const Config *config, Experiment *experiment,
-                     const Plan *plan, const GitState *git)
+static char *name_it(const char *output, const char *fresh, const Content *content)
 {
     for (int try = 0; try < NAME_TRIES; try++) {
-        experiment->run_id = run_id_now(experiment, git);
-        char *dir = xfmt("%s/%s", output, experiment->run_id);
-        if (!fill(fresh, config, experiment, plan, git)) return NULL;
+        content->experiment->run_id = run_id_now(content->experiment, &content->git);
+        char *dir = xfmt("%s/%s", output, content->experiment->run_id);
+        if (!fill(fresh, content)) return NULL;
         if (renameat2(AT_FDCWD, fresh, AT_FDCWD, dir, RENAME_NOREPLACE) == 0) return dir;
         if (errno != EEXIST) {
             hzb_error("%s: %s", dir, strerror(errno));
@@ -76,9 +84,10 @@ static char *name_it(const char *output, const char *fresh, const Config *config
     return NULL;
 }
 
-char *resultdir_make(const char *output, const Config *config, Experiment *experiment, const Plan *plan)
+char *resultdir_make(const char *output, const Config *config, Experiment *experiment, const Plan *plan,
+                     const Plan *whole)
 {
-    GitState git = git_state();
+    const Content content = {config, experiment, plan, whole, git_state()};
     if (!make_dir(output)) return NULL;
     char *fresh = xfmt("%s/.new-XXXXXX", output);
     if (!mkdtemp(fresh)) {
@@ -86,7 +95,7 @@ char *resultdir_make(const char *output, const Config *config, Experiment *exper
         return NULL;
     }
     chmod(fresh, 0755);
-    char *dir = name_it(output, fresh, config, experiment, plan, &git);
+    char *dir = name_it(output, fresh, &content);
     if (!dir) resultdir_remove(fresh);
     free(fresh);
     return dir;

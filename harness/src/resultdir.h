@@ -10,8 +10,10 @@
 #include "plan.h"
 
 /* Makes `output`/<UTC>_<host>_<sha>[-dirty]_<matrix> with plan, manifest and empty records, and returns its path, or
-   NULL with a message. The folder gets its name when all is in it. Sets experiment->run_id. */
-char *resultdir_make(const char *output, const Config *config, Experiment *experiment, const Plan *plan);
+   NULL with a message. The folder gets its name when all is in it. `whole` is the plan that a shard was taken from,
+   else NULL. Sets experiment->run_id. */
+char *resultdir_make(const char *output, const Config *config, Experiment *experiment, const Plan *plan,
+                     const Plan *whole);
 /* Points `output`/latest to it. */
 bool resultdir_set_latest(const char *output, const char *run_id);
 /* Removes a folder with all that is in it. */

@@ -210,6 +210,7 @@ static void observe_end(Run *run)
     run->seen.total_ticks = (int64_t)(ticks.total - run->ticks_before.total);
     run->seen.psi_cpu_us = psi_us >= 0 ? psi_us - run->psi_before_us : -1;
     run->seen.idle_kib = sampler_settled_rss_kib(&run->sampler, "idle");
+    run->seen.return_ms = sampler_return_ms(&run->sampler, "idle");
 }
 
 static void take_final_counters(const CounterFile *file, RunResult *result)
@@ -268,7 +269,7 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
                .stats_path = xfmt("%s/%u.stats", context->work_dir, plan->seq),
                .seen = {.post_kib = -1, .majflt_before_work = -1, .load1 = -1}};
     if (run.arm->missing) {
-        outcome_skipped(experiment, plan, &result->row);
+        outcome_skipped(experiment, plan, "library: not installed", &result->row);
         free(run.stats_path);
         return RUN_DONE;
     }

@@ -12,6 +12,9 @@
 
 static const char before_first_phase[] = "start";
 
+/* Of the fall: what is left when memory counts as returned; of the start: a fall that is worth the name. */
+enum { RETURN_PART = 10 };
+
 void sampler_start(Sampler *sampler, int statm_fd, const LivePage *live, CounterFile *counters, uint64_t start_ns)
 {
     *sampler = (Sampler){.live = live, .counters = counters, .statm_fd = statm_fd, .start_ns = start_ns};
@@ -83,6 +86,25 @@ int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase)
     double median = spread_of(rss_kib, n).median;
     free(rss_kib);
     return (int64_t)median;
+}
+
+double sampler_return_ms(const Sampler *sampler, const char *phase)
+{
+    int64_t settled_kib = sampler_settled_rss_kib(sampler, phase);
+    unsigned end = sampler->count;
+    while (end > 0 && !is_in_phase(sampler, end - 1, phase))
+        end--;
+    unsigned start = end;
+    while (start > 0 && is_in_phase(sampler, start - 1, phase))
+        start--;
+    if (start == end) return -1;
+    const Sample *first = &sampler->samples[start];
+    int64_t fall_kib = first->rss_kib - settled_kib;
+    if (fall_kib <= first->rss_kib / RETURN_PART) return -1;
+    for (unsigned i = start; i < end; i++)
+        if (sampler->samples[i].rss_kib <= settled_kib + fall_kib / RETURN_PART)
+            return (double)(sampler->samples[i].t_ns - first->t_ns) / 1e6;
+    return -1;
 }
 
 static void write_sample(const Sampler *sampler, unsigned index, FILE *out)

@@ -1,4 +1,4 @@
-/* Median, least and most of a few values. */
+/* Median of a few values, and how far it can be believed. */
 #ifndef HZB_SPREAD_H
 #define HZB_SPREAD_H
 
@@ -6,6 +6,7 @@
 typedef struct {
     unsigned n;
     double median, min, max;
+    double ci_lo, ci_hi; /* 95 % interval of the median, from order alone; infinite below 6 values */
 } Spread;
 
 /* Sorts `values`. An even count has the mean of the two in the middle as its median. */

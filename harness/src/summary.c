@@ -10,10 +10,17 @@ bool results_load(const char *dir, Results *results)
     *results = (Results){.dir = dir};
     if (!manifest_load(dir, &results->experiment) || !plan_load(dir, &results->plan) || !runs_load(dir, &results->runs))
         return false;
-    for (unsigned i = 0; i < results->plan.count; i++)
-        if (!list_has(&results->cells, results->plan.rows[i].cell_id))
-            list_add(&results->cells, results->plan.rows[i].cell_id);
+    results->cells = plan_cells(&results->plan);
     return true;
+}
+
+void results_drop_rows(Results *results)
+{
+    for (unsigned i = 0; i < results->runs.count; i++)
+        row_clear(&results->runs.rows[i]);
+    free(results->runs.rows);
+    plan_free(&results->plan);
+    results->runs = (RunRows){0};
 }
 
 const PlanRow *results_cell(const Results *results, const char *cell_id)

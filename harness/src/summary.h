@@ -17,6 +17,8 @@ typedef struct {
 } Results;
 
 bool results_load(const char *dir, Results *results);
+/* Frees the rows of plan and record, for those who read many folders. */
+void results_drop_rows(Results *results);
 /* Any planned row of that cell. */
 const PlanRow *results_cell(const Results *results, const char *cell_id);
 

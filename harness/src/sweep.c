@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gate.h"
 #include "manifest.h"
 #include "outcome.h"
 #include "plan.h"
@@ -50,6 +51,10 @@ typedef struct {
     Plan plan;
     RunRows runs; /* what is in runs.csv */
     RunContext context;
+    GateState gate;
+    StrList cells;
+    bool decided;      /* whether the block that is being recorded is run */
+    char *skip_reason; /* of the block that is being recorded, or NULL */
 } Sweep;
 
 static bool record_follows_plan(const Sweep *sweep)
@@ -168,13 +173,43 @@ static bool record(Sweep *sweep, const PlanRow *planned, RunResult *result)
     return judge_last_block(sweep);
 }
 
+/* A block is run or skipped as a whole: one that was begun before hzb was killed goes on as it began. */
+static void decide_block(Sweep *sweep)
+{
+    unsigned next = sweep->runs.count, first = block_start(&sweep->plan, next);
+    free(sweep->skip_reason);
+    sweep->skip_reason = NULL;
+    if (sweep->context.verify_only) return;
+    Results results = {.dir = sweep->dir,
+                       .experiment = sweep->experiment,
+                       .plan = sweep->plan,
+                       .runs = {sweep->runs.rows, first},
+                       .cells = sweep->cells};
+    sweep->skip_reason = gate_skip_reason(&results, &sweep->gate);
+}
+
+/* NULL: the planned process is to be run. */
+static const char *skip_reason(Sweep *sweep, const PlanRow *planned)
+{
+    unsigned next = sweep->runs.count;
+    if (!sweep->decided || block_start(&sweep->plan, next) == next) decide_block(sweep);
+    sweep->decided = true;
+    if (sweep->skip_reason || sweep->context.verify_only) return sweep->skip_reason;
+    return gate_arm_skip_reason(&sweep->experiment, planned);
+}
+
 static HzbExit run_next(Sweep *sweep)
 {
     const PlanRow *planned = &sweep->plan.rows[sweep->runs.count];
-    RunResult result;
+    RunResult result = {0};
+    HzbExit end = HZB_OK;
     if (!files_unchanged(sweep, planned)) return HZB_ENV_CHANGED;
     progress_before(&sweep->plan, &sweep->runs);
-    HzbExit end = measure_one(sweep, planned, &result);
+    const char *skip = skip_reason(sweep, planned);
+    if (skip)
+        outcome_skipped(&sweep->experiment, planned, skip, &result.row);
+    else
+        end = measure_one(sweep, planned, &result);
     if (end == HZB_OK && !record(sweep, planned, &result)) end = HZB_IO;
     run_result_free(&result);
     if (end == HZB_OK && block_ends_at(&sweep->plan, sweep->runs.count - 1))
@@ -200,6 +235,8 @@ HzbExit sweep(const char *dir, bool verify_only)
     Sweep state = {.dir = dir};
     HzbExit result = open_sweep(&state);
     if (result != HZB_OK) return result;
+    noise_load(dir, &state.gate.noise);
+    state.cells = plan_cells(&state.plan);
     char *work_dir = make_work_dir(state.dir, state.experiment.run_id);
     char *whole_dir = realpath(dir, NULL);
     if (!work_dir || !whole_dir) return HZB_IO;

@@ -3,18 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { FORMAT_RATE, FORMAT_KIB, FORMAT_COUNT } Format;
+#include "metric.h"
 
-static const struct {
-    RunColumn column;
-    Format format;
-    const char *title;
-} shown[] = {
-    {RUN_ops_per_s, FORMAT_RATE, "M ops/s"},          {RUN_peak_rss_kib, FORMAT_KIB, "peak RSS MiB"},
-    {RUN_idle_rss_kib, FORMAT_KIB, "idle RSS MiB"},   {RUN_live_peak_kib, FORMAT_KIB, "live peak MiB"},
-    {RUN_alloc_failed, FORMAT_COUNT, "alloc_failed"}, {RUN_reclaim_pages, FORMAT_COUNT, "reclaim_pages"},
-};
-enum { SHOWN = sizeof shown / sizeof *shown, COLUMNS = SHOWN + 3 };
+enum { COLUMNS = SHOWN_METRICS + 3 };
 
 static const char unknown[] = "-";
 
@@ -23,26 +14,6 @@ typedef struct {
     char *(*rows)[COLUMNS];
     unsigned count;
 } Grid;
-
-static char *format_value(Format format, double value)
-{
-    switch (format) {
-    case FORMAT_RATE:
-        return xfmt("%.2f", value / 1e6);
-    case FORMAT_KIB:
-        return xfmt("%.1f", value / 1024);
-    case FORMAT_COUNT:
-        break;
-    }
-    return xfmt("%.0f", value);
-}
-
-static const CfgMetric *metric_of(const Workload *workload, RunColumn column)
-{
-    for (unsigned m = 0; m < workload->metrics_count; m++)
-        if (run_column(workload->metrics[m].name) == (int)column) return &workload->metrics[m];
-    return NULL;
-}
 
 /* Row of the grid with the best value; 0 (the header) if the column is no metric of the workload. */
 static unsigned best_row(const CfgMetric *metric, const Spread *spreads, unsigned rows)
@@ -81,12 +52,14 @@ static void fill_column(const Results *results, const char *cell_id, const Workl
                         Grid *grid, unsigned s)
 {
     Spread *spreads = xcalloc(grid->count, sizeof *spreads);
-    grid->rows[0][s + 1] = xstrdup(shown[s].title);
+    const RunColumn column = shown_metrics[s].column;
+    grid->rows[0][s + 1] = xstrdup(shown_metrics[s].title);
     for (unsigned r = 1; r < grid->count; r++) {
-        spreads[r] = summary_spread(&results->runs, cell_id, results->experiment.arms[r - 1].name, shown[s].column);
-        grid->rows[r][s + 1] = spreads[r].n ? format_value(shown[s].format, spreads[r].median) : xstrdup(unknown);
+        spreads[r] = summary_spread(&results->runs, cell_id, results->experiment.arms[r - 1].name, column);
+        grid->rows[r][s + 1] =
+            spreads[r].n ? metric_text(run_column_names[column], spreads[r].median) : xstrdup(unknown);
     }
-    unsigned best = best_row(metric_of(workload, shown[s].column), spreads, grid->count);
+    unsigned best = best_row(metric_of(workload, column), spreads, grid->count);
     if (best) mark_best(grid, s + 1, best, markdown);
     free(spreads);
 }
@@ -98,15 +71,15 @@ static Grid make_grid(const Results *results, const char *cell_id, bool markdown
     Grid grid = {.count = experiment->arm_count + 1};
     grid.rows = xcalloc(grid.count, sizeof *grid.rows);
     grid.rows[0][0] = xstrdup("allocator");
-    grid.rows[0][SHOWN + 1] = xstrdup("ok");
-    grid.rows[0][SHOWN + 2] = xstrdup("bad");
+    grid.rows[0][SHOWN_METRICS + 1] = xstrdup("ok");
+    grid.rows[0][SHOWN_METRICS + 2] = xstrdup("bad");
     for (unsigned a = 0; a < experiment->arm_count; a++) {
         SampleCount count = summary_count(&results->runs, cell_id, experiment->arms[a].name);
         grid.rows[a + 1][0] = xstrdup(experiment->arms[a].name);
-        grid.rows[a + 1][SHOWN + 1] = count.skipped ? xstrdup("skipped") : xfmt("%u", count.ok);
-        grid.rows[a + 1][SHOWN + 2] = xfmt("%u", count.bad);
+        grid.rows[a + 1][SHOWN_METRICS + 1] = count.skipped && !count.ok ? xstrdup("skipped") : xfmt("%u", count.ok);
+        grid.rows[a + 1][SHOWN_METRICS + 2] = xfmt("%u", count.bad);
     }
-    for (unsigned s = 0; s < SHOWN; s++)
+    for (unsigned s = 0; s < SHOWN_METRICS; s++)
         fill_column(results, cell_id, workload, markdown, &grid, s);
     return grid;
 }

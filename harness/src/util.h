@@ -7,9 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What hzb exits with. 10 and 11 belong to the gate. */
+/* What hzb exits with. */
 typedef enum {
     HZB_OK = 0,
+    HZB_REGRESSION = 10,
+    HZB_INCONCLUSIVE = 11,
     HZB_BAD_SAMPLES = 12,
     HZB_ENV_CHANGED = 13,
     HZB_USAGE = 64,

@@ -6,7 +6,7 @@ is "$rc" 64 'no command is a usage error'
 like "$err" 'Usage: hzb COMMAND' 'that shows the usage'
 run --help
 is "$rc" 0 'help is not'
-for command in plan run resume list doctor plot table; do
+for command in plan run resume list doctor plot table stats gate baseline selftest-gate; do
     like "$out" "  $command " "help names $command"
     "$hzb" $command --help >/dev/null
     ok $? "$command --help"

@@ -1,5 +1,7 @@
 /* A workload that misbehaves on demand. Arguments: milliseconds to run, seed. What it does wrong is chosen by the
-   environment, so that the arms of one block can differ: FAKE_MODE, FAKE_CHECKSUM, FAKE_FALLBACK, FAKE_DLOPEN. */
+   environment, so that the arms of one block can differ: FAKE_MODE, FAKE_CHECKSUM, FAKE_FALLBACK, FAKE_DLOPEN. For the
+   gate it reports a time that is FAKE_SLOW_PCT longer, with up to 1 % of noise that depends on seed and FAKE_NOISE
+   alone, and FAKE_ALLOC_FAILED failed allocations. */
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdint.h>
@@ -72,6 +74,23 @@ static void eat(void)
     }
 }
 
+static double number_of(const char *name)
+{
+    const char *text = getenv(name);
+    return text ? atof(text) : 0;
+}
+
+/* The time that is reported: the same in every run, whatever the machine does. */
+static long long work_ns(const char *seed)
+{
+    const char *own = getenv("FAKE_NOISE");
+    uint64_t hash = strtoull(seed, NULL, 10) + (own ? strtoull(own, NULL, 10) * 1000003 : 0);
+    for (int i = 0; own && i < 3; i++)
+        hash = (hash ^ hash >> 29) * UINT64_C(0x9e3779b97f4a7c15);
+    double noise = own ? (double)(hash >> 40) / (double)(1 << 24) / 100 : 0;
+    return (long long)(1e6 * (1 + noise) * (1 + number_of("FAKE_SLOW_PCT") / 100));
+}
+
 static void misbehave(const char *mode)
 {
     if (strcmp(mode, "hang") == 0) hang();
@@ -103,9 +122,9 @@ int main(int argc, char **argv)
     sleep_ms(30);
     phase("post");
     snprintf(line, sizeof line,
-             "HZB1 ops=1000 work_ns=1000000 checksum=%016llx alloc_failed=0 live_peak=%d live_at_fail=0%s%s\n",
-             strtoull(checksum ? checksum : argv[2], NULL, 10), LIVE_BYTES, fallback ? " fallback_pct=" : "",
-             fallback ? fallback : "");
+             "HZB1 ops=1000 work_ns=%lld checksum=%016llx alloc_failed=%.0f live_peak=%d live_at_fail=0%s%s\n",
+             work_ns(argv[2]), strtoull(checksum ? checksum : argv[2], NULL, 10), number_of("FAKE_ALLOC_FAILED"),
+             LIVE_BYTES, fallback ? " fallback_pct=" : "", fallback ? fallback : "");
     say(line);
     return read(fd, &byte, 1) == 1 ? 0 : 70;
 }

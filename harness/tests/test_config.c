@@ -89,11 +89,13 @@ static void test_unknown_key_is_named_with_its_place(void **state)
 {
     (void)state;
     expect_fault("allocators.yaml", "preload: /bin/true", "prelod: /bin/true",
-                 "4:5: unknown key 'prelod', expected one of: name, inherits, preload, stats_file_env, env, optional");
-    expect_fault("matrix/m.yaml", "  refs:", "  reffs:", "5:3: unknown key 'reffs', expected one of: base, cand, refs");
+                 "4:5: unknown key 'prelod', expected one of: name, inherits, preload, stats_file_env, "
+                 "build_defs, env, optional");
+    expect_fault("matrix/m.yaml",
+                 "  refs:", "  reffs:", "5:3: unknown key 'reffs', expected one of: base, cand, refs, aa");
     expect_fault("matrix/m.yaml", "seed: 1", "sed: 1",
                  "2:1: unknown key 'sed', expected one of: name, seed, arms, sample_ms, mem_guard_pct, steal_max_pct, "
-                 "cells");
+                 "gates, rounds_max, budget_s, confirm, cells");
 }
 
 static void test_wrong_types_are_named_with_their_place(void **state)
@@ -157,6 +159,26 @@ static void test_values_must_be_in_range(void **state)
                  "7:9: cell '../one': expected letters, digits, '_', '.', '-'");
 }
 
+static void test_gates_are_checked_with_their_place(void **state)
+{
+    (void)state;
+    static const char cells[] = "cells:\n", arms[] = "arms:\n";
+    expect_fault("matrix/m.yaml", cells, "gates: [{metric: ops_per_s, threshold_pct: 3}]\ncells:\n",
+                 "6:1: expected a base among the arms");
+    expect_fault("matrix/m.yaml", arms, "gates: [{metric: speed, threshold_pct: 3}]\narms:\n",
+                 "3:18: gate 'speed': expected a column of runs.csv");
+    expect_fault("matrix/m.yaml", arms, "gates: [{metric: ops_per_s}]\narms:\n",
+                 "3:18: gate 'ops_per_s': expected either threshold_pct above 0 and below 100, or exact: true");
+    expect_fault("matrix/m.yaml", cells, "gates: [{metric: ops_per_s, treshold_pct: 3}]\ncells:\n",
+                 "6:29: unknown key 'treshold_pct', expected one of: metric, threshold_pct, exact");
+    expect_fault("matrix/m.yaml", cells, "gates: [{metric: ops_per_s, threshold_pct: lots}]\ncells:\n",
+                 "6:44: Invalid FLOAT value: lots (in 'threshold_pct')");
+    expect_fault("matrix/m.yaml", cells, "confirm: true\ncells:\n",
+                 " expected gates, which rounds_max, budget_s and confirm are about");
+    expect_fault("allocators.yaml", "preload: /bin/true", "preload: /bin/true\n    build_defs: -DX=1",
+                 "5:17: allocator 'parent': expected build_defs or preload, not both");
+}
+
 static void test_empty_and_missing_files(void **state)
 {
     (void)state;
@@ -198,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_names_must_exist_and_be_unique),
         cmocka_unit_test(test_settings_must_fit_the_workload),
         cmocka_unit_test(test_values_must_be_in_range),
+        cmocka_unit_test(test_gates_are_checked_with_their_place),
         cmocka_unit_test(test_empty_and_missing_files),
         cmocka_unit_test(test_variant_takes_over_and_overrides),
     };

@@ -132,6 +132,31 @@ static void test_filters_rounds_and_test_mode(void **state)
     assert_string_equal(tiny.rows[0].params, "threads=4 iters=1 mode=0");
 }
 
+/* Rounds that may turn out unnecessary are planned; the second set comes behind all of the first, with other seeds. */
+static void test_rule_plans_more_rounds_and_a_second_set(void **state)
+{
+    (void)state;
+    const Options options = {0}, fixed = {.rounds = 3};
+    CfgMatrix *m = &matrix;
+    m->rounds_max = 4;
+    m->confirm = true;
+    Plan plan = make(&options);
+    assert_int_equal(plan.count, 2 * (5 + 4) * 4);
+    assert_int_equal(experiment_rounds(&experiment, "one")->first, 5);
+    assert_int_equal(experiment_rounds(&experiment, "two")->min, 2);
+    assert_int_equal(experiment_rounds(&experiment, "two")->first, 4);
+    for (unsigned i = 0; i < plan.count; i++) {
+        const PlanRow *row = &plan.rows[i];
+        bool second = row->round > experiment_rounds(&experiment, row->cell_id)->first;
+        assert_int_equal(second, i >= plan.count / 2);
+        for (unsigned j = 0; j < i; j++)
+            assert_true(plan_same_block(row, &plan.rows[j]) == (plan.rows[j].seed == row->seed));
+    }
+    assert_int_equal(make(&fixed).count, 2 * 3 * 4);
+    m->rounds_max = 0;
+    m->confirm = false;
+}
+
 static void test_filter_that_leaves_nothing_is_an_error(void **state)
 {
     (void)state;
@@ -172,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_order_is_balanced_over_pairs_of_rounds),
         cmocka_unit_test(test_seeds_follow_the_cell_not_the_filter),
         cmocka_unit_test(test_filters_rounds_and_test_mode),
+        cmocka_unit_test(test_rule_plans_more_rounds_and_a_second_set),
         cmocka_unit_test(test_filter_that_leaves_nothing_is_an_error),
         cmocka_unit_test(test_plan_survives_its_file),
     };

@@ -66,15 +66,39 @@ TXT
     }'
 } >rss_curve.csv
 
-for plot in throughput pareto rss_curve scaling; do
+cat >forest.csv <<'TXT'
+metric,direction,cell_id,base,cand,ratio,ci_lo,ci_hi,threshold,verdict
+ops/s,up,mixed_t2,jemalloc,hz3,0.93,0.90,0.95,0.03,regression
+ops/s,up,burst_1,jemalloc,hz3_new_variant,1.01,0.99,1.03,0.03,unchanged
+peak RSS,down,mixed_t2,hz3,jemalloc,4.2,4,4.4,,regression
+TXT
+cat >trend.csv <<'TXT'
+allocator,number,run_id,commit,ratio,level,change
+hz3,1,r1,c1,2.0,2.0,0
+hz3,2,r2,c2,2.1,2.0,0
+hz3,3,r3,c3_bad,1.5,1.5,1
+jemalloc,3,r3,c3_bad,0.5,0.5,0
+TXT
+sed 's/ops_per_s/seconds/g; s/17300000,16000000,18000000/0.25,0.2,0.3/' throughput.csv >seconds.csv
+
+for plot in throughput pareto rss_curve scaling forest trend; do
     said=$(draw $plot $plot.csv $plot.svg "title_with_underscores: a=1" 2>&1 && draw $plot $plot.csv $plot.png "" 2>&1)
     code=$?
     [ $code -eq 0 ] && [ -z "$said" ] && [ "$(head -c 4 $plot.png | tail -c 3)" = PNG ] && grep -q '</svg>' $plot.svg
     report $? "$plot draws SVG and PNG without a warning" "exit $code: $said"
     has $plot.svg "title_with_underscores: a=1"
     colour $plot.svg 0 114 178
-    colour $plot.svg 213 94 0
+    [ $plot = trend ] || colour $plot.svg 213 94 0
 done
+has forest.svg "ops/s, candidate / base (more is better)" "peak RSS, candidate / base (less is better)" \
+    "mixed_t2, hz3" "burst_1, hz3_new_variant" "-7.0 %" "+1.0 %" "+320.0 %"
+grep -q 'e4e8ec\|228, 232, 236' forest.svg
+report $? "forest has the threshold's band"
+has trend.svg c3_bad "ratio to the reference" 0
+! grep -q '>c2<' trend.svg
+report $? "trend names the commit of a change and no other"
+draw throughput seconds.csv seconds.svg "" >/dev/null 2>&1
+has seconds.svg "seconds, less is better" 0.250
 has throughput.svg hz3 hz3_new_variant jemalloc mixed_t2 burst 17.3M 9.85M 908k "no valid run" "operations per second"
 has pareto.svg hz3 hz3_new_variant jemalloc "Pareto front" "peak RSS (MiB), less is better" 0
 ! grep -q broken_one pareto.svg
@@ -118,6 +142,8 @@ head -1 throughput.csv >header.csv
 fails 65 "'header.csv': no rows" throughput header.csv none.svg T
 fails 65 "'header.csv': no rows" scaling header.csv none.svg T
 fails 65 "'missing.csv': no rows" pareto missing.csv none.svg T
+fails 65 "'header.csv': no rows with a ratio" forest header.csv none.svg T
+fails 65 "'header.csv': no points" trend header.csv none.svg T
 fails 65 "'header.csv': no samples" rss_curve header.csv none.svg T
 fails 64 "expected a name that ends in .svg or .png" rss_curve rss_curve.csv none.pdf T
 fails 64 "usage: gnuplot -c" pareto pareto.csv

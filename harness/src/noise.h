@@ -1,0 +1,22 @@
+/* How far apart equal libraries seemed to be on this host: the A/A arms of its last result folders. */
+#ifndef HZB_NOISE_H
+#define HZB_NOISE_H
+
+typedef struct {
+    char *cell_id, *metric;
+    double change; /* |cand/base - 1|, or its inverse's if that is more */
+} NoiseSample;
+
+typedef struct {
+    NoiseSample *samples;
+    unsigned count;
+} Noise;
+
+/* From the stats.csv of the newest folders beside `dir` that the same host measured before it. */
+void noise_load(const char *dir, Noise *noise);
+/* 95th percentile of a cell's metric, NAN with less than NOISE_RUNS_MIN folders to go by. */
+double noise_p95(const Noise *noise, const char *cell_id, const char *metric);
+
+enum { NOISE_RUNS_MIN = 5, NOISE_RUNS_MAX = 20 };
+
+#endif
