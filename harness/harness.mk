@@ -52,7 +52,7 @@ PROGRAMS += $(HZB_PLANTED)
 $(BUILD)/libhakozuna_hz3_scale.so: allocator ;
 
 $(HZB_PLANTED): harness/tests/plant.c $(BUILD)/libhakozuna_hz3_scale.so harness/harness.mk
-	@mkdir -p $(HZB_OBJ)/planted
+	@mkdir -p $(HZB_OBJ)/planted $(HZB_OBJ)/tests
 	cp $(BUILD)/obj/hz3_scale/*.o $(HZB_OBJ)/planted
 	objcopy --redefine-sym malloc=planted_real_malloc $(HZB_OBJ)/planted/hz3_api.o
 	objcopy --redefine-sym madvise=planted_madvise $(HZB_OBJ)/planted/hz3_os.o
