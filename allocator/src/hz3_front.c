@@ -80,7 +80,7 @@ void *hz3_front_refill(uint32_t class)
     if (kept < n - 1) {
         hz3_central_give(hz3_shard_now(), class, batch + 1, n - 1 - kept);
     }
-    hz3_purger_poll_taken();
+    hz3_purger_poll_taken(0);
     return batch[0];
 }
 
@@ -127,5 +127,5 @@ void hz3_front_overflow(void *p, Hz3Tag tag)
         return;
     }
     free_past_the_bin(p, tag);
-    hz3_purger_poll(0);
+    hz3_purger_poll_freed();
 }

@@ -23,6 +23,7 @@ static void *span_alloc(uint32_t pages, uint32_t align_pages, bool *is_zero)
     hz3_tag_set(page + 1, pages - 1, HZ3_TAG_SPAN_CONT);
     hz3_tag_set(page, 1, HZ3_TAG_SPAN);
     hz3_stat_add(spans_opened, 1);
+    hz3_purger_poll_taken(0);
     return hz3_page_addr(page);
 }
 
@@ -56,7 +57,7 @@ void hz3_span_free(void *p)
                                                         memory_order_relaxed, memory_order_relaxed),
                 "free", p, "double free: this block is free already");
     hz3_release_pages(page, pages, HZ3_RELEASE_LARGE);
-    hz3_purger_poll(0);
+    hz3_purger_poll_freed();
 }
 
 size_t hz3_span_usable_size(const void *p)

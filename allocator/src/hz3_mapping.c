@@ -122,7 +122,9 @@ static void insert_promised(void *p, size_t bytes)
     registry.promised--;
     registry.live++;
     registry.live_bytes += bytes;
+    size_t open_bytes = registry.live_bytes + registry.cached_bytes;
     hz3_lock_release(&registry.lock);
+    hz3_purger_poll_taken(open_bytes);
 }
 
 static void break_promise(void)
@@ -233,10 +235,9 @@ bool hz3_mapping_free(void *p)
     } else {
         evicted[n++] = freed;
     }
-    size_t cached_bytes = registry.cached_bytes;
     hz3_lock_release(&registry.lock);
     unmap_all(evicted, n);
-    hz3_purger_poll(cached_bytes);
+    hz3_purger_poll_freed();
     return true;
 }
 

@@ -71,10 +71,10 @@ static void *purger_main(void *unused)
 }
 
 // Nothing can be dirty or cached in a heap that was never that large.
-static bool is_worth_it(size_t cached_bytes)
+static bool is_worth_it(size_t mapped_bytes)
 {
     size_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_relaxed);
-    return (touched << HZ3_SEG_SHIFT) + cached_bytes >= hz3_knobs.PURGER_START;
+    return (touched << HZ3_SEG_SHIFT) + mapped_bytes >= hz3_knobs.PURGER_START;
 }
 
 static void start(void)
@@ -106,11 +106,11 @@ static void tick_when_due(void)
     }
 }
 
-void hz3_purger_poll_slow(size_t cached_bytes)
+void hz3_purger_poll_slow(size_t mapped_bytes)
 {
     switch (state_now()) {
     case HZ3_PURGER_NONE:
-        if (is_worth_it(cached_bytes) && hz3_init()) {
+        if (is_worth_it(mapped_bytes) && hz3_init()) {
             start();
         }
         break;

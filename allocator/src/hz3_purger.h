@@ -1,6 +1,7 @@
 // Who runs the epochs when nobody calls hz3_epoch_force(): a background thread. It is started outside of every lock by
-// the first slow path that finds HZ3_PURGER_START bytes open (so much can be dirty or cached), gets no signals, ticks
+// the first allocation that finds HZ3_PURGER_START bytes open (so much can be dirty or cached), gets no signals, ticks
 // while anything is dirty or cached, and else sleeps on a futex without a timeout: an idle program wakes up nobody.
+// Never by a free: the C library frees the thread data of a cached stack under the lock that pthread_create takes.
 // Where there can be no such thread (HZ3_PURGER=0, RLIMIT_NPROC, seccomp) slow paths run an epoch when one is due.
 //
 // No wake-up is lost: the purger says that it sleeps, makes every running thread pass a barrier, and then looks once
@@ -22,19 +23,19 @@ typedef enum Hz3PurgerState {
 } Hz3PurgerState;
 
 extern HZ3_HIDDEN _Atomic uint32_t hz3_purger_state;
-HZ3_COLD void hz3_purger_poll_slow(size_t cached_bytes);
+HZ3_COLD void hz3_purger_poll_slow(size_t mapped_bytes);
 
-// Called at the end of every slow path, when whatever it moved is in its place; the caller holds no lock. cached_bytes:
-// what it knows to be cached outside of the arena. Keeps errno.
-static inline void hz3_purger_poll(size_t cached_bytes)
+// Called at the end of every slow path, when whatever it moved is in its place; the caller holds no lock. Keep errno.
+// taken: may start the purger; mapped_bytes: what is open outside of the arena, as far as the caller knows.
+static inline void hz3_purger_poll_taken(size_t mapped_bytes)
 {
     if (HZ3_UNLIKELY(atomic_load_explicit(&hz3_purger_state, memory_order_relaxed) >= HZ3_PURGER_NONE)) {
-        hz3_purger_poll_slow(cached_bytes);
+        hz3_purger_poll_slow(mapped_bytes);
     }
 }
 
-// The same after a slow path that only took: it may have to wake the purger, but starts none.
-static inline void hz3_purger_poll_taken(void)
+// freed: only wakes it.
+static inline void hz3_purger_poll_freed(void)
 {
     if (HZ3_UNLIKELY(atomic_load_explicit(&hz3_purger_state, memory_order_relaxed) >= HZ3_PURGER_ASLEEP)) {
         hz3_purger_poll_slow(0);

@@ -346,6 +346,36 @@ static void *outlive_main(void *arg)
     return NULL;
 }
 
+// The C library keeps the stacks of ended threads up to 40 MiB, and frees the data of those beyond under the lock that
+// pthread_create takes. A purger that such a free started would wait for its own thread.
+#define STACKS 200
+
+static void *wait_twice(void *arg)
+{
+    pthread_barrier_wait(arg);
+    pthread_barrier_wait(arg);
+    return NULL;
+}
+
+static void freed_stacks_start_nothing(const void *arg)
+{
+    (void)arg;
+    pthread_t threads[STACKS];
+    pthread_barrier_t all_there;
+    pthread_barrier_init(&all_there, NULL, STACKS + 1);
+    for (int i = 0; i < STACKS; i++)
+        EXPECT(pthread_create(&threads[i], NULL, wait_twice, &all_there) == 0, "thread %d", i);
+    pthread_barrier_wait(&all_there);
+    static void *blocks[8192]; // the heap grows until a purger is worth it; nothing was freed yet
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        EXPECT((blocks[i] = malloc(1024)) != NULL, "block %zu", i);
+    pthread_barrier_wait(&all_there);
+    for (int i = 0; i < STACKS; i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        free(blocks[i]);
+}
+
 static void the_process_ends_with_its_last_thread(const void *arg)
 {
     (void)arg;
@@ -377,6 +407,7 @@ int main(int argc, char **argv)
         CASE(nothing_runs_by_itself, .child = {.env = no_epochs}),
         CASE(a_kernel_that_refuses_changes_nothing, .child = {.env = no_epochs}),
         CASE(steady_work_does_not_fault_its_memory_in_again),
+        CASE(freed_stacks_start_nothing),
         CASE(the_process_ends_with_its_last_thread),
     };
     return tests_main(argc, argv, cases, COUNT_OF(cases));
