@@ -19,10 +19,13 @@
 
 static volatile sig_atomic_t in_forked_child;
 static volatile sig_atomic_t forks_made;
+static volatile sig_atomic_t forks_wanted;
 
+// Not beyond the count: that child would return to code which joins threads that only its parent has.
 static void fork_in_handler(int signal_number)
 {
     (void)signal_number;
+    if (forks_made >= forks_wanted) return;
     int saved_errno = errno;
     pid_t pid = in_forked_child ? 0 : fork();
     if (pid < 0) _exit(3);
@@ -49,7 +52,7 @@ static void child_of_handler_goes_on(void)
     _exit(0);
 }
 
-static void churn_until(int forks_wanted)
+static void churn_until_forked(void)
 {
     enum { BLOCKS = 600 };
     static void *blocks[BLOCKS];
@@ -69,6 +72,7 @@ static void fork_in_signal_handler(const void *arg)
 {
     size_t n_threads = (size_t)(uintptr_t)arg;
     pthread_t threads[BUSY_THREADS];
+    forks_wanted = 80;
     signal(SIGALRM, SIG_DFL);
     struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
     sigaction(SIGPROF, &action, NULL);
@@ -84,7 +88,7 @@ static void fork_in_signal_handler(const void *arg)
     // An odd period, so that the interrupted places differ.
     struct itimerspec period = {.it_interval = {0, 311000}, .it_value = {0, 311000}};
     timer_settime(timer, 0, &period, NULL);
-    churn_until(80);
+    churn_until_forked();
     timer_delete(timer);
     busy_threads_stop(threads, n_threads);
 }
