@@ -163,7 +163,8 @@ static void *alloc_aligned(size_t align, size_t size)
     if (align <= HZ3_MIN_ALIGN) {
         return malloc(size);
     }
-    uint32_t class = size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE && hz3_init() ? hz3_class_of_aligned(size, align) : 0;
+    uint32_t class =
+        size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE && hz3_init() ? hz3_class_of_aligned(size, align) : 0;
     if (class != 0) {
         void *object =
             hz3_front_alloc(class); // the fallback of a full arena is page-aligned, as much as classes promise

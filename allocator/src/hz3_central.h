@@ -34,7 +34,8 @@ size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_r
 // Objects in transfer arrays and inboxes: what drains can still return. A snapshot.
 size_t hz3_central_waiting_objects(bool medium);
 
-// Medium runs of `shards` shards from `shard` on, transfer arrays → page maps, at most this many pages. Returns the pages.
+// Medium runs of `shards` shards from `shard` on, transfer arrays → page maps, at most this many pages. Returns the
+// pages.
 size_t hz3_central_drain_medium_of(uint32_t shard, uint32_t shards, uint64_t max_pages);
 
 // Bytes of objects that wait here. A snapshot.

@@ -49,8 +49,8 @@ static uint32_t push_batch(uint32_t class, void *const *objects, uint32_t n)
     return pushed < 0 ? 0 : (uint32_t)pushed;
 }
 
-// Raises the capacity of the bin that missed and returns how many objects should cross at once: half of it, and one where
-// there is no bin.
+// Raises the capacity of the bin that missed and returns how many objects should cross at once: half of it, and one
+// where there is no bin.
 static uint32_t note_miss(uint32_t class)
 {
     int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;

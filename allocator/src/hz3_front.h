@@ -1,8 +1,8 @@
 // The front: slabs of object pointers in front of the middle layer. malloc and free are the two inline functions here;
 // whatever they can't do is one call into hz3_front.c.
 //
-// In most builds the first try is the CPU front's (hz3_rseq.h); threads that it cannot serve miss there, and the slow path
-// serves them from a slab of their own. Builds without a CPU front try the thread front at once.
+// In most builds the first try is the CPU front's (hz3_rseq.h); threads that it cannot serve miss there, and the slow
+// path serves them from a slab of their own. Builds without a CPU front try the thread front at once.
 #ifndef HZ3_FRONT_H
 #define HZ3_FRONT_H
 
@@ -56,8 +56,8 @@ void hz3_front_wait_for_drain(void);
 // Bytes that all slabs cache. A snapshot.
 size_t hz3_front_cached_bytes(void);
 
-// Around a fork, from hz3_fork.c. begin: before any lock is taken. stop: with all leaf locks held, makes every slab stand
-// still, so that the child's copy of it is whole.
+// Around a fork, from hz3_fork.c. begin: before any lock is taken. stop: with all leaf locks held, makes every slab
+// stand still, so that the child's copy of it is whole.
 void hz3_front_fork_begin(void);
 bool hz3_front_fork_prepare(void);
 void hz3_front_fork_give_back(void);

@@ -9,7 +9,8 @@
 void hz3_cpu_front_init(void);
 bool hz3_cpu_front_is_used(void);
 
-// The slab of this CPU, opened if need be; NULL: the kernel has no memory now. The thread may be on another CPU by then.
+// The slab of this CPU, opened if need be; NULL: the kernel has no memory now. The thread may be on another CPU by
+// then.
 Hz3Slab *hz3_cpu_open(int32_t cpu);
 
 // Forgets a slab that a fork's child cannot trust; the CPU's next miss opens another. Under the slab lock.

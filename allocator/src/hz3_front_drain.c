@@ -1,8 +1,9 @@
 // Draining slabs that belong to somebody else, and keeping them whole across fork.
 //
 // One drain at a time, under the drain lock. It takes the pointers to the slabs away, makes one membarrier for all of
-// them, and then owns each slab in which nobody was inside an operation (why: hz3_rseq.h P3, hz3_front_thread.h). The marks
-// and the pointers change under the slab lock, which fork takes too: a fork sees each slab either in its place or seized.
+// them, and then owns each slab in which nobody was inside an operation (why: hz3_rseq.h P3, hz3_front_thread.h). The
+// marks and the pointers change under the slab lock, which fork takes too: a fork sees each slab either in its place or
+// seized.
 #include <sched.h>
 
 #include "hz3_central.h"
@@ -203,8 +204,8 @@ void hz3_front_fork_give_back(void)
     hz3_lock_fork_parent(&hz3_slab_lock);
 }
 
-// A drain that runs may end first, so that the child gets what it has in its hands. It may also be waiting for a lock that
-// this very thread holds (a fork in a signal handler), so there is a limit.
+// A drain that runs may end first, so that the child gets what it has in its hands. It may also be waiting for a lock
+// that this very thread holds (a fork in a signal handler), so there is a limit.
 void hz3_front_fork_begin(void)
 {
     for (int i = 0; i < FORK_YIELDS_MAX && !hz3_lock_fork_prepare(&drain_lock); i++) {
@@ -214,8 +215,8 @@ void hz3_front_fork_begin(void)
 
 // Under all leaf locks: what is seized now stays so until the fork is over. fork copies memory page by page while other
 // threads run; with no pointer leading to a slab and nobody inside, they cannot change it meanwhile. A drain that is
-// waiting for a leaf lock can: it empties bins before it gives their objects away. So whatever the child sees of a bin, no
-// object is in it and in the middle layer too.
+// waiting for a leaf lock can: it empties bins before it gives their objects away. So whatever the child sees of a bin,
+// no object is in it and in the middle layer too.
 void hz3_front_fork_stop(void)
 {
     Kinds stopped = {false, false};
@@ -244,8 +245,8 @@ void hz3_front_fork_parent(void)
     hz3_lock_fork_parent(&drain_lock);
 }
 
-// A slab of a thread that is not in the child: what can be trusted is drained later, for the forking thread may hold the
-// locks of the middle layer in the code that the signal handler interrupted.
+// A slab of a thread that is not in the child: what can be trusted is drained later, for the forking thread may hold
+// the locks of the middle layer in the code that the signal handler interrupted.
 static void bereave(Hz3Slab *slab)
 {
     slab->owner = NULL;

@@ -3,14 +3,15 @@
 //   owner   in_op = 1; [light barrier] slab = self.slab; operate; in_op = 0 (release)
 //   seizer  owner->slab = none; membarrier; in_op == 0 (acquire) ? the slab is mine : put the pointer back, skip
 //
-// Invariant: whoever reads in_op == 0 after the barrier is alone. An operation that loaded the old pointer did so before
-// the barrier reached its CPU, so its in_op = 1, which is earlier in program order, is visible after the barrier; in_op is
-// 0 again only when the operation is over and everything it stored is visible. An operation that begins later loads `none`
-// and misses. The seizer reads in_op only after the barrier; it puts the pointer back only when it is done. The light
-// barrier is the compiler's: the membarrier makes the processor's part. (Dekker 1965; asymmetric by Dice et al. 2001.)
+// Invariant: whoever reads in_op == 0 after the barrier is alone. An operation that loaded the old pointer did so
+// before the barrier reached its CPU, so its in_op = 1, which is earlier in program order, is visible after the
+// barrier; in_op is 0 again only when the operation is over and everything it stored is visible. An operation that
+// begins later loads `none` and misses. The seizer reads in_op only after the barrier; it puts the pointer back only
+// when it is done. The light barrier is the compiler's: the membarrier makes the processor's part. (Dekker 1965;
+// asymmetric by Dice et al. 2001.)
 //
-// The owner never waits with in_op = 1. A thread that was interrupted by a signal handler inside an operation is skipped
-// while the handler runs.
+// The owner never waits with in_op = 1. A thread that was interrupted by a signal handler inside an operation is
+// skipped while the handler runs.
 #ifndef HZ3_FRONT_THREAD_H
 #define HZ3_FRONT_THREAD_H
 

@@ -278,14 +278,21 @@ void hz3_os_pause(uint32_t us)
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 
+// Negative: this thread has no registration.
+static int rseq_cpu(void)
+{
+    if (HZ3_UNLIKELY(&__rseq_size == NULL || __rseq_size == 0)) {
+        return -1;
+    }
+    const struct rseq *area = (const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
+    return (int)*(const volatile uint32_t *)&area->cpu_id;
+}
+
 uint32_t hz3_os_cpu(void)
 {
-    if (HZ3_LIKELY(&__rseq_size != NULL && __rseq_size != 0)) {
-        const struct rseq *area = (const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
-        int registered = (int)*(const volatile uint32_t *)&area->cpu_id; // negative: this thread has no registration
-        if (HZ3_LIKELY(registered >= 0)) {
-            return (uint32_t)registered;
-        }
+    int registered = rseq_cpu();
+    if (HZ3_LIKELY(registered >= 0)) {
+        return (uint32_t)registered;
     }
     int saved_errno = errno;
     int cpu = sched_getcpu();
@@ -295,11 +302,7 @@ uint32_t hz3_os_cpu(void)
 
 bool hz3_os_rseq_registered(void)
 {
-    if (&__rseq_size == NULL || __rseq_size == 0) {
-        return false;
-    }
-    const struct rseq *area = (const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
-    return (int)*(const volatile uint32_t *)&area->cpu_id >= 0;
+    return rseq_cpu() >= 0;
 }
 
 uintptr_t hz3_os_rseq_offset(void)

@@ -5,22 +5,25 @@
 // (P. Turner, A. Hunter, M. Desnoyers: rseq(2). The per-CPU cache on top of it was first shown by tcmalloc.)
 //
 // Each section is: load the CPU's number, its slab and a bin's `top`; read or write slots; store the new `top`, last.
-//   P1  That store is the only one that others can see. An abort before it leaves the bin as it was, whatever was read or
+//   P1  That store is the only one that others can see. An abort before it leaves the bin as it was, whatever was read
+//   or
 //       written: slots below `top` are nobody's until `top` covers them. After it the section is over (its last byte is
 //       the section's last byte), so an operation that was committed is never repeated.
-//   P2  Between the load of the CPU's number and the store no other thread ran on this CPU, or the store does not happen.
+//   P2  Between the load of the CPU's number and the store no other thread ran on this CPU, or the store does not
+//   happen.
 //       So `top` in the register is `top` in memory at the store, and only the CPU's own sections write it.
 //   P3  Whoever exchanges hz3_cpu_slabs[cpu] and then calls membarrier(PRIVATE_EXPEDITED_RSEQ) owns the old slab: every
-//       section that loaded the old pointer has committed before the barrier or aborts, on a running CPU by the barrier's
-//       interrupt, on a descheduled thread when it is next scheduled. What a section stored before is visible after it.
+//       section that loaded the old pointer has committed before the barrier or aborts, on a running CPU by the
+//       barrier's interrupt, on a descheduled thread when it is next scheduled. What a section stored before is visible
+//       after it.
 //   P4  Abort ends like a miss: the caller's slow path decides. It tries again a bounded number of times and then goes
 //       past the front, so a thread that is single-stepped makes progress too.
 //   P5  `rseq_cs` is written by the instruction just before the section; the kernel clears it when it finds the thread
 //       outside. Leaving a section early by a jump is legal, for the same reason.
 //   P6  A thread that is not registered has a negative number in its area, and hz3_cpu_slabs[-1] and [-2] are slabs on
 //       which every operation misses. When the thread front is in use all threads read such an area, hz3_no_rseq.
-// glibc (2.35 and later) owns the registration. vfork's child is not registered but sees its parent's area; calling malloc
-// there is undefined by POSIX and is by this too.
+// glibc (2.35 and later) owns the registration. vfork's child is not registered but sees its parent's area; calling
+// malloc there is undefined by POSIX and is by this too.
 #ifndef HZ3_RSEQ_H
 #define HZ3_RSEQ_H
 
@@ -53,7 +56,10 @@ static inline int32_t hz3_rseq_cpu(void)
 #define HZ3_TEXT_(x) #x
 #define HZ3_TEXT(x) HZ3_TEXT_(x)
 
-// The abort handler must follow this word, which glibc registered; in front of it the bytes that make it one instruction.
+// clang-format off: one line an instruction
+
+// The abort handler must follow this word, which glibc registered; in front of it the bytes that make it one
+// instruction.
 #define HZ3_RSEQ_SIGNATURE "0x53053053"
 
 // Test builds widen the window before the commit by so many pauses, and break the sections on purpose.
@@ -100,10 +106,10 @@ static inline int32_t hz3_rseq_cpu(void)
     ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                                       \
     ".long " HZ3_RSEQ_SIGNATURE "\n"                                                                                   \
     "64: " HZ3_RSEQ_ON_ABORT(aborted) ".popsection\n\t"                                                                \
-    "lea 63b(%%rip), %[slab]\n\t"                                                                                       \
-    "mov %[slab], %%fs:8(%[area])\n"                                                                                    \
-    "61: movslq %%fs:4(%[area]), %[slab]\n\t"                                                                           \
-    "mov 16(%[slabs],%[slab],8), %[slab]\n\t"
+                                      "lea 63b(%%rip), %[slab]\n\t"                                                    \
+                                      "mov %[slab], %%fs:8(%[area])\n"                                                 \
+                                      "61: movslq %%fs:4(%[area]), %[slab]\n\t"                                        \
+                                      "mov 16(%[slabs],%[slab],8), %[slab]\n\t"
 
 // Pops the newest object of the class; NULL: the bin is empty, or the section was aborted.
 static inline void *hz3_rseq_pop(size_t class)
@@ -111,17 +117,15 @@ static inline void *hz3_rseq_pop(size_t class)
     Hz3Slab *slab;
     void **top;
     void *object;
-    __asm__ volatile goto(HZ3_RSEQ_BEGIN(missed)
-                 "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                 "cmp " HZ3_RSEQ_EMPTY ", %[top]\n\t"
-                 "je %l[missed]\n\t"
-                 "mov (%[top]), %[object]\n\t"
-                 "add $8, %[top]\n\t"
-                 HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
-                 : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&r"(object)
-                 : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class)
-                 : "memory", "cc"
-                 : missed);
+    __asm__ volatile goto(HZ3_RSEQ_BEGIN(missed) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
+                                                 "cmp " HZ3_RSEQ_EMPTY ", %[top]\n\t"
+                                                 "je %l[missed]\n\t"
+                                                 "mov (%[top]), %[object]\n\t"
+                                                 "add $8, %[top]\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
+                          : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&r"(object)
+                          : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class)
+                          : "memory", "cc"
+                          : missed);
     if (object == NULL) {
         __builtin_unreachable(); // bins never hold NULL; saves the callers' second test
     }
@@ -135,17 +139,16 @@ static inline bool hz3_rseq_push(size_t class, void *object)
 {
     Hz3Slab *slab;
     void **top;
-    __asm__ volatile goto(HZ3_RSEQ_BEGIN(missed)
-                 "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                 "cmp " HZ3_RSEQ_FULL ", %[top]\n\t"
-                 "jbe %l[missed]\n\t"
-                 "mov %[object], -8(%[top])\n\t"
-                 "sub $8, %[top]\n\t"
-                 HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
-                 : [slab] "=&r"(slab), [top] "=&r"(top)
-                 : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class), [object] "r"(object)
-                 : "memory", "cc"
-                 : missed);
+    __asm__ volatile goto(
+        HZ3_RSEQ_BEGIN(missed) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
+                               "cmp " HZ3_RSEQ_FULL ", %[top]\n\t"
+                               "jbe %l[missed]\n\t"
+                               "mov %[object], -8(%[top])\n\t"
+                               "sub $8, %[top]\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
+        : [slab] "=&r"(slab), [top] "=&r"(top)
+        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class), [object] "r"(object)
+        : "memory", "cc"
+        : missed);
     return true;
 missed:
     return false;
@@ -159,29 +162,27 @@ static inline int hz3_rseq_pop_batch(size_t class, void **out, uint64_t want)
     uint64_t n;
     uint64_t i;
     void *object;
-    __asm__ volatile goto(HZ3_RSEQ_BEGIN(aborted)
-                 "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                 "mov " HZ3_RSEQ_EMPTY ", %[n]\n\t"
-                 "sub %[top], %[n]\n\t"
-                 "shr $3, %[n]\n\t"
-                 "cmp %[want], %[n]\n\t"
-                 "cmova %[want], %[n]\n\t"
-                 "xor %[i], %[i]\n\t"
-                 "test %[n], %[n]\n\t"
-                 "jz 67f\n"
-                 "66: mov (%[top],%[i],8), %[object]\n\t"
-                 "mov %[object], (%[out],%[i],8)\n\t"
-                 "inc %[i]\n\t"
-                 "cmp %[n], %[i]\n\t"
-                 "jb 66b\n\t"
-                 "lea (%[top],%[n],8), %[top]\n"
-                 "67:\n\t"
-                 HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
-                 : [slab] "=&r"(slab), [top] "=&r"(top), [n] "=&r"(n), [i] "=&r"(i), [object] "=&r"(object)
-                 : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class), [out] "r"(out),
-                   [want] "r"(want)
-                 : "memory", "cc"
-                 : aborted);
+    __asm__ volatile goto(
+        HZ3_RSEQ_BEGIN(aborted) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
+                                "mov " HZ3_RSEQ_EMPTY ", %[n]\n\t"
+                                "sub %[top], %[n]\n\t"
+                                "shr $3, %[n]\n\t"
+                                "cmp %[want], %[n]\n\t"
+                                "cmova %[want], %[n]\n\t"
+                                "xor %[i], %[i]\n\t"
+                                "test %[n], %[n]\n\t"
+                                "jz 67f\n"
+                                "66: mov (%[top],%[i],8), %[object]\n\t"
+                                "mov %[object], (%[out],%[i],8)\n\t"
+                                "inc %[i]\n\t"
+                                "cmp %[n], %[i]\n\t"
+                                "jb 66b\n\t"
+                                "lea (%[top],%[n],8), %[top]\n"
+                                "67:\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
+        : [slab] "=&r"(slab), [top] "=&r"(top), [n] "=&r"(n), [i] "=&r"(i), [object] "=&r"(object)
+        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class), [out] "r"(out), [want] "r"(want)
+        : "memory", "cc"
+        : aborted);
     return (int)n;
 aborted:
     return -1;
@@ -197,36 +198,36 @@ static inline int hz3_rseq_push_batch(size_t class, void *const *objects, uint64
     uint64_t i;
     void *const *from;
     void *object;
-    __asm__ volatile goto(HZ3_RSEQ_BEGIN(aborted)
-                 "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                 "mov %[top], %[pushed]\n\t"
-                 "sub " HZ3_RSEQ_FULL ", %[pushed]\n\t"
-                 "jbe 68f\n\t"
-                 "shr $3, %[pushed]\n\t"
-                 "cmp %[count], %[pushed]\n\t"
-                 "cmova %[count], %[pushed]\n\t"
-                 "mov %[pushed], %[i]\n\t"
-                 "lea (%[objects],%[count],8), %[from]\n"
-                 "66: sub $8, %[top]\n\t"
-                 "sub $8, %[from]\n\t"
-                 "mov (%[from]), %[object]\n\t"
-                 "mov %[object], (%[top])\n\t"
-                 "dec %[i]\n\t"
-                 "jnz 66b\n\t"
-                 "jmp 67f\n"
-                 "68: xor %[pushed], %[pushed]\n"
-                 "67:\n\t"
-                 HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
-                 : [slab] "=&r"(slab), [top] "=&r"(top), [pushed] "=&r"(pushed), [i] "=&r"(i), [from] "=&r"(from),
-                   [object] "=&r"(object)
-                 : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class),
-                   [objects] "r"(objects), [count] "r"(n)
-                 : "memory", "cc"
-                 : aborted);
+    __asm__ volatile goto(HZ3_RSEQ_BEGIN(aborted) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
+                                                  "mov %[top], %[pushed]\n\t"
+                                                  "sub " HZ3_RSEQ_FULL ", %[pushed]\n\t"
+                                                  "jbe 68f\n\t"
+                                                  "shr $3, %[pushed]\n\t"
+                                                  "cmp %[count], %[pushed]\n\t"
+                                                  "cmova %[count], %[pushed]\n\t"
+                                                  "mov %[pushed], %[i]\n\t"
+                                                  "lea (%[objects],%[count],8), %[from]\n"
+                                                  "66: sub $8, %[top]\n\t"
+                                                  "sub $8, %[from]\n\t"
+                                                  "mov (%[from]), %[object]\n\t"
+                                                  "mov %[object], (%[top])\n\t"
+                                                  "dec %[i]\n\t"
+                                                  "jnz 66b\n\t"
+                                                  "jmp 67f\n"
+                                                  "68: xor %[pushed], %[pushed]\n"
+                                                  "67:\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
+                          : [slab] "=&r"(slab), [top] "=&r"(top), [pushed] "=&r"(pushed), [i] "=&r"(i),
+                            [from] "=&r"(from), [object] "=&r"(object)
+                          : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class),
+                            [objects] "r"(objects), [count] "r"(n)
+                          : "memory", "cc"
+                          : aborted);
     return (int)pushed;
 aborted:
     return -1;
 }
+
+// clang-format on
 
 #else
 

@@ -16,8 +16,7 @@ _Static_assert(HZ3_FRONT_CAP_MAX <= HZ3_BATCH_MAX, "a whole bin is a batch");
 static void *no_slot[1];
 #define ALWAYS_MISS                                                                                                    \
     {                                                                                                                  \
-        .top = {[0 ... HZ3_TAG_COUNT - 1] = no_slot},                                                                  \
-        .empty = {[0 ... HZ3_TAG_COUNT - 1] = no_slot},                                                                \
+        .top = {[0 ... HZ3_TAG_COUNT - 1] = no_slot}, .empty = {[0 ... HZ3_TAG_COUNT - 1] = no_slot},                  \
         .full = {[0 ... HZ3_TAG_COUNT - 1] = no_slot},                                                                 \
     }
 Hz3Slab hz3_slab_none = ALWAYS_MISS;

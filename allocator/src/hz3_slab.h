@@ -1,10 +1,10 @@
 // A slab: one front cache. An array stack of object pointers per class, the same for a CPU's slab and a thread's.
 //
-// A bin, one class of a slab, is an array of pointers that grows down from `empty` towards `full`; `top` is the next object
-// to hand out. One field changes per operation, so there is no count to keep in step. Fields of all bins that are read
-// together lie together, by class, so the tag that free() reads is the index of all three. A slab that always misses has
-// bins that are empty and full at once; so has every bin of a tag that is no class, which makes free() of an address with
-// such a tag take the slow path without a test of its own.
+// A bin, one class of a slab, is an array of pointers that grows down from `empty` towards `full`; `top` is the next
+// object to hand out. One field changes per operation, so there is no count to keep in step. Fields of all bins that
+// are read together lie together, by class, so the tag that free() reads is the index of all three. A slab that always
+// misses has bins that are empty and full at once; so has every bin of a tag that is no class, which makes free() of an
+// address with such a tag take the slow path without a test of its own.
 #ifndef HZ3_SLAB_H
 #define HZ3_SLAB_H
 
@@ -13,11 +13,11 @@
 
 typedef struct Hz3ThreadFront Hz3ThreadFront;
 
-// Slabs are never unmapped, so a list of them can be walked without a lock. What is not said otherwise changes under the
-// registry's lock.
+// Slabs are never unmapped, so a list of them can be walked without a lock. What is not said otherwise changes under
+// the registry's lock.
 typedef struct Hz3Slab {
-    void **_Atomic top[HZ3_TAG_COUNT]; // by operations of the slab's CPU or thread, or by who has seized the slab
-    void **empty[HZ3_TAG_COUNT];       // constant. top == empty: nothing cached; *empty may be read
+    void **_Atomic top[HZ3_TAG_COUNT];  // by operations of the slab's CPU or thread, or by who has seized the slab
+    void **empty[HZ3_TAG_COUNT];        // constant. top == empty: nothing cached; *empty may be read
     void **_Atomic full[HZ3_TAG_COUNT]; // no push at or below it. Any value from the lowest slot to `empty` is safe, so
                                         // raising the capacity is one store by anybody
     _Atomic uint8_t misses[HZ3_TAG_COUNT]; // refills and overflows, modulo 256; approximate
@@ -74,15 +74,16 @@ extern Hz3Lock hz3_slab_lock;
 // Called at a refill or an overflow: doubles the capacity at every second one, up to the class's.
 void hz3_slab_note_miss(Hz3Slab *slab, uint32_t class);
 
-// For who has seized the slab: moves the objects of these bins into the middle layer, and halves the capacity of the idle
-// ones. Returns the bytes moved.
+// For who has seized the slab: moves the objects of these bins into the middle layer, and halves the capacity of the
+// idle ones. Returns the bytes moved.
 size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only);
 
-// For who has seized a slab with nothing in it: its slots go back to the kernel, a thousand sleeping threads have as many.
+// For who has seized a slab with nothing in it: its slots go back to the kernel, a thousand sleeping threads have as
+// many.
 void hz3_slab_purge_slots(Hz3Slab *slab);
 
-// Looks at every bin; true when one has objects that have not moved since the call before the last. By the holder of the
-// drain lock.
+// Looks at every bin; true when one has objects that have not moved since the call before the last. By the holder of
+// the drain lock.
 bool hz3_slab_watch(Hz3Slab *slab);
 
 size_t hz3_slab_cached_bytes(const Hz3Slab *slab);

@@ -398,7 +398,8 @@ static void a_budget_is_no_hard_limit(const void *arg)
 static const char *const fixed_arena[] = {FIXED, NULL};
 static const char *const small_arena[] = {"HZ3_ARENA_SIZE=8M", "HZ3_ARENA_FALLBACK_MMAP=0", NULL};
 // Without the purger, whose thread would need a page of it.
-static const char *const small_arena_alone[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_ARENA_SIZE=8M", "HZ3_ARENA_FALLBACK_MMAP=0", NULL};
+static const char *const small_arena_alone[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_ARENA_SIZE=8M", "HZ3_ARENA_FALLBACK_MMAP=0",
+                                                NULL};
 static const char *const with_stats[] = {FIXED, "HZ3_STATS=1", NULL};
 static const char *const seeds_policy[] = {FIXED,
                                            "HZ3_STATS=1",

@@ -70,15 +70,22 @@ static bool is_in_phase(const Sampler *sampler, unsigned index, const char *phas
     return strcmp(sampler->phases.items[sampler->samples[index].phase], phase) == 0;
 }
 
+/* The samples [start, end) of the last time that the phase lasted; false: it never did. */
+static bool last_time_in_phase(const Sampler *sampler, const char *phase, unsigned *start, unsigned *end)
+{
+    *end = sampler->count;
+    while (*end > 0 && !is_in_phase(sampler, *end - 1, phase))
+        --*end;
+    *start = *end;
+    while (*start > 0 && is_in_phase(sampler, *start - 1, phase))
+        --*start;
+    return *start != *end;
+}
+
 int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase)
 {
-    unsigned end = sampler->count, n = 0;
-    while (end > 0 && !is_in_phase(sampler, end - 1, phase))
-        end--;
-    unsigned start = end;
-    while (start > 0 && is_in_phase(sampler, start - 1, phase))
-        start--;
-    if (start == end) return -1;
+    unsigned start, end, n = 0;
+    if (!last_time_in_phase(sampler, phase, &start, &end)) return -1;
     uint64_t half_ns = (sampler->samples[start].t_ns + sampler->samples[end - 1].t_ns) / 2;
     double *rss_kib = xcalloc(end - start, sizeof *rss_kib);
     for (unsigned i = start; i < end; i++)
@@ -91,13 +98,8 @@ int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase)
 double sampler_return_ms(const Sampler *sampler, const char *phase)
 {
     int64_t settled_kib = sampler_settled_rss_kib(sampler, phase);
-    unsigned end = sampler->count;
-    while (end > 0 && !is_in_phase(sampler, end - 1, phase))
-        end--;
-    unsigned start = end;
-    while (start > 0 && is_in_phase(sampler, start - 1, phase))
-        start--;
-    if (start == end) return -1;
+    unsigned start, end;
+    if (!last_time_in_phase(sampler, phase, &start, &end)) return -1;
     const Sample *first = &sampler->samples[start];
     int64_t fall_kib = first->rss_kib - settled_kib;
     if (fall_kib <= first->rss_kib / RETURN_PART) return -1;

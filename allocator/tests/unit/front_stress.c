@@ -1,15 +1,15 @@
-// Preemption storm on the front: more threads than CPUs that hop between them, a signal every millisecond, windows inside
-// the sections widened by pauses (CPU front) or yields (thread front), a drainer that never rests, threads that end and
-// begin. Every object has an ownership word outside of it (0 → thread when it is handed out). At the end everything has
-// been freed and drained, so an object that got lost keeps a slot of the arena from closing.
+// Preemption storm on the front: more threads than CPUs that hop between them, a signal every millisecond, windows
+// inside the sections widened by pauses (CPU front) or yields (thread front), a drainer that never rests, threads that
+// end and begin. Every object has an ownership word outside of it (0 → thread when it is handed out). At the end
+// everything has been freed and drained, so an object that got lost keeps a slot of the arena from closing.
 //
 //     HZ3_FRONT=cpu|thread front_stress SECONDS        exit code 0: nothing lost, nothing doubled
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
