@@ -6,22 +6,20 @@
 //
 // Each section is: load the CPU's number, its slab and a bin's `top`; read or write slots; store the new `top`, last.
 //   P1  That store is the only one that others can see. An abort before it leaves the bin as it was, whatever was read
-//   or
-//       written: slots below `top` are nobody's until `top` covers them. After it the section is over (its last byte is
-//       the section's last byte), so an operation that was committed is never repeated.
+//       or written: slots below `top` are nobody's until `top` covers them. After it the section is over (its last byte
+//       is the section's last byte), so an operation that was committed is never repeated.
 //   P2  Between the load of the CPU's number and the store no other thread ran on this CPU, or the store does not
-//   happen.
-//       So `top` in the register is `top` in memory at the store, and only the CPU's own sections write it.
-//   P3  Whoever exchanges hz3_cpu_slabs[cpu] and then calls membarrier(PRIVATE_EXPEDITED_RSEQ) owns the old slab: every
-//       section that loaded the old pointer has committed before the barrier or aborts, on a running CPU by the
+//       happen. So `top` in the register is `top` in memory at the store, and only the CPU's own sections write it.
+//   P3  Whoever exchanges hz3_cpu_slabs[2 + cpu] and then calls membarrier(PRIVATE_EXPEDITED_RSEQ) owns the old slab:
+//       every section that loaded the old pointer has committed before the barrier or aborts, on a running CPU by the
 //       barrier's interrupt, on a descheduled thread when it is next scheduled. What a section stored before is visible
 //       after it.
 //   P4  Abort ends like a miss: the caller's slow path decides. It tries again a bounded number of times and then goes
 //       past the front, so a thread that is single-stepped makes progress too.
 //   P5  `rseq_cs` is written by the instruction just before the section; the kernel clears it when it finds the thread
 //       outside. Leaving a section early by a jump is legal, for the same reason.
-//   P6  A thread that is not registered has a negative number in its area, and hz3_cpu_slabs[-1] and [-2] are slabs on
-//       which every operation misses. When the thread front is in use all threads read such an area, hz3_no_rseq.
+//   P6  A thread that is not registered has a negative number in its area, -1 or -2, and the first two entries of
+//       hz3_cpu_slabs are slabs on which every operation misses. When the thread front is in use all threads read such an area, hz3_no_rseq.
 // glibc (2.35 and later) owns the registration. vfork's child is not registered but sees its parent's area; calling
 // malloc there is undefined by POSIX and is by this too.
 #ifndef HZ3_RSEQ_H
