@@ -19,7 +19,8 @@
 //   P5  `rseq_cs` is written by the instruction just before the section; the kernel clears it when it finds the thread
 //       outside. Leaving a section early by a jump is legal, for the same reason.
 //   P6  A thread that is not registered has a negative number in its area, -1 or -2, and the first two entries of
-//       hz3_cpu_slabs are slabs on which every operation misses. When the thread front is in use all threads read such an area, hz3_no_rseq.
+//       hz3_cpu_slabs are slabs on which every operation misses. When the thread front is in use all threads read such
+//       an area, hz3_no_rseq.
 // glibc (2.35 and later) owns the registration. vfork's child is not registered but sees its parent's area; calling
 // malloc there is undefined by POSIX and is by this too.
 #ifndef HZ3_RSEQ_H
