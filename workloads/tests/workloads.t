@@ -133,7 +133,8 @@ same_checksum "sleepers asks for the same blocks in each run" "$(checksum "$slee
     "$(checksum "$sleepers" 20 50 16 2048 0.01)"
 caught "sleepers finds a block that was handed out twice" "$sleepers" 2 100 1000 1100 0
 
-# Without epochs by themselves, which drain those that wait for the last. KiB above the baseline, in the order in which they are printed: baseline, cached, after the epochs, after the trim.
+# Without epochs by themselves, which drain those that wait for the last. KiB above the baseline, in the order in which
+# they are printed: baseline, cached, after the epochs, after the trim.
 sleepers_kib() { # sleepers_kib FRONT
     HZ3_EPOCH_TICK_MS=0 HZ3_STATS=1 HZ3_FRONT=$1 LD_PRELOAD=$hz3 "$sleepers" 1000 64 1024 1024 0 2>&1 |
         awk -F'[= ]' '/above_baseline/ {printf "%d ", 1024 * $5} /HZ3_BUILD/ {print $5}'
