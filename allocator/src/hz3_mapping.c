@@ -163,18 +163,62 @@ static Mapping cache_take_at(uint32_t i)
     return taken;
 }
 
-// The smallest that is enough and wastes at most an eighth.
+// The smallest that is enough. Of one that is too large by more than an eighth the rest stays, as old as it is: pages
+// that are there already cost less than new ones (1.5 us each), and what is not used again ages.
 static Mapping cache_take_best(size_t bytes, size_t align)
 {
     uint32_t best = CACHE_MAX;
     for (uint32_t i = 0; i < registry.cached; i++) {
         const Mapping *m = &registry.cache[i];
-        if (m->bytes >= bytes && m->bytes <= bytes + bytes / 8 && (m->addr & (align - 1)) == 0 &&
+        if (m->bytes >= bytes && (m->addr & (align - 1)) == 0 &&
             (best == CACHE_MAX || m->bytes < registry.cache[best].bytes)) {
             best = i;
         }
     }
-    return best == CACHE_MAX ? (Mapping){0, 0} : cache_take_at(best);
+    if (best == CACHE_MAX) {
+        return (Mapping){0, 0};
+    }
+    Mapping *m = &registry.cache[best];
+    if (m->bytes <= bytes + bytes / 8) {
+        return cache_take_at(best);
+    }
+    Mapping head = {m->addr, bytes};
+    *m = (Mapping){m->addr + bytes, m->bytes - bytes};
+    registry.cached_bytes -= bytes;
+    return head;
+}
+
+// Takes the neighbours of a freed mapping out of the cache: one large mapping serves more requests than its parts.
+static Mapping cache_merge(Mapping freed)
+{
+    for (uint32_t i = registry.cached; i-- > 0;) {
+        const Mapping m = registry.cache[i];
+        if (m.addr + m.bytes == freed.addr || freed.addr + freed.bytes == m.addr) {
+            cache_take_at(i);
+            freed = (Mapping){m.addr < freed.addr ? m.addr : freed.addr, freed.bytes + m.bytes};
+        }
+    }
+    return freed;
+}
+
+// Returns how many had to go for it.
+static uint32_t cache_put(Mapping freed, Mapping *evicted)
+{
+    uint32_t n = 0;
+    if (freed.bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
+        evicted[n++] = freed;
+        return n;
+    }
+    while (registry.cached_bytes + freed.bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
+        evicted[n++] = cache_take_at(0);
+    }
+    freed = cache_merge(freed);
+    if (registry.cached == CACHE_MAX) {
+        evicted[n++] = cache_take_at(0);
+    }
+    registry.cache[registry.cached++] = freed;
+    registry.cached_bytes += freed.bytes;
+    return n;
 }
 
 static void unmap_all(const Mapping *mappings, uint32_t n)
@@ -224,17 +268,8 @@ bool hz3_mapping_free(void *p)
         return false;
     }
     Mapping evicted[CACHE_MAX + 1];
-    uint32_t n = 0;
     hz3_lock_acquire(&registry.lock);
-    if (freed.bytes <= hz3_knobs.MAPPED_CACHE_BYTES) {
-        while (registry.cached == CACHE_MAX || registry.cached_bytes + freed.bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
-            evicted[n++] = cache_take_at(0);
-        }
-        registry.cache[registry.cached++] = freed;
-        registry.cached_bytes += freed.bytes;
-    } else {
-        evicted[n++] = freed;
-    }
+    uint32_t n = cache_put(freed, evicted);
     hz3_lock_release(&registry.lock);
     unmap_all(evicted, n);
     hz3_purger_poll_freed();
@@ -255,7 +290,7 @@ bool hz3_mapping_is_freed(const void *p)
     bool is_freed = false;
     hz3_lock_acquire(&registry.lock);
     for (uint32_t i = 0; i < registry.cached; i++) {
-        is_freed |= registry.cache[i].addr == (uintptr_t)p;
+        is_freed |= (uintptr_t)p - registry.cache[i].addr < registry.cache[i].bytes;
     }
     hz3_lock_release(&registry.lock);
     return is_freed;

@@ -1,6 +1,7 @@
 // Objects with an mmap of their own: above 1 MiB, alignments above 1 MiB, and everything when the arena is full. A
 // registry outside of user memory knows each of them, so that a foreign pointer is recognised; freed mappings wait in a
-// bounded best-fit cache. Thread-safe; no syscall under the lock.
+// bounded best-fit cache that splits and merges them, like the page heap of tcmalloc. Thread-safe; no syscall under the
+// lock.
 #ifndef HZ3_MAPPING_H
 #define HZ3_MAPPING_H
 
@@ -15,10 +16,11 @@ bool hz3_mapping_free(void *p);
 // 0: no mapping of ours begins at p.
 size_t hz3_mapping_size(const void *p);
 
-// True when p waits in the cache: somebody freed it before.
+// True when p lies in a mapping that waits in the cache: somebody freed it before.
 bool hz3_mapping_is_freed(const void *p);
 
-// Resizes a live mapping, moving it if it must. NULL: the kernel refused and the old mapping is as it was.
+// Resizes a live mapping, moving it if it must. NULL: the kernel refused and the old mapping is as it was. It may refuse
+// to move what was merged of several mappings.
 void *hz3_mapping_resize(void *p, size_t new_bytes);
 
 // Returns cached mappings to the kernel: those unused since the previous trim, or all. Returns the pages given back.

@@ -11,38 +11,48 @@
 
 #define MIB ((size_t)1 << 20)
 #define CACHE_MAX 64u
-#define FAKE_PAGES 65536u
+#define FAKE_PAGES (UINT64_C(1) << 26) // never used twice
 #define FAKE_BASE ((uintptr_t)1 << 40)
 
 // --- the kernel ---
 
-static size_t kernel_bytes[FAKE_PAGES]; // of the mapping that begins at this page
-static uint32_t kernel_maps;
+static uint64_t kernel_mapped[FAKE_PAGES / 64]; // a bit a page
+static size_t kernel_pages;                     // mapped now
+static size_t kernel_next;
 static uint32_t tables_mapped;
 static uint32_t refuse_maps; // the next so many fail
 static bool refuse_tables;
 static bool refuse_remaps;
 static uint64_t kernel_rng = 1;
 
-static uintptr_t addr_of(uint32_t page)
+static bool kernel_is_mapped(const void *addr)
 {
-    return FAKE_BASE + page * HZ3_PAGE_SIZE;
+    size_t page = ((uintptr_t)addr - FAKE_BASE) / HZ3_PAGE_SIZE;
+    return kernel_mapped[page / 64] >> page % 64 & 1;
 }
 
-static size_t *kernel_entry(const void *addr)
+static void kernel_flip(const void *addr, size_t bytes, bool was_mapped)
 {
-    return &kernel_bytes[((uintptr_t)addr - FAKE_BASE) / HZ3_PAGE_SIZE];
+    for (size_t page = 0; page < bytes / HZ3_PAGE_SIZE; page++) {
+        const char *p = (const char *)addr + page * HZ3_PAGE_SIZE;
+        assert_int_equal(kernel_is_mapped(p), was_mapped);
+        size_t at = ((uintptr_t)p - FAKE_BASE) / HZ3_PAGE_SIZE;
+        kernel_mapped[at / 64] ^= UINT64_C(1) << at % 64;
+    }
+    kernel_pages += was_mapped ? -(bytes / HZ3_PAGE_SIZE) : bytes / HZ3_PAGE_SIZE;
 }
 
+// Half of the mappings lie right behind another one.
 static void *kernel_map(size_t bytes, size_t align)
 {
-    uint32_t page;
-    do {
-        page = unit_random_below(&kernel_rng, FAKE_PAGES);
-    } while (kernel_bytes[page] != 0 || addr_of(page) % align != 0);
-    kernel_bytes[page] = bytes;
-    kernel_maps++;
-    return (void *)addr_of(page);
+    size_t align_pages = align > HZ3_PAGE_SIZE ? align / HZ3_PAGE_SIZE : 1;
+    kernel_next += unit_random_below(&kernel_rng, 2);
+    kernel_next = (kernel_next + align_pages - 1) / align_pages * align_pages;
+    void *p = (void *)(FAKE_BASE + kernel_next * HZ3_PAGE_SIZE);
+    kernel_next += bytes / HZ3_PAGE_SIZE;
+    assert_true(kernel_next < FAKE_PAGES);
+    kernel_flip(p, bytes, false);
+    return p;
 }
 
 void *__real_hz3_os_map(size_t bytes);
@@ -70,21 +80,17 @@ bool __wrap_hz3_os_unmap(void *addr, size_t bytes)
     if ((uintptr_t)addr - FAKE_BASE >= FAKE_PAGES * HZ3_PAGE_SIZE) {
         return __real_hz3_os_unmap(addr, bytes);
     }
-    assert_int_equal(*kernel_entry(addr), bytes);
-    *kernel_entry(addr) = 0;
-    kernel_maps--;
+    kernel_flip(addr, bytes, true);
     return true;
 }
 
 void *__wrap_hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes);
 void *__wrap_hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes)
 {
-    assert_int_equal(*kernel_entry(addr), old_bytes);
     if (refuse_remaps) {
         return NULL;
     }
-    *kernel_entry(addr) = 0;
-    kernel_maps--;
+    kernel_flip(addr, old_bytes, true);
     return kernel_map(new_bytes, 1);
 }
 
@@ -117,13 +123,37 @@ static uint32_t model_best(size_t bytes, size_t align)
 {
     uint32_t best = n_cached;
     for (uint32_t i = 0; i < n_cached; i++) {
-        bool fits =
-            cache[i].bytes >= bytes && cache[i].bytes <= bytes + bytes / 8 && (uintptr_t)cache[i].p % align == 0;
+        bool fits = cache[i].bytes >= bytes && (uintptr_t)cache[i].p % align == 0;
         if (fits && (best == n_cached || cache[i].bytes < cache[best].bytes)) {
             best = i;
         }
     }
     return best;
+}
+
+// What a request gets of the best fit: all of it, or its head.
+static Block model_take(uint32_t best, size_t bytes)
+{
+    if (cache[best].bytes <= bytes + bytes / 8) {
+        return cache_remove(best);
+    }
+    Block head = {cache[best].p, bytes};
+    cache[best] = (Block){(char *)head.p + bytes, cache[best].bytes - bytes};
+    cached_bytes -= bytes;
+    return head;
+}
+
+static Block model_merge(Block b)
+{
+    for (uint32_t i = n_cached; i-- > 0;) {
+        if ((char *)cache[i].p + cache[i].bytes == b.p) {
+            Block before = cache_remove(i);
+            b = (Block){before.p, before.bytes + b.bytes};
+        } else if ((char *)b.p + b.bytes == cache[i].p) {
+            b.bytes += cache_remove(i).bytes;
+        }
+    }
+    return b;
 }
 
 static void check_figures(void)
@@ -133,14 +163,14 @@ static void check_figures(void)
     assert_int_equal(f.live_bytes, live_bytes);
     assert_int_equal(f.cached_bytes, cached_bytes);
     assert_true(n_cached <= CACHE_MAX && cached_bytes <= hz3_knobs.MAPPED_CACHE_BYTES);
-    assert_int_equal(kernel_maps, n_live + n_cached);
+    assert_int_equal(kernel_pages, (live_bytes + cached_bytes) / HZ3_PAGE_SIZE);
 }
 
 static void *checked_alloc(size_t bytes, size_t align)
 {
     uint32_t best = model_best(bytes, align);
     bool is_reuse = best < n_cached;
-    Block b = is_reuse ? cache_remove(best) : (Block){NULL, bytes};
+    Block b = is_reuse ? model_take(best, bytes) : (Block){NULL, bytes};
     bool is_zero = is_reuse;
     void *p = hz3_mapping_alloc(bytes, align, &is_zero);
     assert_non_null(p);
@@ -158,15 +188,21 @@ static void checked_free(uint32_t i)
     live[i] = live[--n_live];
     live_bytes -= b.bytes;
     assert_true(hz3_mapping_free(b.p));
-    if (b.bytes <= hz3_knobs.MAPPED_CACHE_BYTES) {
-        while (n_cached == CACHE_MAX || cached_bytes + b.bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
-            assert_int_equal(*kernel_entry(cache_remove(0).p), 0); // the oldest went
+    bool stays = b.bytes <= hz3_knobs.MAPPED_CACHE_BYTES;
+    if (stays) {
+        while (cached_bytes + b.bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
+            assert_false(kernel_is_mapped(cache_remove(0).p)); // the oldest went
         }
-        cache[n_cached++] = b;
-        cached_bytes += b.bytes;
+        Block merged = model_merge(b);
+        if (n_cached == CACHE_MAX) {
+            assert_false(kernel_is_mapped(cache_remove(0).p));
+        }
+        cache[n_cached++] = merged;
+        cached_bytes += merged.bytes;
     }
     assert_int_equal(hz3_mapping_size(b.p), 0);
-    assert_int_equal(hz3_mapping_is_freed(b.p), b.bytes <= hz3_knobs.MAPPED_CACHE_BYTES);
+    assert_int_equal(hz3_mapping_is_freed(b.p), stays);
+    assert_int_equal(hz3_mapping_is_freed((char *)b.p + b.bytes - 1), stays);
     assert_false(hz3_mapping_free(b.p));
 }
 
@@ -262,21 +298,58 @@ static void thousands_are_found_and_removed(void **state)
 
 // --- cache ---
 
-static void cache_gives_the_best_fit(void **state)
+// Free mappings of these sizes that do not touch. Returns the first one's address.
+static void *cache_fill(const size_t *pages, uint32_t n)
 {
-    (void)state;
-    static const size_t pages[] = {330, 310, 300, 318, 400};
-    for (uint32_t i = 0; i < COUNT_OF(pages); i++) {
+    for (uint32_t i = 0; i < n; i++) {
         checked_alloc(pages[i] * HZ3_PAGE_SIZE, 16);
+        kernel_next++;
     }
-    void *p310 = live[1].p;
-    void *p400 = live[4].p;
+    void *first = live[0].p;
     while (n_live > 0) {
         checked_free(0);
     }
+    return first;
+}
+
+static void cache_gives_the_best_fit(void **state)
+{
+    (void)state;
+    static const size_t pages[] = {310, 330, 300, 318, 400};
+    void *p310 = cache_fill(pages, COUNT_OF(pages));
     assert_ptr_equal(checked_alloc(305 * HZ3_PAGE_SIZE, 16), p310);
-    assert_ptr_not_equal(checked_alloc(350 * HZ3_PAGE_SIZE, 16), p400); // an eighth more than 350 is less than 400
-    assert_ptr_equal(checked_alloc(356 * HZ3_PAGE_SIZE, 16), p400);
+    assert_int_equal(live[0].bytes, 310 * HZ3_PAGE_SIZE);
+    checked_alloc(401 * HZ3_PAGE_SIZE, 16);
+    assert_int_equal(n_cached, 4); // nothing is put together for a larger one
+}
+
+static void cache_splits_and_merges(void **state)
+{
+    (void)state;
+    char *p1000 = cache_fill((const size_t[]){1000}, 1);
+    assert_ptr_equal(checked_alloc(300 * HZ3_PAGE_SIZE, 16), p1000);
+    assert_int_equal(live[0].bytes, 300 * HZ3_PAGE_SIZE);
+    assert_ptr_equal(checked_alloc(350 * HZ3_PAGE_SIZE, 16), p1000 + 300 * HZ3_PAGE_SIZE);
+    assert_ptr_equal(checked_alloc(312 * HZ3_PAGE_SIZE, 16), p1000 + 650 * HZ3_PAGE_SIZE);
+    assert_int_equal(live[2].bytes, 350 * HZ3_PAGE_SIZE); // an eighth more than 312 is more than 350
+    assert_int_equal(n_cached, 0);
+    checked_free(0); // the left one
+    checked_free(0); // the right one
+    assert_int_equal(n_cached, 2);
+    checked_free(0); // and the one between them
+    assert_int_equal(n_cached, 1);
+    assert_ptr_equal(checked_alloc(1000 * HZ3_PAGE_SIZE, 16), p1000);
+}
+
+static void the_rest_of_a_split_is_as_old_as_the_whole(void **state)
+{
+    (void)state;
+    cache_fill((const size_t[]){1000}, 1);
+    checked_trim(false);
+    checked_alloc(300 * HZ3_PAGE_SIZE, 16);
+    assert_int_equal(hz3_mapping_trim(false), 700);
+    cache_remove(0);
+    check_figures();
 }
 
 static void trim_takes_what_was_unused_since_the_last(void **state)
@@ -284,6 +357,7 @@ static void trim_takes_what_was_unused_since_the_last(void **state)
     (void)state;
     for (uint32_t i = 0; i < 3; i++) {
         checked_alloc((300 + 100 * i) * HZ3_PAGE_SIZE, 16);
+        kernel_next++; // they do not touch
     }
     checked_free(0);
     assert_int_equal(hz3_mapping_trim(false), 0); // first seen now
@@ -391,6 +465,8 @@ int main(void)
         cmocka_unit_test_setup(walks_match_the_model, set_up),
         cmocka_unit_test_setup(thousands_are_found_and_removed, set_up),
         cmocka_unit_test_setup(cache_gives_the_best_fit, set_up),
+        cmocka_unit_test_setup(cache_splits_and_merges, set_up),
+        cmocka_unit_test_setup(the_rest_of_a_split_is_as_old_as_the_whole, set_up),
         cmocka_unit_test_setup(trim_takes_what_was_unused_since_the_last, set_up),
         cmocka_unit_test_setup(refused_map_loses_nothing, set_up),
         cmocka_unit_test_setup(refused_map_is_tried_again_without_the_cache, set_up),
