@@ -35,6 +35,12 @@
 #endif
 #endif
 
+// The chain of an arena that runs dry (hz3_mem_budget.h). 0: the first request that finds no pages fails, or falls back to
+// mmap. Only there to show what the chain costs while it has nothing to do: nothing (build_defs.t).
+#ifndef HZ3_S45
+#define HZ3_S45 1
+#endif
+
 // The lane's name and flags, recorded in the library (`strings lib.so | grep 'hz3 build:'`) and in the stats lines.
 #ifndef HZ3_LANE
 #define HZ3_LANE "custom"

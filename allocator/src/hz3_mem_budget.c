@@ -147,6 +147,9 @@ uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pag
     if (hz3_arena.slots == 0) {
         return HZ3_PAGE_NONE;
     }
+    if (!HZ3_S45) {
+        return hz3_pack_claim(shard, pages, align_pages);
+    }
     hz3_mem_budget_charge(pages);
     uint32_t page = HZ3_PAGE_NONE;
     if (HZ3_LIKELY(!atomic_load_explicit(&is_led, memory_order_relaxed))) {

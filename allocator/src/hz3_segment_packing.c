@@ -8,8 +8,9 @@
 // (hz3_large_pages).
 #define LEVELS 48u
 
-static _Atomic uint64_t *may_hold; // [level][slot / 64]
-static uint32_t words_per_level;
+// [slot / 64][level]: what a claim or a release changes lies on one or two cache lines that CPUs take from each other, not
+// on one a level.
+static _Atomic uint64_t *may_hold;
 
 // The slot a shard took pages from last: one compact place to look first, and fewer threads on one page map.
 static _Atomic uint32_t current_slot[HZ3_SHARDS_MAX];
@@ -24,8 +25,7 @@ size_t hz3_pack_table_bytes(uint32_t slots)
 void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots)
 {
     may_hold = table;
-    words_per_level = (slots + 63) / 64;
-    opened_by = (_Atomic uint8_t *)(table + (size_t)LEVELS * words_per_level);
+    opened_by = (_Atomic uint8_t *)(table + (size_t)(slots + 63) / 64 * LEVELS);
     for (uint32_t s = 0; s < HZ3_SHARDS_MAX; s++) {
         atomic_store_explicit(&current_slot[s], HZ3_PAGE_NONE, memory_order_relaxed);
     }
@@ -44,7 +44,7 @@ static uint32_t level_of(uint32_t pages)
 
 static _Atomic uint64_t *hint_word(uint32_t level, uint32_t slot)
 {
-    return &may_hold[level * words_per_level + slot / 64];
+    return &may_hold[slot / 64 * LEVELS + level];
 }
 
 // Sets the levels from `level` down to the first that is set already.
@@ -119,10 +119,10 @@ static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t ali
 {
     uint32_t level = level_of(pages);
     uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_acquire);
-    for (uint32_t w = 0; w < (touched + 63) / 64; w++) {
-        uint64_t word = atomic_load_explicit(&may_hold[level * words_per_level + w], memory_order_relaxed);
+    for (uint32_t first = 0; first < touched; first += 64) {
+        uint64_t word = atomic_load_explicit(hint_word(level, first), memory_order_relaxed);
         for (; word != 0; word &= word - 1) {
-            uint32_t slot = w * 64 + (uint32_t)__builtin_ctzl(word);
+            uint32_t slot = first + (uint32_t)__builtin_ctzl(word);
             uint32_t page = may_use(shard, slot) ? claim_by_hint(shard, slot, pages, align_pages) : HZ3_PAGE_NONE;
             if (page != HZ3_PAGE_NONE) {
                 return page;

@@ -41,7 +41,7 @@ build_with "$seeds" all_ldpreload_scale
 [ $? -eq 0 ] && [ "$(compiled)" -eq 0 ] && ! grep -q '^  LD ' <<< "$said"
 report $? "the same definitions build nothing again" "$said"
 
-build_with '-DHZ3_ARENA_SIZE=1G -DHZ3_S65_STATS=1' all_ldpreload_scale
+build_with '-DHZ3_ARENA_SIZE=1G -DHZ3_S65_STATS=1 -DHZ3_S45=0' all_ldpreload_scale
 [ $? -eq 0 ] && [ "$(compiled)" -eq "$sources" ]
 report $? "other definitions build everything again" "$said"
 lines=$(run HZ3_KNOBS=1)
@@ -56,6 +56,19 @@ lines=$(run HZ3_KNOBS=1 HZ3_ARENA_SIZE=nonsense HZ3_STATS=0)
 grep -q '^HZ3_ARENA_SIZE=1073741824 ' <<< "$lines" &&
     grep -q '^hz3: HZ3_ARENA_SIZE=nonsense .* the default 1G stays$' <<< "$lines"
 report $? "a bad value leaves the build's default, and says so" "$lines"
+
+# Instructions and the names that they lead to, without addresses.
+code_of() { # code_of LIBRARY FUNCTION
+    objdump -d --no-show-raw-insn --no-addresses "$1" | sed -n "/^<$2>:/,/^\$/p" |
+        sed -E 's/[0-9a-f]+ (<[^>]*>)/\1/; s/-?0x[0-9a-f]+\(%rip\)/(%rip)/; s/ *#.*//'
+}
+
+for function in malloc free calloc realloc hz3_front_refill hz3_front_overflow; do
+    code_of "$build/libhakozuna_hz3_scale.so" $function > "$tmp/with"
+    code_of "$ours/libhakozuna_hz3_scale.so" $function > "$tmp/without"
+    [ "$(wc -l < "$tmp/with")" -gt 20 ] && difference=$(diff "$tmp/with" "$tmp/without")
+    report $? "$function is the same code without the chain of S45" "$difference"
+done
 
 build_with '-DHZ3_ARENA_SIZE=banana' all_ldpreload_scale
 lines=$(run HZ3_KNOBS=1)
