@@ -5,12 +5,13 @@ TESTS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread -Wno-deprecated-d
 TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-nonheap-object \
     -Wno-alloc-size-larger-than)
 
-BLACK_BOX_NAMES := api_policy_test api_content_test misuse_test life_threads_test life_fork_test life_fork_inside_test \
-    life_limits_test life_memory_test life_loading_test life_purger_test exhaustion_test stress_test
+BLACK_BOX_NAMES := api_policy_test api_content_test contract_test misuse_test bad_input_test life_threads_test \
+    life_fork_test life_fork_inside_test life_limits_test life_memory_test life_loading_test life_purger_test \
+    exhaustion_test stress_test
 BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,$(BLACK_BOX_NAMES))
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
 TESTS_OBJ := $(BUILD)/obj/black_box
-TESTS_SUPPORT := $(TESTS_OBJ)/support.o $(TESTS_OBJ)/support_memory.o $(TESTS_OBJ)/support_heap.o
+TESTS_SUPPORT := $(patsubst %,$(TESTS_OBJ)/%.o,support support_memory support_heap support_check support_audit)
 
 TESTS += $(foreach test,$(BLACK_BOX_TESTS),$(test)@scale $(test)@fast $(test)@debug) \
     $(TESTS_SRC)/headers.t $(TESTS_SRC)/real_programs.t $(TESTS_SRC)/arena_fill.t
@@ -24,6 +25,9 @@ $(BLACK_BOX_TESTS): $(BUILD)/tests/%: $(TESTS_OBJ)/%.o $(TESTS_SUPPORT) $(TESTS_
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
 	@$(CC) $(CFLAGS) -pthread -o $@ $(filter %.o,$^) -ldl
+
+$(BUILD)/tests/bad_input_test: $(TESTS_OBJ)/bad_input_foreign.o
+$(BUILD)/tests/contract_test: $(TESTS_OBJ)/contract_entries.o $(TESTS_OBJ)/contract_refusals.o
 
 $(TESTS_PLUGINS): $(BUILD)/tests/%.so: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
 	@mkdir -p $(@D)
