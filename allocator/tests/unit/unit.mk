@@ -50,7 +50,7 @@ $(UNIT_PROBE): $(UNIT_OBJ)/probe.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -pthread $^ -o $@
 
-test-built: $(UNIT_PROBE)
+test-programs: $(UNIT_PROBE)
 
 # --- race tests ---
 # Always gcc: Debian's clang comes without the sanitizers' runtime, and yield_atomics.h uses gcc's generic builtins.
@@ -116,6 +116,6 @@ $(BUILD)/tests/front_stress_tsan: $(UNIT_OBJ)/tsan/front_stress.o \
 	@mkdir -p $(@D)
 	gcc -pthread -fsanitize=thread $^ -o $@
 
-test-built: $(FRONT_STRESS_NAMES:%=$(BUILD)/tests/%) $(BUILD)/tests/front_stress_tsan
+test-programs: $(FRONT_STRESS_NAMES:%=$(BUILD)/tests/%) $(BUILD)/tests/front_stress_tsan
 
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/*/*.d $(UNIT_OBJ)/*/hz3/*.d)
