@@ -5,6 +5,8 @@
 #   make clean      removes build/        make CC=clang   the other compiler
 #   make check-model                      the models of the lock-free protocols with their large bounds
 #   make fuzz       the malloc API under libFuzzer, 60 s
+#   make check-detectors                  faults seeded into the allocator: does a test find each of them?
+#   make check-all                        all tests in groups, the three above and a table of what came out
 #
 # Each part brings its own fragment; a fragment appends to PROGRAMS (built by `make`), TESTS (cmocka programs and TAP
 # scripts run by `make test`, `program@lane` runs one under LD_PRELOAD of that lane) and INSTALLS (targets).
@@ -42,12 +44,31 @@ test: setup
 	@$(MAKE) --no-print-directory test-built
 
 # Split from `test` so that set-up has installed pkg-config and the libraries before this Makefile is read again.
-test-built: all $(filter $(BUILD)/%,$(foreach t,$(TESTS),$(firstword $(subst @, ,$(t)))))
+test-built: test-programs
 	@BUILD=$(BUILD) perl .ci/tap $(TESTS)
+
+test-programs: all $(filter $(BUILD)/%,$(foreach t,$(TESTS),$(firstword $(subst @, ,$(t)))))
+
+# Every test is in one group; what no pattern below names is in the last. MODEL_LARGE= takes the models' small bounds
+# only. The group of a lane is its black-box tests.
+MODEL_LARGE ?= 1
+CHECK_SANITIZED := $(filter %_tsan,$(TESTS))
+CHECK_MODELS := $(filter allocator/tests/model/%,$(TESTS))
+CHECK_LANES := $(foreach lane,$(HZ3_LANES),$(filter %@$(lane),$(TESTS)))
+CHECK_UNIT := $(filter-out $(CHECK_SANITIZED),$(filter $(BUILD)/tests/unit_% allocator/tests/unit/%,$(TESTS)))
+CHECK_OTHERS := $(filter-out $(CHECK_SANITIZED) $(CHECK_MODELS) $(CHECK_LANES) $(CHECK_UNIT),$(TESTS))
+
+check-all: test-programs
+	@BUILD=$(BUILD) perl .ci/groups 'unit=$(CHECK_UNIT)' \
+	    $(foreach lane,$(HZ3_LANES),'black box, $(lane)=$(filter %@$(lane),$(TESTS))') \
+	    'models=!MODEL_LARGE=$(MODEL_LARGE) TEST_TIMEOUT_S=14400 perl .ci/tap $(CHECK_MODELS)' \
+	    'sanitizers=$(CHECK_SANITIZED)' 'fuzz=!make BUILD=$(BUILD) fuzz' \
+	    'detectors=!make BUILD=$(BUILD) check-detectors' \
+	    'others=$(CHECK_OTHERS)'
 
 install: all $(INSTALLS)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup test test-built install clean
+.PHONY: all setup test test-built test-programs check-all install clean

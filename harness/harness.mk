@@ -30,7 +30,7 @@ $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%): $(BUILD)/tests/hzb_%: $(HZB_OBJ)/tests
 
 # What the *.t scripts measure: a program that misbehaves on demand and two libraries that stand for allocators.
 HZB_FAKES := $(BUILD)/tests/hzb_fake_workload $(BUILD)/tests/libhzbfake_a.so $(BUILD)/tests/libhzbfake_b.so
-test-built: $(HZB_FAKES)
+test-programs: $(HZB_FAKES)
 
 $(BUILD)/tests/hzb_fake_workload: $(HZB_OBJ)/tests/fake_workload.o
 	@mkdir -p $(@D)

@@ -38,6 +38,6 @@ $(BUILD)/tests/liboverlapping_malloc.so: workloads/tests/overlapping_malloc.c wo
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(WORKLOADS_CFLAGS)) -shared -fPIC $< -o $@
 
-test-built: $(BUILD)/tests/liboverlapping_malloc.so
+test-programs: $(BUILD)/tests/liboverlapping_malloc.so
 
 -include $(wildcard $(WORKLOADS_OBJ)/*.d $(WORKLOADS_OBJ)/tests/*.d)

@@ -244,7 +244,9 @@ static void posix_memalign_enomem_keeps_pointer(const void *arg)
     for (size_t alignment = 8; alignment <= (size_t)1 << 62; alignment *= 2) {
         for (size_t i = 0; i < COUNT_OF(sizes); i++) {
             void *block = &sentinel;
+            errno = ERRNO_MARK;
             int error = posix_memalign(&block, alignment, sizes[i]);
+            EXPECT(errno == ERRNO_MARK, "errno kept by posix_memalign(%zu, %zu)", alignment, sizes[i]);
             EXPECT(error == ENOMEM, "posix_memalign(%zu, %zu) = %d", alignment, sizes[i], error);
             EXPECT(block == &sentinel, "pointer kept by posix_memalign(%zu, %zu)", alignment, sizes[i]);
         }

@@ -186,6 +186,39 @@ static void popen_reads_a_child(const void *arg)
     free_kept_blocks();
 }
 
+// ---- threads of the child that meet each other in the middle layer ----
+
+static void *free_on_another_cpu(void *arg)
+{
+    run_on_cpu(1);
+    void **blocks = arg;
+    for (size_t i = 0; blocks[i]; i++)
+        free(blocks[i]);
+    return NULL;
+}
+
+// So many small blocks that they come back to the runs of the CPU that allocated them.
+static void a_childs_threads_free_each_others_blocks(const void *arg)
+{
+    (void)arg;
+    NEEDS(run_on_cpu(1) && run_on_cpu(0), "one CPU, or threads cannot be kept on one");
+    static void *blocks[20001];
+    for (size_t i = 0; i < COUNT_OF(blocks) - 1; i++)
+        blocks[i] = malloc(64);
+    pid_t pid = fork();
+    EXPECT(pid >= 0, "fork");
+    if (pid == 0) {
+        alarm(10);
+        pthread_t thread;
+        EXPECT(pthread_create(&thread, NULL, free_on_another_cpu, blocks) == 0, "a thread of the child");
+        pthread_join(thread, NULL);
+        heap_exercise(1, 30);
+        _exit(0);
+    }
+    child_wait(pid, "child");
+    free_on_another_cpu(blocks);
+}
+
 // ---- epochs must release memory in the child too ----
 
 // Weak: without hz3 the C library's own policy is on trial.
@@ -233,6 +266,7 @@ static const TestCase cases[] = {
     {.name = "fork_from_several_threads", .run = fork_from_several_threads},
     {.name = "fork_storm_whose_children_allocate_start_threads_and_fork", .run = fork_storm_with_threads},
     {.name = "fork_chain_of_40_generations", .run = fork_chain},
+    {.name = "a_childs_threads_free_each_others_blocks", .run = a_childs_threads_free_each_others_blocks},
     {.name = "fork_then_exec_vfork_and_posix_spawn", .run = fork_then_exec},
     {.name = "popen_reads_a_child", .run = popen_reads_a_child},
     {.name = "epochs_release_memory_in_the_child", .run = epochs_release_memory_in_the_child},

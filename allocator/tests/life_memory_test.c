@@ -255,8 +255,13 @@ static void small_programs_stay_small(const void *arg)
     EXPECT(loaded <= alone + 1024, "peak RSS of cat %zu KiB, with the library %zu KiB", alone, loaded);
 }
 
+static const char *const epochs_in_slow_paths[] = {"HZ3_PURGER=0", "HZ3_EPOCH_TICK_MS=1", "HZ3_S65_PURGE_AGE_EPOCHS=0",
+                                                   NULL};
 static const TestCase cases[] = {
     {.name = "free_keeps_errno_when_the_kernel_refuses", .run = free_keeps_errno_when_the_kernel_refuses},
+    {.name = "free_keeps_errno_when_the_kernel_refuses_it_an_epoch",
+     .run = free_keeps_errno_when_the_kernel_refuses,
+     .child = {.env = epochs_in_slow_paths}},
     {.name = "errno_is_enomem_whatever_the_kernel_said", .run = errno_is_enomem_whatever_the_kernel_said},
     {.name = "starts_where_the_kernel_knows_little", .run = starts_where_the_kernel_knows_little},
     {.name = "plain_use", .run = plain_use, .helper = true},

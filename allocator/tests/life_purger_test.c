@@ -296,6 +296,32 @@ static void nothing_runs_by_itself(const void *arg)
     EXPECT(counter("epochs") == 1, "hz3_epoch_force");
 }
 
+// Spans go to the page maps at once; more than one segment of them, for each epoch of a busy program looks at one.
+static void touch_spans(void)
+{
+    static unsigned char *spans[200];
+    for (size_t i = 0; i < COUNT_OF(spans); i++)
+        memset(spans[i] = malloc(100000), 1, 100000);
+    for (size_t i = 0; i < COUNT_OF(spans); i++)
+        free(spans[i]);
+}
+
+// With a budget of one page for busy programs.
+static void an_epoch_spares_busy_programs_only(const void *arg)
+{
+    (void)arg;
+    for (int round = 0; round < 20; round++) {
+        touch_spans();
+        hz3_epoch_force();
+    }
+    EXPECT(counter("purged_pages") < 200 * 25 / 4, "%lu pages purged of a busy program",
+           (unsigned long)counter("purged_pages"));
+    for (int i = 0; i < 6; i++)
+        hz3_epoch_force();
+    EXPECT(counter("purged_pages") >= 200 * 25, "%lu pages purged of an idle program",
+           (unsigned long)counter("purged_pages"));
+}
+
 static void a_kernel_that_refuses_changes_nothing(const void *arg)
 {
     (void)arg;
@@ -401,6 +427,7 @@ int main(int argc, char **argv)
 {
     static const char *const off[] = {"HZ3_PURGER=0", NULL};
     static const char *const no_epochs[] = {"HZ3_EPOCH_TICK_MS=0", NULL};
+    static const char *const one_page[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_S65_PURGE_BUDGET_PAGES=1", NULL};
 #define CASE(function, ...)                                                                                            \
     {                                                                                                                  \
         .name = #function, .run = function, __VA_ARGS__                                                                \
@@ -414,6 +441,7 @@ int main(int argc, char **argv)
         CASE(without_threads_slow_paths_do_it),
         CASE(switched_off_slow_paths_do_it, .child = {.env = off}),
         CASE(nothing_runs_by_itself, .child = {.env = no_epochs}),
+        CASE(an_epoch_spares_busy_programs_only, .child = {.env = one_page}),
         CASE(a_kernel_that_refuses_changes_nothing, .child = {.env = no_epochs}),
         CASE(steady_work_does_not_fault_its_memory_in_again),
         CASE(freed_stacks_start_nothing),

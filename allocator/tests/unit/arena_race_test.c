@@ -17,9 +17,14 @@
 #define SHARDS 4
 #ifdef __SANITIZE_THREAD__
 #define STEPS 3000
+#define DOUBLE_FREES 20
 #else
 #define STEPS 25000
+#define DOUBLE_FREES 300
 #endif
+
+void *hz3_unit_malloc(size_t size);
+void hz3_unit_free(void *p);
 
 static _Atomic uint32_t owner[ARENA_PAGES];
 static _Atomic uint32_t workers_left;
@@ -159,12 +164,36 @@ static void purge_and_use_never_meet(void **state)
     hz3_release_purge_all();
 }
 
+// --- two threads free one span ---
+
+static void free_the_span(uint32_t index, void *span)
+{
+    (void)index;
+    hz3_unit_free(span);
+}
+
+static void free_a_span_twice_at_once(void *unused)
+{
+    (void)unused;
+    unit_run_threads(2, free_the_span, hz3_unit_malloc(200 * 1000));
+}
+
+// By the words for the program's fault, before pages were released that may be somebody else's.
+static void one_of_two_frees_is_named(void **state)
+{
+    (void)state;
+    for (int i = 0; i < DOUBLE_FREES; i++) {
+        unit_expect_abort(free_a_span_twice_at_once, NULL, "double free");
+    }
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(100);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_of_two_frees_is_named),
         cmocka_unit_test(purge_and_use_never_meet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -326,8 +326,10 @@ static void empty_slots_close_and_open_as_new(void **state)
     memset(&hz3_arena.bits[page], 0xA5, HZ3_PAGES_PER_SEG * sizeof hz3_arena.bits[0]);
     hz3_release_pages(page, HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
     uint64_t retired = hz3_stat_sum(segments_retired);
+    uint32_t left = hz3_arena_slots_left();
     hz3_release_purge_all();
     assert_int_equal(open_slots(), slots - 1);
+    assert_int_equal(hz3_arena_slots_left(), left + 1);
     assert_int_equal(hz3_stat_sum(segments_retired), retired + 1);
     assert_int_equal(hz3_segment_free_pages(segment_of(page)), 0); // nobody can claim in a closed slot
     assert_int_equal(hz3_pack_claim(SHARD, HZ3_PAGES_PER_SEG, 1), page);

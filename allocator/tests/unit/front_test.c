@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -194,6 +195,32 @@ static void a_child_inherits_the_slabs_whole(void **state)
     cache_blocks(2000);
 }
 
+// A handler that forked between the locks and the fork would give them back.
+static sigset_t blocked_at_stop;
+
+void __real_hz3_front_fork_stop(void);
+void __wrap_hz3_front_fork_stop(void);
+void __wrap_hz3_front_fork_stop(void)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked_at_stop);
+    __real_hz3_front_fork_stop();
+}
+
+static void no_signal_comes_between_the_locks_and_the_fork(void **state)
+{
+    (void)state;
+    sigemptyset(&blocked_at_stop);
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(sigismember(&blocked_at_stop, SIGALRM) && sigismember(&blocked_at_stop, SIGUSR1));
+    sigset_t now;
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    assert_false(sigismember(&now, SIGALRM) || sigismember(&now, SIGUSR1));
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -206,6 +233,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_unregistered_thread_has_a_slab_of_its_own),
         cmocka_unit_test(a_thread_takes_nothing_along_to_another_cpu),
         cmocka_unit_test(a_child_inherits_the_slabs_whole),
+        cmocka_unit_test(no_signal_comes_between_the_locks_and_the_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

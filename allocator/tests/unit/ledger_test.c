@@ -306,6 +306,7 @@ static void a_run_is_left_alone_until_it_is_old(void **state)
     assert_true(hz3_s65_partial_is_pending());
     void *touched;
     assert_int_equal(hz3_central_take(SHARD, CLASS_1K, &touched, 1), 1);
+    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
     hz3_central_give(SHARD, CLASS_1K, &touched, 1);
     assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
     assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);

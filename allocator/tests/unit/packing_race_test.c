@@ -120,20 +120,36 @@ static void player(uint32_t index, void *arg)
     }
 }
 
-static void hints_survive_failed_claims(void **state)
+static void play(void)
+{
+    release(HZ3_PAGES_PER_SEG, 16);
+    assert_int_equal(hz3_pack_claim(CHECK_SHARD, 16, 1), HZ3_PAGES_PER_SEG);
+    game.arrived = 0;
+    game.found_in_race = 0;
+    uint64_t rng = 1;
+    set_vain_hints(&rng);
+    unit_run_threads(CHECKER + 1, player, NULL);
+    printf("# found while it was released: %u of %u\n", game.found_in_race, ROUNDS);
+    assert_true(game.found_in_race > 0 && game.found_in_race < ROUNDS);
+}
+
+static void hints_survive_failed_claims_of_the_tightest_fit(void **state)
 {
     (void)state;
     for (uint32_t slot = 0; slot <= LAST_SLOT; slot++) {
         assert_int_equal(hz3_pack_claim(CHECK_SHARD, HZ3_PAGES_PER_SEG, 1), slot * HZ3_PAGES_PER_SEG);
     }
     assert_int_equal(open_slots(), hz3_arena.slots);
-    release(HZ3_PAGES_PER_SEG, 16);
-    assert_int_equal(hz3_pack_claim(CHECK_SHARD, 16, 1), HZ3_PAGES_PER_SEG);
-    uint64_t rng = 1;
-    set_vain_hints(&rng);
-    unit_run_threads(CHECKER + 1, player, NULL);
-    printf("# found while it was released: %u of %u\n", game.found_in_race, ROUNDS);
-    assert_true(game.found_in_race > 0 && game.found_in_race < ROUNDS);
+    play();
+}
+
+// Every slot is open, so that none can be opened instead, but the count says that there are plenty.
+static void hints_survive_failed_claims_in_address_order(void **state)
+{
+    (void)state;
+    atomic_store(&hz3_arena.slots_left, hz3_arena.slots);
+    play();
+    atomic_store(&hz3_arena.slots_left, 0);
 }
 
 int main(int argc, char **argv)
@@ -142,7 +158,8 @@ int main(int argc, char **argv)
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=16", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hints_survive_failed_claims),
+        cmocka_unit_test(hints_survive_failed_claims_of_the_tightest_fit),
+        cmocka_unit_test(hints_survive_failed_claims_in_address_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

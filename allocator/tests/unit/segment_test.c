@@ -271,6 +271,24 @@ static void failed_claim_of_the_whole_rolls_back(void **state)
     assert_int_equal(hz3_segment_free_pages(&m.meta), 0);
 }
 
+// The only free run lies over a border of words and is just long enough.
+static void run_across_words_is_found_when_it_just_fits(void **state)
+{
+    (void)state;
+    static Model m;
+    model_reset(&m);
+    assert_true(hz3_segment_claim_whole(&m.meta));
+    model_set_free(&m, 0, PAGES, false);
+    for (uint32_t border = 64; border < PAGES; border += 64) {
+        for (uint32_t pages = 2; pages <= HZ3_WORD_RUN_MAX; pages++) {
+            for (uint32_t below = 1; below < pages; below++) {
+                publish_and_check(&m, border - below, pages, false);
+                assert_int_equal(claim_and_check(&m, pages, 1), border - below);
+            }
+        }
+    }
+}
+
 static void publish_twice(void *arg)
 {
     Model *m = arg;
@@ -345,6 +363,7 @@ int main(void)
         cmocka_unit_test(random_sequences_match_the_model),
         cmocka_unit_test(claim_many_takes_what_single_claims_would),
         cmocka_unit_test(failed_claim_of_the_whole_rolls_back),
+        cmocka_unit_test(run_across_words_is_found_when_it_just_fits),
         cmocka_unit_test(tightest_claim_takes_the_shortest_run),
         cmocka_unit_test(publishing_a_free_page_aborts),
     };

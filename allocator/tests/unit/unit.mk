@@ -23,6 +23,7 @@ TESTS += $(UNIT_MODEL_TESTS) $(UNIT_RACE_TESTS) $(UNIT_TSAN_TESTS) $(wildcard $(
 # Functions that a test replaces (__wrap_f) and may still call (__real_f).
 UNIT_WRAP_arena_test := hz3_os_purge
 UNIT_WRAP_central_test := hz3_os_cpu
+UNIT_WRAP_front_test := hz3_front_fork_stop
 UNIT_WRAP_ledger_test := hz3_os_purge hz3_os_purge_ranges
 UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap
 
@@ -49,7 +50,7 @@ $(UNIT_PROBE): $(UNIT_OBJ)/probe.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -pthread $^ -o $@
 
-test-built: $(UNIT_PROBE)
+test-programs: $(UNIT_PROBE)
 
 # --- race tests ---
 # Always gcc: Debian's clang comes without the sanitizers' runtime, and yield_atomics.h uses gcc's generic builtins.
@@ -115,6 +116,6 @@ $(BUILD)/tests/front_stress_tsan: $(UNIT_OBJ)/tsan/front_stress.o \
 	@mkdir -p $(@D)
 	gcc -pthread -fsanitize=thread $^ -o $@
 
-test-built: $(FRONT_STRESS_NAMES:%=$(BUILD)/tests/%) $(BUILD)/tests/front_stress_tsan
+test-programs: $(FRONT_STRESS_NAMES:%=$(BUILD)/tests/%) $(BUILD)/tests/front_stress_tsan
 
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/*/*.d $(UNIT_OBJ)/*/hz3/*.d)
