@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Writes results/reviews/S65.md, the design review of the release path, out of a result folder of matrix s65, and copies
-# the curves beside it.
-#     build/hzb run harness/matrix/s65.yaml && harness/contrib/s65_review.sh [RESULTS]
+# the curves beside it. COSTS: a folder of the same matrix whose mixed cells had more rounds.
+#     build/hzb run harness/matrix/s65.yaml && harness/contrib/s65_review.sh [RESULTS [COSTS]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 results=$(realpath "${1:-results/latest}")
+costs=$(realpath "${2:-$results}")
 out=results/reviews
 hzb=${BUILD:-build}/hzb
 mkdir -p "$out"
@@ -13,10 +14,12 @@ mkdir -p "$out"
 
 # Median of a column over the good samples of a cell and an allocator; "-" when there are none.
 median() { # median CELL ALLOCATOR COLUMN
+    local folder=$results
+    [[ $1 != mixed_* ]] || folder=$costs
     awk -F, -v cell="$1" -v arm="$2" -v column="$3" '
         NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
         $at["cell_id"] == cell && $at["allocator"] == arm && $at["status"] == "ok" && $at[column] != "" { print $at[column] }
-    ' "$results/runs.csv" | sort -g | awk '{ v[NR] = $1 } END {
+    ' "$folder/runs.csv" | sort -g | awk '{ v[NR] = $1 } END {
         if (NR == 0) print "-"; else printf "%.6g\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
@@ -110,7 +113,8 @@ curves() {
 cat > "$out/S65.md" <<MD
 # S65: does everything free go back while everybody sleeps?
 
-Made by \`harness/contrib/s65_review.sh\` from \`$(basename "$results")\`; medians of the good samples.
+Made by \`harness/contrib/s65_review.sh\` from \`$(basename "$results")\`$(
+    [ "$costs" = "$results" ] || echo ", costs from \`$(basename "$costs")\`"); medians of the good samples.
 
 ## Question
 A burst is freed, and every thread goes to sleep. The caches in front, the arrays between threads, half-empty runs and
