@@ -149,7 +149,9 @@ HZ3_EXPORT void *realloc(void *p, size_t size)
     }
     if (size > HZ3_SPAN_MAX && size <= PTRDIFF_MAX && !hz3_arena_owns(p)) {
         void *resized = hz3_mapping_resize(p, block_size(size));
-        return resized != NULL ? resized : size <= usable ? p : hz3_alloc_failed();
+        if (resized != NULL) {
+            return resized;
+        }
     }
     return move_object(p, usable, size);
 }
