@@ -35,10 +35,12 @@ bool hz3_os_can_purge_ranges(void); // asks the kernel once
 // Keeps transparent huge pages out, so that a purged page really is freed.
 void hz3_os_no_huge_pages(void *addr, size_t bytes);
 
+// May return early. Where the kernel refuses futexes the wait is a sleep: of a millisecond, or of `ms` milliseconds.
 void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
-void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 // Returns also after `ms` milliseconds.
 void hz3_os_futex_wait_ms(_Atomic uint32_t *word, uint32_t expected, uint64_t ms);
+// False: the kernel refuses, and who sleeps sleeps on.
+bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 
 // Milliseconds of a clock that moves in steps of some of them, and costs little to read.
 uint64_t hz3_os_coarse_ms(void);

@@ -50,14 +50,20 @@ static void sleep_until_woken(bool something_is_left)
     }
 }
 
+static bool is_over(void)
+{
+    uint32_t state = state_now();
+    return state != HZ3_PURGER_AWAKE && state != HZ3_PURGER_ASLEEP;
+}
+
 static void *purger_main(void *unused)
 {
     (void)unused;
     hz3_os_thread_name("hz3_purger");
     uint32_t in_vain = 0;
-    while (state_now() != HZ3_PURGER_ENDED) {
+    while (!is_over()) {
         hz3_os_futex_wait_ms(&hz3_purger_state, HZ3_PURGER_AWAKE, hz3_knobs.EPOCH_TICK_MS);
-        if (state_now() == HZ3_PURGER_ENDED) {
+        if (is_over()) {
             break;
         }
         in_vain = hz3_epoch_tick() ? 0 : in_vain + 1;
@@ -115,8 +121,8 @@ void hz3_purger_poll_slow(size_t mapped_bytes)
         }
         break;
     case HZ3_PURGER_ASLEEP:
-        if (change(HZ3_PURGER_ASLEEP, HZ3_PURGER_AWAKE)) {
-            hz3_os_futex_wake(&hz3_purger_state, 1);
+        if (change(HZ3_PURGER_ASLEEP, HZ3_PURGER_AWAKE) && !hz3_os_futex_wake(&hz3_purger_state, 1)) {
+            change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS); // it may sleep for ever
         }
         break;
     case HZ3_PURGER_EVENTS:
