@@ -262,7 +262,8 @@ void hz3_os_thread_name(const char *name)
 
 bool hz3_os_is_main_thread(void)
 {
-    return syscall(SYS_gettid) == getpid();
+    long self = syscall(SYS_gettid);
+    return self < 0 || self == getpid();
 }
 
 bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)

@@ -5,6 +5,7 @@
 
 #include "hz3_arena.h"
 #include "hz3_epoch.h"
+#include "hz3_fork.h"
 #include "hz3_init.h"
 #include "hz3_knobs.h"
 #include "hz3_os.h"
@@ -17,6 +18,7 @@
 _Atomic uint32_t hz3_purger_state = HZ3_PURGER_NONE;
 
 static _Atomic uint64_t last_event_tick_ms;
+static bool must_not_outlive_main; // nobody would tell the thread that main has ended
 
 static uint32_t state_now(void)
 {
@@ -85,12 +87,15 @@ static bool is_worth_it(size_t mapped_bytes)
 
 static void start(void)
 {
+    if (!hz3_fork_register()) {
+        return; // a fork that nobody announces must not meet a thread inside the heap
+    }
     if (hz3_knobs.EPOCH_TICK_MS == 0) {
         change(HZ3_PURGER_NONE, HZ3_PURGER_NEVER);
         return;
     }
     // Awake before it lives: starting it allocates, and comes by here.
-    if (!hz3_knobs.PURGER) {
+    if (!hz3_knobs.PURGER || must_not_outlive_main) {
         change(HZ3_PURGER_NONE, HZ3_PURGER_EVENTS);
     } else if (change(HZ3_PURGER_NONE, HZ3_PURGER_AWAKE)) {
         if (hz3_os_thread_start(purger_main)) {
@@ -148,8 +153,9 @@ static void main_thread_ends(void *unused)
 void hz3_purger_init(void)
 {
     pthread_key_t key;
-    if (hz3_os_is_main_thread() && pthread_key_create(&key, main_thread_ends) == 0) {
-        pthread_setspecific(key, &hz3_purger_state);
+    if (hz3_os_is_main_thread()) {
+        must_not_outlive_main =
+            pthread_key_create(&key, main_thread_ends) != 0 || pthread_setspecific(key, &hz3_purger_state) != 0;
     }
 }
 
