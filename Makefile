@@ -4,6 +4,7 @@
 #   make setup      Debian packages       make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes build/        make CC=clang   the other compiler
 #   make check-model                      the models of the lock-free protocols with their large bounds
+#   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine
 #   make fuzz       the malloc API under libFuzzer, 60 s
 #
 # Each part brings its own fragment; a fragment appends to PROGRAMS (built by `make`), TESTS (cmocka programs and TAP

@@ -19,3 +19,4 @@ INSTALLS += install-allocator
 -include allocator/tests/unit/unit.mk
 -include allocator/tests/model/model.mk
 -include allocator/tests/fuzz/fuzz.mk
+-include allocator/tests/faults/faults.mk

@@ -48,7 +48,7 @@ uint64_t hz3_os_coarse_ms(void);
 // Starts a detached thread that gets no signals; false: this process may have no more threads.
 bool hz3_os_thread_start(void *(*body)(void *));
 void hz3_os_thread_name(const char *name); // of the calling thread
-bool hz3_os_is_main_thread(void); // true also where that is a secret
+bool hz3_os_is_main_thread(void);          // true also where that is a secret
 
 // Lets others run: for about this long, or, with 0, only those who wait for this CPU.
 void hz3_os_pause(uint32_t us);
