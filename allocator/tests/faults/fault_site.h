@@ -15,7 +15,7 @@ typedef struct FaultSite {
 __attribute__((visibility("hidden"))) int fault_error(const FaultSite *site);
 
 // For the program under test; weak there, since it also runs without this build.
-uint64_t fault_calls_of_thread(void); // calls of all sites so far but those that wait for others
+uint64_t fault_calls_of_thread(void); // system calls so far but those that wait
 void fault_disarm(void);              // from here on all calls are made
 
 #endif

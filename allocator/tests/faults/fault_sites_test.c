@@ -29,7 +29,9 @@ typedef struct Config {
 
 static const Config configs[] = {
     {"CPU front", {COMMON, "HZ3_FRONT=cpu", "HZ3_ARENA_SIZE=32M"}},
-    {"thread front", {COMMON, "HZ3_FRONT=thread", "HZ3_ARENA_SIZE=32M"}},
+    // A thread's memory goes with it, so that whoever still uses it is caught.
+    {"thread front",
+     {COMMON, "HZ3_FRONT=thread", "HZ3_ARENA_SIZE=32M", "GLIBC_TUNABLES=glibc.pthread.stack_cache_size=0"}},
     {"no purger, no batches", {COMMON, "HZ3_PURGER=0", "HZ3_S65_BATCH=0"}},
     {"small arena", {COMMON, "HZ3_ARENA_SIZE=4M"}},
     {"small arena, no fallback", {COMMON, "HZ3_ARENA_SIZE=4M", "HZ3_ARENA_FALLBACK_MMAP=0", "HZ3_OOM_SHOT=1"}},
