@@ -20,3 +20,4 @@ INSTALLS += install-allocator
 -include allocator/tests/model/model.mk
 -include allocator/tests/fuzz/fuzz.mk
 -include allocator/tests/mutants/mutants.mk
+-include allocator/tests/faults/faults.mk

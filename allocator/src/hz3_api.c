@@ -13,9 +13,15 @@
 #include "hz3_small.h"
 #include "hz3_stats.h"
 
+// The first call of all may come by here. Until there is memory for the tables every block is a mapping: what lies in
+// the arena can only be freed through the front.
 static HZ3_NOINLINE void *alloc_large(size_t size, size_t align, bool *is_zero)
 {
-    void *p = size <= PTRDIFF_MAX && align <= PTRDIFF_MAX ? hz3_large_alloc(size, align, is_zero) : NULL;
+    void *p = NULL;
+    if (size <= PTRDIFF_MAX && align <= PTRDIFF_MAX) {
+        p = hz3_init() ? hz3_large_alloc(size, align, is_zero)
+                       : hz3_mapping_alloc(hz3_page_round_up(size), align, is_zero);
+    }
     return p != NULL ? p : hz3_alloc_failed();
 }
 

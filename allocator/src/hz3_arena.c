@@ -1,12 +1,14 @@
 #include "hz3_arena.h"
 
 #include "hz3_knobs.h"
+#include "hz3_lock.h"
 #include "hz3_log.h"
 #include "hz3_os.h"
 #include "hz3_segment_packing.h"
 #include "hz3_stats.h"
 
 #define ARENA_MIN_AUTO ((size_t)16 << 30)
+#define RETRY_MS 100 // a try costs up to a hundred system calls
 #define RUN_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3RunMeta))
 #define BITS_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3PageBits))
 
@@ -60,7 +62,7 @@ static bool reserve_tables(uint32_t slots)
     return true;
 }
 
-void hz3_arena_init(void)
+static void try_sizes(void)
 {
     for (size_t bytes = wanted_bytes(); bytes >= HZ3_SEG_SIZE; bytes = bytes / 2 & ~(HZ3_SEG_SIZE - 1)) {
         void *base = hz3_os_reserve(bytes, HZ3_SEG_SIZE);
@@ -73,16 +75,43 @@ void hz3_arena_init(void)
             continue;
         }
         hz3_os_no_huge_pages(base, bytes);
-        hz3_arena.slots = slots;
         atomic_store_explicit(&hz3_arena.slots_left, slots, memory_order_relaxed);
         for (uint32_t slot = 0; slot < slots; slot += 64) {
             uint64_t all = slots - slot >= 64 ? UINT64_MAX : (1ull << (slots - slot)) - 1;
             atomic_store_explicit(&slot_free[slot / 64], all, memory_order_relaxed);
         }
+        // A thread that still reads the old size has no pointer into the arena, so it may take none for its own.
         hz3_arena.base = (uintptr_t)base;
         hz3_arena.size = bytes;
+        atomic_store_explicit(&hz3_arena.slots, slots, memory_order_release);
         return;
     }
+}
+
+void hz3_arena_init(void)
+{
+    static Hz3Lock lock = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
+    if (hz3_lock_try(&lock)) { // else another thread is trying
+        if (atomic_load_explicit(&hz3_arena.slots, memory_order_acquire) == 0) {
+            try_sizes();
+        }
+        hz3_lock_release(&lock);
+    }
+}
+
+bool hz3_arena_exists(void)
+{
+    static _Atomic uint64_t tried_ms;
+    if (HZ3_LIKELY(atomic_load_explicit(&hz3_arena.slots, memory_order_acquire) != 0)) {
+        return true;
+    }
+    uint64_t now = hz3_os_coarse_ms();
+    uint64_t before = atomic_load_explicit(&tried_ms, memory_order_relaxed);
+    if (now - before >= RETRY_MS &&
+        atomic_compare_exchange_strong_explicit(&tried_ms, &before, now, memory_order_relaxed, memory_order_relaxed)) {
+        hz3_arena_init();
+    }
+    return atomic_load_explicit(&hz3_arena.slots, memory_order_acquire) != 0;
 }
 
 static bool commit_slot(uint32_t slot)

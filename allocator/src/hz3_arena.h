@@ -11,10 +11,10 @@ typedef struct Hz3Arena {
     size_t size;
     _Atomic uint8_t *sc_tag; // by page number
 
-    Hz3RunMeta *run;   // by page number
-    Hz3PageBits *bits; // by page number
-    Hz3SegMeta *seg;   // by slot
-    uint32_t slots;
+    Hz3RunMeta *run;                // by page number
+    Hz3PageBits *bits;              // by page number
+    Hz3SegMeta *seg;                // by slot
+    _Atomic uint32_t slots;         // set last: who sees it sees the rest
     _Atomic uint32_t slots_left;    // closed slots
     _Atomic uint32_t slots_touched; // slots [0, this) have been opened at least once: bounds every walk
 } Hz3Arena;
@@ -22,8 +22,10 @@ typedef struct Hz3Arena {
 extern HZ3_HIDDEN Hz3Arena hz3_arena;
 
 // Reserves what HZ3_ARENA_SIZE asks, halved until the kernel agrees. When it agrees to nothing the arena has no slots
-// and every object is a mapping.
+// and every object is a mapping, until a later try succeeds.
 void hz3_arena_init(void);
+// Has the arena slots? Where it has none, tries now and then. Called without locks.
+bool hz3_arena_exists(void);
 
 // Opens the lowest free slot, all its pages free and clean, and publishes them. HZ3_PAGE_NONE: the arena is full, or
 // the kernel refused to commit.

@@ -44,6 +44,27 @@ static uint32_t round_up_power_of_two(uint32_t n)
     return n <= 1 ? 1 : 1u << (32 - (uint32_t)__builtin_clz(n - 1));
 }
 
+static bool map_arrays(void)
+{
+    size_t pointers = 0;
+    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
+        pointers += hz3_classes[c].transfer_cap + HZ3_INBOX_CAP;
+    }
+    void **array = hz3_os_map(hz3_shard_count() * pointers * sizeof(void *));
+    if (array == NULL) {
+        return false;
+    }
+    HZ3_FOR_EACH_CENTRAL(shard, class)
+    {
+        Central *c = &hz3_central[shard][class];
+        c->transfer = array;
+        array += hz3_classes[class].transfer_cap;
+        c->inbox.object = array;
+        array += HZ3_INBOX_CAP;
+    }
+    return true;
+}
+
 bool hz3_central_init(void)
 {
     uint32_t cpus = hz3_os_cpu_index(shard_of_cpu);
@@ -52,28 +73,16 @@ bool hz3_central_init(void)
     for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
         shard_of_cpu[cpu] &= (uint16_t)(shards - 1);
     }
-    size_t pointers = 0;
-    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
-        pointers += hz3_classes[c].transfer_cap + HZ3_INBOX_CAP;
-    }
-    void **array = hz3_os_map(shards * pointers * sizeof(void *));
-    if (array == NULL) {
-        return false;
-    }
     shard_mask = shards - 1;
-    HZ3_FOR_EACH_CENTRAL(shard, class)
+    HZ3_FOR_EACH_CENTRAL(shard, class) // empty, also as long as there is no memory for the arrays
     {
         Central *c = &hz3_central[shard][class];
         c->lock.rank = HZ3_RANK_LEAF;
+        c->inbox.lock.rank = HZ3_RANK_LEAF;
         c->partial = HZ3_PAGE_NONE;
         c->next_scanned = HZ3_PAGE_NONE;
-        c->transfer = array;
-        array += hz3_classes[class].transfer_cap;
-        c->inbox.lock.rank = HZ3_RANK_LEAF;
-        c->inbox.object = array;
-        array += HZ3_INBOX_CAP;
     }
-    return true;
+    return map_arrays();
 }
 
 // --- take --------------------------------------------------------------------------------------------------------

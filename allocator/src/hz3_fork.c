@@ -61,7 +61,14 @@ static void child(void)
     pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }
 
-void hz3_fork_register(void)
+bool hz3_fork_register(void)
 {
-    pthread_atfork(prepare, parent, child);
+    static _Atomic uint32_t state; // 0 not registered, 1 about to be, 2 registered
+    uint32_t before = 0;
+    if (!atomic_compare_exchange_strong_explicit(&state, &before, 1, memory_order_relaxed, memory_order_relaxed)) {
+        return before == 2;
+    }
+    bool done = pthread_atfork(prepare, parent, child) == 0; // may allocate
+    atomic_store_explicit(&state, done ? 2 : 0, memory_order_relaxed);
+    return done;
 }

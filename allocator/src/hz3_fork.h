@@ -3,6 +3,9 @@
 #ifndef HZ3_FORK_H
 #define HZ3_FORK_H
 
-void hz3_fork_register(void);
+#include "hz3_types.h"
+
+// Once it has succeeded it does nothing. False: there was no memory for it; forks go on without us until a later call.
+bool hz3_fork_register(void);
 
 #endif

@@ -49,9 +49,19 @@ void hz3_thread_front_init(void)
     exit_key_exists = pthread_key_create(&exit_key, thread_exit) == 0;
 }
 
+// A slab whose owner ends unnoticed would lead into a thread's memory that is somebody else's: without the notice, no
+// slab. May allocate (a process with many keys), which the slab serves by now.
+static bool will_be_told_of_exit(Hz3Slab *slab)
+{
+    int saved_errno = errno; // a free() may have brought us here
+    bool is_set = pthread_setspecific(exit_key, slab) == 0;
+    errno = saved_errno;
+    return is_set;
+}
+
 Hz3Slab *hz3_thread_open(void)
 {
-    if (HZ3_LIKELY(hz3_self.own != NULL) || hz3_self.is_over) {
+    if (HZ3_LIKELY(hz3_self.own != NULL) || hz3_self.is_over || !exit_key_exists) {
         return hz3_self.own;
     }
     Hz3Slab *slab = hz3_slab_acquire();
@@ -64,10 +74,10 @@ Hz3Slab *hz3_thread_open(void)
     atomic_store_explicit(&hz3_self.slab, slab, memory_order_release);
     hz3_lock_release(&hz3_slab_lock);
     hz3_stat_add(threads_started, 1);
-    if (exit_key_exists) {
-        int saved_errno = errno;             // a free() may have brought us here
-        pthread_setspecific(exit_key, slab); // may allocate (a process with many keys), which the slab serves by now
-        errno = saved_errno;
+    if (HZ3_UNLIKELY(!will_be_told_of_exit(slab))) {
+        thread_exit(slab);
+        hz3_self.is_over = false; // the next miss tries again
+        return NULL;
     }
     return slab;
 }

@@ -41,7 +41,7 @@ bool hz3_init_slow(void)
     }
     hz3_lock_release(&init_lock);
     if (done && !was_done) {
-        hz3_fork_register(); // may allocate
+        hz3_fork_register(); // if it is refused, the purger tries again before it starts
     }
     return done;
 }

@@ -5,6 +5,9 @@
 
 #define SPIN_MAX 64
 
+// Bounds a sleep, in case the kernel refuses the wake that should have ended it.
+#define SLEEP_MAX_MS 1000
+
 // Set in the rank field by a fork's prepare, for the holder's eyes only: to be released by the fork's parent and by
 // nobody else.
 #define FORK_TOOK 0x40000000u
@@ -74,7 +77,7 @@ static HZ3_NOINLINE void acquire_contended(Hz3Lock *lock, uint32_t self)
                                                    memory_order_relaxed)) {
             continue;
         }
-        hz3_os_futex_wait(&lock->word, word | HZ3_LOCK_CONTENDED);
+        hz3_os_futex_wait_ms(&lock->word, word | HZ3_LOCK_CONTENDED, SLEEP_MAX_MS);
     }
 }
 
@@ -82,7 +85,7 @@ static HZ3_COLD void wait_for_forks(void)
 {
     uint32_t pending;
     while (!is_forking && (pending = atomic_load_explicit(&forks_pending, memory_order_relaxed)) != 0) {
-        hz3_os_futex_wait(&forks_pending, pending);
+        hz3_os_futex_wait_ms(&forks_pending, pending, SLEEP_MAX_MS);
     }
 }
 

@@ -144,7 +144,7 @@ static HZ3_NOINLINE uint32_t claim_as_leader(uint32_t shard, uint32_t pages, uin
 
 uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pages, uint32_t class)
 {
-    if (hz3_arena.slots == 0) {
+    if (HZ3_UNLIKELY(!hz3_arena_exists())) {
         return HZ3_PAGE_NONE;
     }
     if (!HZ3_S45) {

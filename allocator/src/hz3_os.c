@@ -157,11 +157,12 @@ bool hz3_os_can_purge_ranges(void)
     int can = atomic_load_explicit(&answer, memory_order_relaxed);
     if (can == 0) {
         char *page = hz3_os_map(HZ3_PAGE_SIZE);
-        Hz3OsRange range = {page, HZ3_PAGE_SIZE};
-        can = page != NULL && advise_ranges(&range, 1) == (ssize_t)HZ3_PAGE_SIZE ? 1 : -1;
-        if (page != NULL) {
-            hz3_os_unmap(page, HZ3_PAGE_SIZE);
+        if (page == NULL) {
+            return false; // to be asked again
         }
+        Hz3OsRange range = {page, HZ3_PAGE_SIZE};
+        can = advise_ranges(&range, 1) == (ssize_t)HZ3_PAGE_SIZE ? 1 : -1;
+        hz3_os_unmap(page, HZ3_PAGE_SIZE);
         atomic_store_explicit(&answer, can, memory_order_relaxed);
     }
     return can > 0;
@@ -184,19 +185,33 @@ void hz3_os_no_huge_pages(void *addr, size_t bytes)
     errno = saved_errno;
 }
 
-void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected)
+// Not the C library's call: malloc is no cancellation point.
+static void sleep_for(const struct timespec *duration)
+{
+    syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, duration, NULL);
+}
+
+// Without futexes nobody may spin on a word instead.
+static void futex_wait(_Atomic uint32_t *word, uint32_t expected, const struct timespec *timeout)
 {
     int saved_errno = errno;
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+    bool is_refused = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout, NULL, 0) != 0 &&
+                      errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT;
+    if (is_refused) {
+        sleep_for(timeout != NULL ? timeout : &(struct timespec){.tv_nsec = 1000000});
+    }
     errno = saved_errno;
+}
+
+void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected)
+{
+    futex_wait(word, expected, NULL);
 }
 
 void hz3_os_futex_wait_ms(_Atomic uint32_t *word, uint32_t expected, uint64_t ms)
 {
-    int saved_errno = errno;
     struct timespec timeout = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, &timeout, NULL, 0);
-    errno = saved_errno;
+    futex_wait(word, expected, &timeout);
 }
 
 uint64_t hz3_os_coarse_ms(void)
@@ -253,14 +268,16 @@ void hz3_os_thread_name(const char *name)
 
 bool hz3_os_is_main_thread(void)
 {
-    return syscall(SYS_gettid) == getpid();
+    long self = syscall(SYS_gettid);
+    return self < 0 || self == getpid();
 }
 
-void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)
+bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)
 {
     int saved_errno = errno;
-    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
+    bool ok = syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0) >= 0;
     errno = saved_errno;
+    return ok;
 }
 
 void hz3_os_pause(uint32_t us)
@@ -269,7 +286,7 @@ void hz3_os_pause(uint32_t us)
     if (us == 0) {
         sched_yield();
     } else {
-        nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+        sleep_for(&(struct timespec){.tv_nsec = (long)us * 1000});
     }
     errno = saved_errno;
 }

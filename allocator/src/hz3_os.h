@@ -35,10 +35,12 @@ bool hz3_os_can_purge_ranges(void); // asks the kernel once
 // Keeps transparent huge pages out, so that a purged page really is freed.
 void hz3_os_no_huge_pages(void *addr, size_t bytes);
 
+// May return early. Where the kernel refuses futexes the wait is a sleep: of a millisecond, or of `ms` milliseconds.
 void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
-void hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 // Returns also after `ms` milliseconds.
 void hz3_os_futex_wait_ms(_Atomic uint32_t *word, uint32_t expected, uint64_t ms);
+// False: the kernel refuses, and who sleeps sleeps on.
+bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 
 // Milliseconds of a clock that moves in steps of some of them, and costs little to read.
 uint64_t hz3_os_coarse_ms(void);
@@ -46,7 +48,7 @@ uint64_t hz3_os_coarse_ms(void);
 // Starts a detached thread that gets no signals; false: this process may have no more threads.
 bool hz3_os_thread_start(void *(*body)(void *));
 void hz3_os_thread_name(const char *name); // of the calling thread
-bool hz3_os_is_main_thread(void);
+bool hz3_os_is_main_thread(void);          // true also where that is a secret
 
 // Lets others run: for about this long, or, with 0, only those who wait for this CPU.
 void hz3_os_pause(uint32_t us);

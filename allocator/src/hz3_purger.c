@@ -5,6 +5,7 @@
 
 #include "hz3_arena.h"
 #include "hz3_epoch.h"
+#include "hz3_fork.h"
 #include "hz3_init.h"
 #include "hz3_knobs.h"
 #include "hz3_os.h"
@@ -17,6 +18,7 @@
 _Atomic uint32_t hz3_purger_state = HZ3_PURGER_NONE;
 
 static _Atomic uint64_t last_event_tick_ms;
+static bool must_not_outlive_main; // nobody would tell the thread that main has ended
 
 static uint32_t state_now(void)
 {
@@ -50,14 +52,20 @@ static void sleep_until_woken(bool something_is_left)
     }
 }
 
+static bool is_over(void)
+{
+    uint32_t state = state_now();
+    return state != HZ3_PURGER_AWAKE && state != HZ3_PURGER_ASLEEP;
+}
+
 static void *purger_main(void *unused)
 {
     (void)unused;
     hz3_os_thread_name("hz3_purger");
     uint32_t in_vain = 0;
-    while (state_now() != HZ3_PURGER_ENDED) {
+    while (!is_over()) {
         hz3_os_futex_wait_ms(&hz3_purger_state, HZ3_PURGER_AWAKE, hz3_knobs.EPOCH_TICK_MS);
-        if (state_now() == HZ3_PURGER_ENDED) {
+        if (is_over()) {
             break;
         }
         in_vain = hz3_epoch_tick() ? 0 : in_vain + 1;
@@ -79,12 +87,15 @@ static bool is_worth_it(size_t mapped_bytes)
 
 static void start(void)
 {
+    if (!hz3_fork_register()) {
+        return; // a fork that nobody announces must not meet a thread inside the heap
+    }
     if (hz3_knobs.EPOCH_TICK_MS == 0) {
         change(HZ3_PURGER_NONE, HZ3_PURGER_NEVER);
         return;
     }
     // Awake before it lives: starting it allocates, and comes by here.
-    if (!hz3_knobs.PURGER) {
+    if (!hz3_knobs.PURGER || must_not_outlive_main) {
         change(HZ3_PURGER_NONE, HZ3_PURGER_EVENTS);
     } else if (change(HZ3_PURGER_NONE, HZ3_PURGER_AWAKE)) {
         if (hz3_os_thread_start(purger_main)) {
@@ -115,8 +126,8 @@ void hz3_purger_poll_slow(size_t mapped_bytes)
         }
         break;
     case HZ3_PURGER_ASLEEP:
-        if (change(HZ3_PURGER_ASLEEP, HZ3_PURGER_AWAKE)) {
-            hz3_os_futex_wake(&hz3_purger_state, 1);
+        if (change(HZ3_PURGER_ASLEEP, HZ3_PURGER_AWAKE) && !hz3_os_futex_wake(&hz3_purger_state, 1)) {
+            change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS); // it may sleep for ever
         }
         break;
     case HZ3_PURGER_EVENTS:
@@ -142,8 +153,9 @@ static void main_thread_ends(void *unused)
 void hz3_purger_init(void)
 {
     pthread_key_t key;
-    if (hz3_os_is_main_thread() && pthread_key_create(&key, main_thread_ends) == 0) {
-        pthread_setspecific(key, &hz3_purger_state);
+    if (hz3_os_is_main_thread()) {
+        must_not_outlive_main =
+            pthread_key_create(&key, main_thread_ends) != 0 || pthread_setspecific(key, &hz3_purger_state) != 0;
     }
 }
 

@@ -57,6 +57,7 @@ static void plain_use(const void *arg)
 
 static void *early_blocks[40];
 static void *early_symbol;
+static unsigned char *first_block; // of the size that EARLY_BYTES names
 
 static size_t early_size(size_t i)
 {
@@ -67,7 +68,9 @@ static void allocate_early(int argc, char **argv, char **env)
 {
     (void)argc;
     (void)argv;
-    (void)env;
+    for (; *env; env++) {
+        if (strncmp(*env, "EARLY_BYTES=", 12) == 0) first_block = calloc(1, strtoul(*env + 12, NULL, 10));
+    }
     early_symbol = dlsym(RTLD_NEXT, "malloc");
     for (size_t i = 0; i < COUNT_OF(early_blocks); i++) {
         early_blocks[i] = i % 2 ? malloc(early_size(i)) : calloc(early_size(i), 1);
@@ -90,6 +93,17 @@ static void malloc_and_dlsym_before_every_constructor(const void *arg)
         free(early_blocks[i]);
     }
     use_heap();
+}
+
+static void first_block_is_large(const void *arg)
+{
+    size_t bytes = strtoul(getenv("EARLY_BYTES"), NULL, 10);
+    EXPECT(first_block != NULL, "the first call of all, for %zu bytes", bytes);
+    EXPECT(nonzero_offset(first_block, bytes) == bytes, "not zero");
+    first_block = realloc(first_block, 2 * bytes);
+    EXPECT(first_block != NULL, "realloc");
+    free(first_block);
+    plain_use(arg);
 }
 
 // ---- after exit ----
@@ -260,6 +274,15 @@ static void run_helper_with(const char *helper, const char *name, const char *va
     child_run_case(helper, &options);
 }
 
+// The C++ library's constructor takes 72704 bytes.
+static void large_block_before_every_constructor(const void *arg)
+{
+    (void)arg;
+    run_helper_with("first_block_is_large", "EARLY_BYTES", "40000");
+    run_helper_with("first_block_is_large", "EARLY_BYTES", "72704");
+    run_helper_with("first_block_is_large", "EARLY_BYTES", "3000000");
+}
+
 static void under_a_wrapper(const void *arg)
 {
     (void)arg;
@@ -354,6 +377,7 @@ static void all_file_descriptors_closed(const void *arg)
 
 static const TestCase cases[] = {
     {.name = "malloc_and_dlsym_before_every_constructor", .run = malloc_and_dlsym_before_every_constructor},
+    {.name = "large_block_before_every_constructor", .run = large_block_before_every_constructor},
     {.name = "malloc_in_atexit_and_destructors", .run = malloc_in_atexit_and_destructors, .judge = judge_exit_handlers},
     {.name = "dlopen_and_dlclose_200_times", .run = dlopen_and_dlclose_200_times},
     {.name = "dlopen_in_busy_threads", .run = dlopen_in_busy_threads},
@@ -367,6 +391,7 @@ static const TestCase cases[] = {
     {.name = "dlopen_of_the_library_itself", .run = dlopen_of_the_library_itself},
     {.name = "all_file_descriptors_closed", .run = all_file_descriptors_closed},
     {.name = "plain_use", .run = plain_use, .helper = true},
+    {.name = "first_block_is_large", .run = first_block_is_large, .helper = true},
     {.name = "under_a_wrapper", .run = under_a_wrapper, .helper = true},
     {.name = "opened_late", .run = opened_late, .helper = true},
 };

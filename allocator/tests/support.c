@@ -153,10 +153,14 @@ static bool capture_read(Capture *capture)
     return true;
 }
 
+// Time in which this process itself stood still, stopped together with the child, is not the child's.
+#define STEP_MAX_MS 1000
+
 // Until the child has ended and its pipes are drained. A grandchild may keep a pipe open: then its end does not count.
-static void child_watch(pid_t pid, Capture captures[3], int64_t deadline_ms, ChildResult *result)
+static void child_watch(pid_t pid, Capture captures[3], int64_t left_ms, ChildResult *result)
 {
     bool ended = false;
+    int64_t last_ms = now_ms();
     while (true) {
         struct pollfd fds[3];
         int open_fds = 0;
@@ -170,10 +174,13 @@ static void child_watch(pid_t pid, Capture captures[3], int64_t deadline_ms, Chi
         }
         if (ready <= 0 && ended) return;
         if (!ended) ended = waitpid(pid, &result->status, WNOHANG) == pid;
-        if (!ended && now_ms() > deadline_ms) {
+        int64_t step_ms = now_ms() - last_ms;
+        last_ms += step_ms;
+        left_ms -= step_ms < STEP_MAX_MS ? step_ms : STEP_MAX_MS;
+        if (!ended && left_ms < 0) {
             result->timed_out = true;
             kill(-pid, SIGKILL);
-            deadline_ms = INT64_MAX;
+            left_ms = INT64_MAX;
         }
     }
 }
@@ -205,7 +212,7 @@ void child_run(const char *const argv[], const ChildOptions *options, ChildResul
                            {pipes[1][0], result->err, sizeof result->err, 0},
                            {pipes[2][0], result->note, sizeof result->note, 0}};
     int timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S;
-    child_watch(pid, captures, now_ms() + timeout_s * 1000, result);
+    child_watch(pid, captures, (int64_t)timeout_s * 1000, result);
     kill(-pid, SIGKILL);
     for (int i = 0; i < 3; i++)
         close(pipes[i][0]);
