@@ -30,7 +30,7 @@ static inline void *hz3_front_alloc(size_t class)
     return HZ3_LIKELY(object != NULL) ? object : hz3_front_refill((uint32_t) class);
 }
 
-// p lies in the arena. With the range check in free(): 9 loads, 3 stores, 2 branches, no call.
+// p lies in the arena. With the range check in free(): 10 loads, 3 stores, 3 branches, no call.
 static inline void hz3_front_free(void *p)
 {
     size_t page = ((uintptr_t)p - hz3_arena.base) >> HZ3_PAGE_SHIFT;

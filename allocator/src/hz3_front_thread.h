@@ -74,7 +74,7 @@ static inline void *hz3_thread_pop(size_t class)
     return object;
 }
 
-// False: the bin is full.
+// False: the bin is full. As hz3_rseq_push, it sees an object that is freed twice in a row.
 static inline bool hz3_thread_push(size_t class, void *object)
 {
     Hz3Slab *slab = hz3_thread_enter();
@@ -82,6 +82,9 @@ static inline bool hz3_thread_push(size_t class, void *object)
     if (HZ3_UNLIKELY(top <= atomic_load_explicit(&slab->full[class], memory_order_relaxed))) {
         hz3_thread_leave();
         return false;
+    }
+    if (HZ3_UNLIKELY(*top == object)) {
+        hz3_slab_die_freed_twice(object);
     }
     top[-1] = object;
     atomic_store_explicit(&slab->top[class], top - 1, memory_order_relaxed);

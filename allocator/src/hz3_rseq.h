@@ -133,7 +133,8 @@ missed:
     return NULL;
 }
 
-// False: the bin is full, or the section was aborted.
+// False: the bin is full, or the section was aborted. An object that is the newest of its bin already is freed twice: by
+// P2 the slot was read while it was the top, and nobody can have got the object since.
 static inline bool hz3_rseq_push(size_t class, void *object)
 {
     Hz3Slab *slab;
@@ -142,13 +143,17 @@ static inline bool hz3_rseq_push(size_t class, void *object)
         HZ3_RSEQ_BEGIN(missed) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
                                "cmp " HZ3_RSEQ_FULL ", %[top]\n\t"
                                "jbe %l[missed]\n\t"
+                               "cmp %[object], (%[top])\n\t"
+                               "je %l[twice]\n\t"
                                "mov %[object], -8(%[top])\n\t"
                                "sub $8, %[top]\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
         : [slab] "=&r"(slab), [top] "=&r"(top)
         : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class), [object] "r"(object)
         : "memory", "cc"
-        : missed);
+        : missed, twice);
     return true;
+twice:
+    hz3_slab_die_freed_twice(object);
 missed:
     return false;
 }

@@ -27,6 +27,11 @@ static Hz3Slab *pool;               // under the lock
 static Hz3Slab *_Atomic first_made; // written under the lock
 static size_t slab_bytes;
 
+void hz3_slab_die_freed_twice(const void *object)
+{
+    hz3_die("free", object, "double free: nothing was freed or allocated since the first");
+}
+
 static uint32_t cap_start(uint32_t class)
 {
     return hz3_classes[class].front_cap < CAP_START ? hz3_classes[class].front_cap : CAP_START;
@@ -55,7 +60,7 @@ static void lay_out(Hz3Slab *slab)
         slab->empty[c] = slot + hz3_classes[c].front_cap;
         atomic_store_explicit(&slab->top[c], slab->empty[c], memory_order_relaxed);
         set_cap(slab, c, cap_start(c));
-        slot = slab->empty[c] + 1; // *empty is read by a malloc that misses
+        slot = slab->empty[c] + 1; // for *empty
     }
 }
 

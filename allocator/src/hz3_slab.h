@@ -17,7 +17,7 @@ typedef struct Hz3ThreadFront Hz3ThreadFront;
 // the registry's lock.
 typedef struct Hz3Slab {
     void **_Atomic top[HZ3_TAG_COUNT];  // by operations of the slab's CPU or thread, or by who has seized the slab
-    void **empty[HZ3_TAG_COUNT];        // constant. top == empty: nothing cached; *empty may be read
+    void **empty[HZ3_TAG_COUNT];        // constant. top == empty: nothing cached; *empty may be read and is NULL
     void **_Atomic full[HZ3_TAG_COUNT]; // no push at or below it. Any value from the lowest slot to `empty` is safe, so
                                         // raising the capacity is one store by anybody
     _Atomic uint8_t misses[HZ3_TAG_COUNT]; // refills and overflows, modulo 256; approximate
@@ -41,6 +41,9 @@ typedef struct Hz3Slab {
 _Static_assert(offsetof(Hz3Slab, top) == 0 && offsetof(Hz3Slab, empty) == HZ3_SLAB_EMPTY_OFFSET &&
                    offsetof(Hz3Slab, full) == HZ3_SLAB_FULL_OFFSET,
                "the sections know where the fields are");
+
+// Ends the program: the object is in a bin already.
+_Noreturn HZ3_COLD void hz3_slab_die_freed_twice(const void *object);
 
 // Every operation misses on it.
 extern HZ3_HIDDEN Hz3Slab hz3_slab_none;

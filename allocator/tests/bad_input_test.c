@@ -21,7 +21,7 @@
 #define INPUTS_MAX 512
 #define INPUTS_MIN 336
 // Cached blocks, whose state free() does not ask for; allocator/README.md says why.
-#define SILENT_MAX 125
+#define SILENT_MAX 92
 #define NAME_BYTES 80
 #define DELAY_MAX 1500
 

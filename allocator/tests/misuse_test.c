@@ -1,7 +1,8 @@
 // One bug a process: the program must end by SIGABRT after one line on stderr that names the pointer and the fault.
 //
-// A case is a bad pointer, what is done to it, and how the caches are settled afterwards: a double free or an interior
-// free of a cached size may stay in the front until the flush, everything else must be caught on the spot.
+// A case is a bad pointer, what is done to it, and how the caches are settled afterwards: an interior free of a cached
+// size, or a double free of one that is no longer the newest of its cache, may stay in the front until the flush;
+// everything else must be caught on the spot.
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -50,6 +51,14 @@ static void *make_freed(size_t size)
     void *block = malloc(size);
     free(block);
     return block;
+}
+
+// In one cache with nothing in between: the second free is seen by itself. A place of its own, the CPU, so that a
+// thread that is moved does not come by another cache.
+static void *make_freed_just_now(size_t size)
+{
+    NEEDS(run_on_cpu(0), "threads cannot be kept on one CPU");
+    return make_freed(size);
 }
 
 static void *make_freed_aligned(size_t size)
@@ -262,6 +271,7 @@ static const Maker interior_makers[] = {
     {"block_plus_1", make_plus_1},  {"block_plus_8", make_plus_8},          {"block_plus_16", make_plus_16},
     {"middle_of_block", make_half}, {"last_byte_of_block", make_last_byte}, {"second_page_of_block", make_second_page},
 };
+static const Maker just_now_maker = {"block_freed_just_now", make_freed_just_now};
 static const Maker unused_maker = {"place_never_given", make_never_given};
 static const Maker foreign_makers[] = {
     {"own_mapping", make_mapping},
@@ -447,6 +457,7 @@ static void add_freed(void)
         }
     }
     for (size_t i = 0; i < COUNT_OF(cached); i++) {
+        add(&just_now_maker, &action_free, cached[i], AT_ONCE, freed_words);
         add(&sleeping_maker, &action_free, cached[i], AT_ONCE, freed_words);
         add(&unused_maker, &action_free, cached[i], AT_TRIM, unused_words);
     }
