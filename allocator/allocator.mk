@@ -21,3 +21,4 @@ INSTALLS += install-allocator
 -include allocator/tests/fuzz/fuzz.mk
 -include allocator/tests/mutants/mutants.mk
 -include allocator/tests/faults/faults.mk
+-include allocator/tests/soak/soak.mk
