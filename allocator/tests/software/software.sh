@@ -55,7 +55,7 @@ run_unit() { # run_unit SUITE UNIT glibc|hz3: adds what came out to the unit's r
     local results
     library=${!3}
     scratch=$(mktemp -d)
-    results=$(cd "$fetched" && "$1_run" "$2" < /dev/null)
+    results=$(cd "$fetched" && "$1_run" "$2" < /dev/null | tr -d '\0')
     rm -rf "$scratch"
     printf '%s\n' "${results:-whole unit	no results}" | perl -pe '
         chomp; my ($test, $result) = split /\t/; my $n = ++$seen{$test};
