@@ -1,8 +1,10 @@
 #!/usr/bin/perl
 # Compares results with two allocators. Lines: allocator, test, result, with tabs between; a test may have several runs.
-#     compare.pl SUITE FILE...    a row of the table, then every difference; exit 1 if there is any
+#     compare.pl SUITE FILE...    a row of the table, then the first differences; exit 1 if there is any
 use strict;
 use warnings;
+
+use constant DIFFERENCES_SHOWN => 20;
 
 sub fail { print STDERR "compare.pl: $_[0]\n"; exit 65 }
 
@@ -39,5 +41,7 @@ for my $file (@files) {
     }
 }
 printf "| %s | %d | %d | %d | %d | %d |\n", $suite, scalar @files, $tests, $same, scalar @different, $passed;
-print "$_\n" for @different;
-exit(@different ? 1 : 0);
+my $status = @different ? 1 : 0;
+print "$_\n" for splice @different, 0, DIFFERENCES_SHOWN;
+printf "%s: %d more\n", $suite, scalar @different if @different;
+exit $status;

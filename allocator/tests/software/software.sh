@@ -3,6 +3,9 @@
 # and every test must have the same result. A test that differs is run twice more with both, and counts as different only
 # if no run with hz3 gave what any run with the C library gave: suites have flaky tests of their own.
 # Usage: software.sh [SUITE...]    what was fetched, results and differences stay in build/software
+#     SOFTWARE_RESUME=1    keeps the results of units that are there from a run that was stopped
+#     SOFTWARE_UNIT_S=900  the seconds a unit may take
+#     SOFTWARE_LIB=LIBRARY another build of hz3
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(realpath "${BUILD:-build}")
@@ -51,30 +54,35 @@ suite_prepare() { # suite_prepare SUITE
     (cd "$fetched" && HZ3_STATS=1 "$1_probe" 2>&1) | grep -q '\[HZ3_' || fail "$1: $hz3 is not in its program"
 }
 
-run_unit() { # run_unit SUITE UNIT glibc|hz3: adds what came out to the unit's results
-    local results
+run_unit() { # run_unit SUITE UNIT glibc|hz3 FILE: adds what came out to FILE
+    local results file=$4
     library=${!3}
     scratch=$(mktemp -d)
     results=$(cd "$fetched" && "$1_run" "$2" < /dev/null | tr -d '\0')
     rm -rf "$scratch"
     printf '%s\n' "${results:-whole unit	no results}" | perl -pe '
         chomp; my ($test, $result) = split /\t/; my $n = ++$seen{$test};
-        $_ = "'"$3"'\t$test" . ($n > 1 ? " #$n" : "") . "\t" . ($result // "") . "\n"' >> "$home/results/$1/${2//\//_}"
+        $_ = "'"$3"'\t$test" . ($n > 1 ? " #$n" : "") . "\t" . ($result // "") . "\n"' >> "$file"
 }
 
 run_suite() { # run_suite SUITE: its row of the table, and its differences
-    local unit units=${1}_units round file
-    rm -rf "${home:?}/results/$1"
-    mkdir -p "$home/results/$1"
+    local unit units=${1}_units round results=$home/results/$1 file
+    [ -n "${SOFTWARE_RESUME:-}" ] || rm -rf "$results"
+    mkdir -p "$results"
+    local -a files=()
     for unit in ${!units}; do
-        file=$home/results/$1/${unit//\//_}
+        file=$results/${unit//\//_}
+        files+=("$file")
+        [ ! -e "$file" ] || continue
+        rm -f "$file.part"
         for round in 1 2 3; do
-            run_unit "$1" "$unit" glibc
-            run_unit "$1" "$unit" hz3
-            perl "$here/compare.pl" "$1" "$file" > /dev/null && break
+            run_unit "$1" "$unit" glibc "$file.part"
+            run_unit "$1" "$unit" hz3 "$file.part"
+            perl "$here/compare.pl" "$1" "$file.part" > /dev/null && break
         done
+        mv "$file.part" "$file"
     done
-    perl "$here/compare.pl" "$1" "$home/results/$1"/* > "$home/results/$1.row"
+    perl "$here/compare.pl" "$1" "${files[@]}" > "$home/results/$1.row"
 }
 
 for suite in "${@:-${suites[@]}}"; do
