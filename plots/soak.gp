@@ -1,5 +1,5 @@
-# A soak run: resident memory and live bytes over time, above; below, on the same axis, how far RSS/live of each cycle is
-# from what it is over the whole run, with the line whose slope the verdict is about.
+# A soak run: resident memory and live bytes over time, above; below, on the same axis, how far RSS/live of each cycle
+# is from what it is over the whole run, with the line whose slope the verdict is about.
 # IN.csv: t_s,cycle,phase,rss_mib,live_mib; beside it IN.cycles.csv: t_s,off_pct,fit_pct.
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
 call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3

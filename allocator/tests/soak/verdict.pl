@@ -2,10 +2,10 @@
 # Does RSS/live creep upwards? Reads the samples of bench_soak and exits with 1 when it rises by more than the limit.
 #     verdict.pl SAMPLES.csv CYCLES.csv LIMIT    LIMIT in percent an hour; CYCLES.csv gets what the slope is fitted to
 #
-# The phases of a cycle differ in RSS/live by design, so a fit through the samples would see which phase the run began and
-# ended with. Each phase is compared with itself only: its median in a cycle against its median over the run. A cycle's
-# value is the median of that over its phases, and the slope is Theil's and Sen's, the median slope of all pairs of
-# cycles, with Kendall's interval. The first 15 % of the cycles, in which caches fill, do not count.
+# The phases of a cycle differ in RSS/live by design, so a fit through the samples would see which phase the run began
+# and ended with. Each phase is compared with itself only: its median in a cycle against its median over the run. A
+# cycle's value is the median of that over its phases, and the slope is Theil's and Sen's, the median slope of all pairs
+# of cycles, with Kendall's interval. The first 15 % of the cycles, in which caches fill, do not count.
 use strict;
 use warnings;
 use List::Util qw(max);
@@ -85,11 +85,13 @@ sub cycles_write {
 
 sub table_print {
     my ($cycles, $kept, @phases) = @_;
-    print "| phase | live MiB | RSS MiB | RSS/live | in the first cycle counted | in the last |\n|---|---:|---:|---:|---:|---:|\n";
+    print "| phase | live MiB | RSS MiB | RSS/live | in the first cycle counted | in the last |\n";
+    print "|---|---:|---:|---:|---:|---:|\n";
     for my $phase (@phases) {
         my @rows = map { @{$cycles->{$_}{$phase}} } @$kept;
+        my @ends = map { median(ratios($cycles->{$_}{$phase})) } @$kept[0, -1];
         printf "| %s | %.1f | %.1f | %.3f | %.3f | %.3f |\n", $phase, median(columns(\@rows, 2)),
-            median(columns(\@rows, 1)), median(ratios(\@rows)), map { median(ratios($cycles->{$_}{$phase})) } @$kept[0, -1];
+            median(columns(\@rows, 1)), median(ratios(\@rows)), @ends;
     }
 }
 
@@ -108,8 +110,8 @@ sub main {
     cycles_write($out, $slope, @points);
     table_print($cycles, \@kept, @phases);
     my $holds = $slope <= $limit;
-    printf "\nRSS/live: %+.2f %% an hour (95 %% interval %+.2f to %+.2f, %d cycles), limit %s: %s\n", $slope, $low, $high,
-        scalar @points, $limit, $holds ? 'holds' : 'FAILS';
+    printf "\nRSS/live: %+.2f %% an hour (95 %% interval %+.2f to %+.2f, %d cycles), limit %s: %s\n", $slope, $low,
+        $high, scalar @points, $limit, $holds ? 'holds' : 'FAILS';
     return $holds ? 0 : 1;
 }
 

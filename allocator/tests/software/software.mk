@@ -1,5 +1,5 @@
-# The test suites of redis, sqlite, python, perl and git, with glibc's malloc and with hz3. Not part of `make test`: they
-# are fetched from Debian's archive, and take an hour.
+# The test suites of redis, sqlite, python, perl and git, with glibc's malloc and with hz3. Not part of `make test`:
+# they are fetched from Debian's archive, and take an hour.
 SOFTWARE_SRC := allocator/tests/software
 
 TESTS += $(SOFTWARE_SRC)/compare.t

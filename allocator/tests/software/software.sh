@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The test suites of real programs, of Debian's source packages: each unit runs with the C library's malloc and with hz3,
-# and every test must have the same result. A test that differs is run twice more with both, and counts as different only
-# if no run with hz3 gave what any run with the C library gave: suites have flaky tests of their own.
+# The test suites of real programs, of Debian's source packages: each unit runs with the C library's malloc and with
+# hz3, and every test must have the same result. A unit with a test that differs is run twice more with both, and the
+# test counts as different only if no run with hz3 gave what any run with the C library gave: suites have flaky tests.
 # Usage: software.sh [SUITE...]    what was fetched, results and differences stay in build/software
 #     SOFTWARE_RESUME=1    keeps the results of units that are there from a run that was stopped
 #     SOFTWARE_UNIT_S=900  the seconds a unit may take
