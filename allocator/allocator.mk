@@ -21,3 +21,5 @@ INSTALLS += install-allocator
 -include allocator/tests/fuzz/fuzz.mk
 -include allocator/tests/mutants/mutants.mk
 -include allocator/tests/faults/faults.mk
+-include allocator/tests/soak/soak.mk
+-include allocator/tests/software/software.mk

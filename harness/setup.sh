@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the build, the tests and the quick matrix need; says what and why, once.
-# Does nothing (and asks for no password) when all are there.
+# Does nothing (and asks for no password) when all are there. Arguments: further packages that a target needs.
 set -euo pipefail
 
 packages=(
@@ -13,6 +13,7 @@ packages=(
     gnuplot-nox fonts-dejavu-core     # plots, and letters for them
     libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4      # the allocators hz3 is measured against
 )
+packages+=("$@")
 
 missing=()
 for package in "${packages[@]}"; do

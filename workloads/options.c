@@ -108,10 +108,6 @@ static error_t option_handle(int key, char *text, struct argp_state *state)
 void options_parse(const CommandLine *line, int argc, char **argv)
 {
     struct argp_option options[] = {
-        {.name = "touch",
-         .key = KEY_TOUCH,
-         .arg = "none|page|all",
-         .doc = "Write to each block: not at all, one byte a page and a stamp at its start (default), every byte"},
         {.name = "seed", .key = KEY_SEED, .arg = "N", .doc = "Seed of the random numbers (default 1)"},
         NEGATIVE('0'),
         NEGATIVE('1'),
@@ -123,6 +119,14 @@ void options_parse(const CommandLine *line, int argc, char **argv)
         NEGATIVE('7'),
         NEGATIVE('8'),
         NEGATIVE('9'),
+        // What a program may lack stands last: an entry without a name ends the list.
+        {.name = line->no_touch ? NULL : "touch",
+         .key = line->no_touch ? 0 : KEY_TOUCH,
+         .arg = "none|page|all",
+         .doc =
+             line->no_touch
+                 ? NULL
+                 : "Write to each block: not at all, one byte a page and a stamp at its start (default), every byte"},
         {.name = line->has_matched ? "matched" : NULL,
          .key = line->has_matched ? KEY_MATCHED : 0,
          .doc = line->has_matched ? "Wait for room in a full ring instead of freeing locally" : NULL},

@@ -30,6 +30,7 @@ typedef struct {
     unsigned n_positionals;
     unsigned n_required;
     bool has_matched; // whether --matched exists
+    bool no_touch;    // whether --touch does not; then --matched does not either
     CommonOptions *common;
 } CommandLine;
 

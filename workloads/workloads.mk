@@ -2,7 +2,7 @@
 
 WORKLOADS_OBJ := $(BUILD)/obj/workloads
 WORKLOADS_COMMON := util object live hzb_client options crew self_memory
-WORKLOADS_PROGRAMS := bench_random_mixed_mt_remote_malloc bench_burst_idle_v2 bench_arena_fill bench_sleepers
+WORKLOADS_PROGRAMS := bench_random_mixed_mt_remote_malloc bench_burst_idle_v2 bench_arena_fill bench_sleepers bench_soak
 
 # The compiler may neither drop nor merge what the benchmarks measure.
 WORKLOADS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -pthread -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \

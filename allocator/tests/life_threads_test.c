@@ -231,6 +231,49 @@ static void threads_200_at_once(const void *arg)
     }
 }
 
+static void *use_and_sleep(void *arg)
+{
+    static const size_t sizes[] = {24, 300, 2000, 5000, 40000};
+    void *blocks[COUNT_OF(sizes)];
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        blocks[i] = malloc(sizes[i]);
+        EXPECT(blocks[i] != NULL, "malloc(%zu) in thread %zu", sizes[i], (size_t)arg);
+        pattern_fill(blocks[i], 16, (uint64_t)(uintptr_t)arg);
+    }
+    free(malloc(100));
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        EXPECT(pattern_mismatch(blocks[i], 16, (uint64_t)(uintptr_t)arg) == 16, "a block of thread %zu", (size_t)arg);
+        free(blocks[i]);
+    }
+    return NULL;
+}
+
+// Each has used its cache and sleeps; most were never on the CPU at once with another.
+static void threads_10000_at_once(const void *arg)
+{
+    (void)arg;
+    enum { THREADS = 10000 };
+    pthread_t *threads = map_pages(THREADS * sizeof *threads);
+    pthread_attr_t attributes;
+    size_t n = 0, before = rss_bytes();
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 32 * KIB);
+    pthread_barrier_init(&barrier, NULL, THREADS + 1);
+    while (n < THREADS && pthread_create(&threads[n], &attributes, use_and_sleep, (void *)n) == 0)
+        n++;
+    // The threads that there are wait for those that could not be started, so the process ends from here.
+    NEEDS(n == THREADS, "no 10,000 threads allowed");
+    pthread_barrier_wait(&barrier);
+    child_note("info=RSS %zu MiB with 10000 sleeping threads", (rss_bytes() - before) / MIB);
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    heap_exercise(1, 40);
+    malloc_trim(0);
+}
+
 static void short_threads_4000_without_growth(const void *arg)
 {
     (void)arg;
@@ -420,6 +463,7 @@ static const TestCase cases[] = {
     {.name = "cxx_thread_local_destructors_allocate", .run = cxx_thread_local_destructors_allocate},
     {.name = "stacks_of_16_kib", .run = stacks_of_16_kib},
     {.name = "threads_200_at_once", .run = threads_200_at_once},
+    {.name = "threads_10000_at_once", .run = threads_10000_at_once},
     {.name = "short_threads_4000_without_growth", .run = short_threads_4000_without_growth},
     {.name = "first_call_of_a_thread_is_free", .run = first_call_of_a_thread_is_free},
     {.name = "blocks_outlive_their_threads", .run = blocks_outlive_their_threads},

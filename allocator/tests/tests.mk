@@ -7,7 +7,7 @@ TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-
 
 BLACK_BOX_NAMES := api_policy_test api_content_test contract_test misuse_test bad_input_test life_threads_test \
     life_fork_test life_fork_inside_test life_limits_test life_memory_test life_loading_test life_purger_test \
-    exhaustion_test full_arena_test stress_test
+    life_places_test life_signals_test exhaustion_test full_arena_test stress_test
 BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,$(BLACK_BOX_NAMES))
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
 TESTS_OBJ := $(BUILD)/obj/black_box
@@ -28,6 +28,13 @@ $(BLACK_BOX_TESTS): $(BUILD)/tests/%: $(TESTS_OBJ)/%.o $(TESTS_SUPPORT) $(TESTS_
 
 $(BUILD)/tests/bad_input_test: $(TESTS_OBJ)/bad_input_foreign.o
 $(BUILD)/tests/contract_test: $(TESTS_OBJ)/contract_entries.o $(TESTS_OBJ)/contract_refusals.o
+
+$(BUILD)/tests/life_places_test: $(BUILD)/tests/life_guest $(BUILD)/tests/life_guest_static
+
+$(BUILD)/tests/life_guest $(BUILD)/tests/life_guest_static: $(TESTS_OBJ)/life_guest.o
+	@mkdir -p $(@D)
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) -pthread $(if $(findstring static,$(@F)),-static) -o $@ $<
 
 $(TESTS_PLUGINS): $(BUILD)/tests/%.so: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
 	@mkdir -p $(@D)
