@@ -54,7 +54,7 @@ test-programs: all $(filter $(BUILD)/%,$(foreach t,$(TESTS),$(firstword $(subst 
 # Every test is in one group; what no pattern below names is in the last. MODEL_LARGE= takes the models' small bounds
 # only. The group of a lane is its black-box tests.
 MODEL_LARGE ?= 1
-CHECK_SANITIZED := $(filter %_tsan,$(TESTS))
+CHECK_SANITIZED := $(filter %_tsan %_asan allocator/tests/sanitized/%,$(TESTS))
 CHECK_MODELS := $(filter allocator/tests/model/%,$(TESTS))
 CHECK_LANES := $(foreach lane,$(HZ3_LANES),$(filter %@$(lane),$(TESTS)))
 CHECK_UNIT := $(filter-out $(CHECK_SANITIZED),$(filter $(BUILD)/tests/unit_% allocator/tests/unit/%,$(TESTS)))
