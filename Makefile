@@ -4,10 +4,11 @@
 #   make setup      Debian packages       make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes build/        make CC=clang   the other compiler
 #   make check-model                      the models of the lock-free protocols with their large bounds
-#   make fuzz       the malloc API under libFuzzer, 60 s
+#   make fuzz       the malloc API and hzb's readers of files under libFuzzer, 60 s each
 #   make fuzz-storm                       the same calls at random and at full speed, until 1e9 are verified
 #   make check-detectors                  faults seeded into the allocator: does a test find each of them?
 #   make check-all                        all tests in groups, the three above and a table of what came out
+#   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine
 #
 # Each part brings its own fragment; a fragment appends to PROGRAMS (built by `make`), TESTS (cmocka programs and TAP

@@ -1,5 +1,5 @@
 # make fuzz: the fuzzer for FUZZ_S seconds, from the corpus here; what it finds goes to $(BUILD)/fuzz. Needs clang with
-# its runtime (Debian: clang libclang-rt-14-dev), so it is no part of `make test`.
+# its runtime (Debian: clang libclang-rt-dev).
 FUZZ_SRC := allocator/tests/fuzz
 FUZZ_OBJ := $(BUILD)/obj/hz3_fuzz
 FUZZ_CLANG ?= clang
