@@ -4,11 +4,13 @@
 #   make setup      Debian packages       make install    PREFIX=/usr/local DESTDIR=
 #   make clean      removes build/        make CC=clang   the other compiler
 #   make check-model                      the models of the lock-free protocols with their large bounds
-#   make fuzz       the malloc API under libFuzzer, 60 s
+#   make fuzz       the malloc API and hzb's readers of files under libFuzzer, 60 s each
+#   make fuzz-storm                       the same calls at random and at full speed, until 1e9 are verified
 #   make check-detectors                  faults seeded into the allocator: does a test find each of them?
 #   make check-all                        all tests in groups, the three above and a table of what came out
 #   make soak       SOAK_MIN=30           a mixed load whose every byte is checked and whose memory may not creep
 #   make check-software                   the test suites of redis, sqlite, python, perl, git: as with glibc?
+#   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine
 #
 # Each part brings its own fragment; a fragment appends to PROGRAMS (built by `make`), TESTS (cmocka programs and TAP
@@ -55,7 +57,7 @@ test-programs: all $(filter $(BUILD)/%,$(foreach t,$(TESTS),$(firstword $(subst 
 # Every test is in one group; what no pattern below names is in the last. MODEL_LARGE= takes the models' small bounds
 # only. The group of a lane is its black-box tests.
 MODEL_LARGE ?= 1
-CHECK_SANITIZED := $(filter %_tsan,$(TESTS))
+CHECK_SANITIZED := $(filter %_tsan %_asan allocator/tests/sanitized/%,$(TESTS))
 CHECK_MODELS := $(filter allocator/tests/model/%,$(TESTS))
 CHECK_LANES := $(foreach lane,$(HZ3_LANES),$(filter %@$(lane),$(TESTS)))
 CHECK_UNIT := $(filter-out $(CHECK_SANITIZED),$(filter $(BUILD)/tests/unit_% allocator/tests/unit/%,$(TESTS)))

@@ -17,6 +17,7 @@ INSTALLS += install-allocator
 
 -include allocator/tests/tests.mk
 -include allocator/tests/unit/unit.mk
+-include allocator/tests/sanitized/sanitized.mk
 -include allocator/tests/model/model.mk
 -include allocator/tests/fuzz/fuzz.mk
 -include allocator/tests/mutants/mutants.mk

@@ -65,3 +65,5 @@ install-hzb: $(BUILD)/hzb
 .PHONY: install-hzb
 
 -include $(wildcard $(HZB_OBJ)/*.d $(HZB_OBJ)/tests/*.d)
+
+-include harness/tests/fuzz/fuzz.mk

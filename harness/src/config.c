@@ -141,11 +141,17 @@ static void on_log(cyaml_log_t level, void *context, const char *format, va_list
     free(text);
 }
 
-/* A position in a YAML file, counted from 1; line 0 = not found. `problem` is set if the file is not YAML. */
+/* A position in a YAML file, counted from 1; line 0 = not found. `problem`, a text of libyaml's own, is set if the
+   file is not YAML. */
 typedef struct {
     size_t line, column;
-    char *problem;
+    const char *problem;
 } YamlPlace;
+
+static size_t or_first(size_t line_or_column)
+{
+    return line_or_column ? line_or_column : 1;
+}
 
 /* First scalar that reads `scalar` (NULL: any syntax error) at or behind the given position. */
 static YamlPlace yaml_find(const char *path, const char *scalar, size_t from_line, size_t from_column)
@@ -160,7 +166,7 @@ static YamlPlace yaml_find(const char *path, const char *scalar, size_t from_lin
     while (more) {
         if (!yaml_parser_parse(&parser, &event)) {
             place = (YamlPlace){parser.problem_mark.line + 1, parser.problem_mark.column + 1,
-                                xstrdup(parser.problem ? parser.problem : "not YAML")};
+                                parser.problem ? parser.problem : "not YAML"};
             break;
         }
         size_t line = event.start_mark.line + 1, column = event.start_mark.column + 1;
@@ -185,10 +191,7 @@ void config_error_at(const char *path, const char *scalar, const char *format, .
     int length = vasprintf(&message, format, args);
     va_end(args);
     YamlPlace place = yaml_find(path, scalar, 0, 0);
-    if (place.line)
-        hzb_error("%s:%zu:%zu: %s", path, place.line, place.column, length < 0 ? "?" : message);
-    else
-        hzb_error("%s: %s", path, length < 0 ? "?" : message);
+    hzb_error("%s:%zu:%zu: %s", path, or_first(place.line), or_first(place.column), length < 0 ? "?" : message);
     free(message);
 }
 
@@ -213,9 +216,14 @@ static void explain_unknown_key(const char *path, const cyaml_schema_value_t *sc
     YamlPlace place = yaml_find(path, key, log->line, log->column);
     const cyaml_schema_field_t *field = fields_at(schema, &log->fields);
     char *expected = xstrdup("");
-    for (; field && field->key; field++)
-        expected = xfmt("%s%s%s", expected, *expected ? ", " : "", field->key);
-    hzb_error("%s:%zu:%zu: unknown key '%s', expected one of: %s", path, place.line, place.column, key, expected);
+    for (; field && field->key; field++) {
+        char *longer = xfmt("%s%s%s", expected, *expected ? ", " : "", field->key);
+        free(expected);
+        expected = longer;
+    }
+    hzb_error("%s:%zu:%zu: unknown key '%s', expected one of: %s", path, or_first(place.line), or_first(place.column),
+              key, expected);
+    free(expected);
 }
 
 /* libcyaml notices at the end of a mapping; its beginning says more. */
@@ -224,6 +232,12 @@ static void explain_missing_key(const char *path, const LoadLog *log)
     const char *key = log->reason + strlen("Missing required mapping field: ");
     hzb_error("%s:%u:%u: key '%s' is missing here", path, log->entry_line ? log->entry_line : 1,
               log->entry_line ? log->entry_column : 1, key);
+}
+
+static void log_free(LoadLog *log)
+{
+    free(log->reason);
+    list_free(&log->fields);
 }
 
 static void explain(const char *path, const cyaml_schema_value_t *schema, const LoadLog *log, cyaml_err_t error)
@@ -236,11 +250,12 @@ static void explain(const char *path, const cyaml_schema_value_t *schema, const 
         explain_missing_key(path, log);
     } else if (error == CYAML_ERR_LIBYAML_PARSER) {
         YamlPlace place = yaml_find(path, NULL, 0, 0);
-        hzb_error("%s:%zu:%zu: %s", path, place.line, place.column, place.problem ? place.problem : "not YAML");
+        hzb_error("%s:%zu:%zu: %s", path, or_first(place.line), or_first(place.column),
+                  place.problem ? place.problem : "not YAML");
     } else {
         const char *field = log->fields.count ? log->fields.items[0] : "document";
         const char *reason = log->reason ? log->reason : cyaml_strerror(error);
-        hzb_error("%s:%u:%u: %s (in '%s')", path, log->line, log->column, reason, field);
+        hzb_error("%s:%zu:%zu: %s (in '%s')", path, or_first(log->line), or_first(log->column), reason, field);
     }
 }
 
@@ -252,38 +267,52 @@ static bool load(const char *path, const cyaml_schema_value_t *schema, void **da
     *data = NULL;
     errno = 0;
     cyaml_err_t error = cyaml_load_file(path, &config, schema, data, NULL);
-    if (error == CYAML_OK && *data) return true;
-    if (error == CYAML_OK)
-        hzb_error("%s: is empty, expected a key '%s'", path, schema->mapping.fields[0].key);
-    else
+    bool ok = error == CYAML_OK && *data;
+    if (error != CYAML_OK)
         explain(path, schema, &log, error);
-    return false;
+    else if (!ok)
+        hzb_error("%s: is empty, expected a key '%s'", path, schema->mapping.fields[0].key);
+    log_free(&log);
+    return ok;
 }
 
 /* harness/matrix/x.yaml -> harness */
 static char *default_config_dir(const char *matrix_path)
 {
     if (!matrix_path) return xfmt("%s/../harness", program_dir());
-    char *dir = dirname(xstrdup(matrix_path));
-    if (strcmp(dir, ".") == 0) return xstrdup("..");
-    return dirname(dir);
+    char *copy = xstrdup(matrix_path), *dir = dirname(copy);
+    char *parent = xstrdup(strcmp(dir, ".") == 0 ? ".." : dirname(dir));
+    free(copy);
+    return parent;
 }
 
 bool config_load(Config *config, const char *config_dir, const char *matrix_path)
 {
-    const char *dir = config_dir ? config_dir : default_config_dir(matrix_path);
+    char *dir = config_dir ? xstrdup(config_dir) : default_config_dir(matrix_path);
     *config = (Config){.allocators_path = xfmt("%s/allocators.yaml", dir),
                        .workloads_path = xfmt("%s/workloads.yaml", dir),
                        .matrix_path = matrix_path ? xstrdup(matrix_path) : NULL};
-    void *allocators, *workloads, *matrix = NULL;
+    free(dir);
+    void *allocators = NULL, *workloads = NULL, *matrix = NULL;
     bool ok = (!matrix_path || load(matrix_path, &matrix_schema, &matrix)) &&
               load(config->allocators_path, &allocators_schema, &allocators) &&
               load(config->workloads_path, &workloads_schema, &workloads);
-    if (!ok) return false;
     config->allocators = allocators;
     config->workloads = workloads;
     config->matrix = matrix;
-    return config_check(config);
+    return ok && config_check(config);
+}
+
+void config_free(Config *config)
+{
+    const cyaml_config_t memory = {.mem_fn = cyaml_mem};
+    cyaml_free(&memory, &allocators_schema, config->allocators, 0);
+    cyaml_free(&memory, &workloads_schema, config->workloads, 0);
+    cyaml_free(&memory, &matrix_schema, config->matrix, 0);
+    free(config->allocators_path);
+    free(config->workloads_path);
+    free(config->matrix_path);
+    *config = (Config){0};
 }
 
 const CfgAllocator *config_allocator(const Config *config, const char *name)

@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Longest time that anything may be given: a hundred days and more, and far from what a clock's 64 bits hold. */
+#define SECONDS_MAX 1e7
+
 typedef struct {
     char *name;
     char *inherits;       /* takes over everything below from this allocator; env entries are merged */
@@ -104,6 +107,9 @@ typedef struct {
 /* Loads `config_dir`/{allocators,workloads}.yaml and, unless NULL, the matrix. `config_dir` NULL: the parent folder of
    the matrix's folder, or harness/ beside the program's folder. Says what is wrong and returns false. */
 bool config_load(Config *config, const char *config_dir, const char *matrix_path);
+
+/* Of one that config_load() was asked for, whatever it answered. A command needs none of it. */
+void config_free(Config *config);
 
 /* What the schemas cannot say: names that must exist, be unique or be well formed. */
 bool config_check(const Config *config);

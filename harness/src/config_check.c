@@ -156,9 +156,9 @@ static bool check_workloads(const Config *config)
             config_error_at(path, w->name, "workload '%s' is there twice", w->name);
             return false;
         }
-        if (!(w->timeout_s > 0)) {
-            config_error_at(path, w->name, "timeout_s %g of workload '%s': expected more than 0", w->timeout_s,
-                            w->name);
+        if (!(w->timeout_s > 0 && w->timeout_s <= SECONDS_MAX)) {
+            config_error_at(path, w->name, "timeout_s %g of workload '%s': expected more than 0, at most %g",
+                            w->timeout_s, w->name, SECONDS_MAX);
             return false;
         }
         if (!check_pairs(path, w->params, w->params_count) || !check_pairs(path, w->fixed, w->fixed_count) ||
@@ -185,13 +185,16 @@ static bool check_arms(const Config *config)
                                                                                 : NULL;
             if (fault) {
                 config_error_at(config->matrix_path, name, "arm '%s': %s", name, fault);
+                list_free(&seen);
                 return false;
             }
             list_add(&seen, name);
         }
     }
-    if (seen.count == 0) config_error_at(config->matrix_path, "arms", "'arms' names no allocator");
-    return seen.count > 0;
+    bool any = seen.count > 0;
+    list_free(&seen);
+    if (!any) config_error_at(config->matrix_path, "arms", "'arms' names no allocator");
+    return any;
 }
 
 static bool check_cell(const Config *config, const CfgCell *cell)
@@ -209,9 +212,10 @@ static bool check_cell(const Config *config, const CfgCell *cell)
                         cell->id);
         return false;
     }
-    if (cell->rounds < 1 || cell->rounds > ROUNDS_MAX || !(cell->expect_s > 0)) {
-        config_error_at(path, cell->id, "cell '%s': rounds %u, expect_s %g: expected 1..%d rounds and a time above 0",
-                        cell->id, cell->rounds, cell->expect_s, ROUNDS_MAX);
+    if (cell->rounds < 1 || cell->rounds > ROUNDS_MAX || !(cell->expect_s > 0 && cell->expect_s <= SECONDS_MAX)) {
+        config_error_at(path, cell->id,
+                        "cell '%s': rounds %u, expect_s %g: expected 1..%d rounds and a time above 0, at most %g",
+                        cell->id, cell->rounds, cell->expect_s, ROUNDS_MAX, SECONDS_MAX);
         return false;
     }
     return check_settings(path, cell->id, workload, cell->params, cell->params_count);
@@ -250,8 +254,9 @@ static bool check_matrix(const Config *config)
     const CfgMatrix *m = config->matrix;
     if (!check_name(config->matrix_path, "matrix", m->name) || !check_arms(config)) return false;
     if (!(m->mem_guard_pct >= 0 && m->mem_guard_pct <= 100) || !(m->steal_max_pct >= 0 && m->steal_max_pct <= 100)) {
-        hzb_error("%s: mem_guard_pct %g, steal_max_pct %g: expected 0..100", config->matrix_path, m->mem_guard_pct,
-                  m->steal_max_pct);
+        bool guard = !(m->mem_guard_pct >= 0 && m->mem_guard_pct <= 100);
+        config_error_at(config->matrix_path, guard ? "mem_guard_pct" : "steal_max_pct", "%s %g: expected 0..100",
+                        guard ? "mem_guard_pct" : "steal_max_pct", guard ? m->mem_guard_pct : m->steal_max_pct);
         return false;
     }
     for (unsigned i = 0; i < m->cells_count; i++)

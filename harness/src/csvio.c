@@ -51,19 +51,21 @@ static void row_into_table(CsvTable *table, RowReader *row)
 }
 
 /* Feeds byte by byte, so that a row's end is known to the byte. */
-static bool parse_into(const char *path, const char *text, CsvTable *table)
+static bool parse_into(const char *path, const char *text, size_t length, CsvTable *table)
 {
     struct csv_parser parser;
     RowReader row = {0};
     bool ok = csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) == 0;
-    for (size_t at = 0; ok && text[at]; at++) {
-        ok = csv_parse(&parser, text + at, 1, on_field, on_row, &row) == 1;
+    for (size_t at = 0; ok && at < length; at++) {
+        ok = text[at] && csv_parse(&parser, text + at, 1, on_field, on_row, &row) == 1;
         if (!ok || !row.row_ended) continue;
         ok = !table->header || row.count == table->columns;
         if (ok) row_into_table(table, &row);
     }
     if (ok) ok = csv_fini(&parser, on_field, on_row, &row) == 0 && row.count == 0;
-    if (!ok) hzb_error("%s: row %u is not a whole row of %u fields", path, table->row_count + 2, table->columns);
+    if (!ok && !table->header) hzb_error("%s: row 1 is not a whole header line", path);
+    if (!ok && table->header)
+        hzb_error("%s: row %u is not a whole row of %u fields", path, table->row_count + 2, table->columns);
     row_drop(&row);
     csv_free(&parser);
     return ok;
@@ -72,17 +74,19 @@ static bool parse_into(const char *path, const char *text, CsvTable *table)
 bool csv_load(const char *path, CsvTable *table)
 {
     *table = (CsvTable){0};
-    char *text = file_text(path);
+    size_t length;
+    char *text = file_bytes(path, &length);
     if (!text) {
         hzb_error("%s: %s", path, strerror(errno));
         return false;
     }
-    bool ok = parse_into(path, text, table);
+    bool ok = parse_into(path, text, length, table);
     if (ok && !table->header) {
         hzb_error("%s: is empty, expected a header line", path);
         ok = false;
     }
     free(text);
+    if (!ok) csv_free_table(table);
     return ok;
 }
 
@@ -133,14 +137,22 @@ typedef struct {
     bool damaged;  /* a whole row has the wrong number of fields */
 } RepairScan;
 
-static RepairScan repair_scan(const char *text, unsigned columns, CsvKeep keep, void *context)
+static bool is_all_nul(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (text[i]) return false;
+    return true;
+}
+
+static RepairScan repair_scan(const char *text, size_t length, unsigned columns, CsvKeep keep, void *context)
 {
     struct csv_parser parser;
     RowReader row = {0};
     RepairScan scan = {0};
     if (csv_init(&parser, CSV_STRICT) != 0) return scan;
-    for (size_t at = 0; text[at] && !scan.damaged; at++) {
-        scan.damaged = csv_parse(&parser, text + at, 1, on_field, on_row, &row) != 1;
+    for (size_t at = 0; at < length && !scan.damaged; at++) {
+        if (is_all_nul(text + at, length - at)) break; /* what a crash of the machine may leave */
+        scan.damaged = !text[at] || csv_parse(&parser, text + at, 1, on_field, on_row, &row) != 1;
         if (scan.damaged || !row.row_ended) continue;
         scan.damaged = row.count != columns;
         if (scan.damaged || (scan.rows && keep && !keep((const char *const *)row.fields, context))) break;
@@ -155,12 +167,13 @@ static RepairScan repair_scan(const char *text, unsigned columns, CsvKeep keep, 
 
 bool csv_repair(const char *path, unsigned columns, CsvKeep keep, void *context)
 {
-    char *text = file_text(path);
+    size_t length;
+    char *text = file_bytes(path, &length);
     if (!text) {
         hzb_error("%s: %s", path, strerror(errno));
         return false;
     }
-    RepairScan scan = repair_scan(text, columns, keep, context);
+    RepairScan scan = repair_scan(text, length, columns, keep, context);
     free(text);
     if (scan.damaged || scan.rows == 0) {
         hzb_error("%s: row %u is not a whole row of %u fields", path, scan.rows + 1, columns);

@@ -185,6 +185,11 @@ static bool parse_unsigned(const char *text, unsigned *value)
     return ok;
 }
 
+static bool parse_seconds(const char *text, double *value)
+{
+    return parse_double(text, value) && *value > 0 && *value <= SECONDS_MAX;
+}
+
 static bool parse_row(char **field, PlanRow *row)
 {
     *row = (PlanRow){.cell_id = xstrdup(field[3]),
@@ -194,8 +199,8 @@ static bool parse_row(char **field, PlanRow *row)
                      .role = xstrdup(field[7])};
     return parse_unsigned(field[0], &row->seq) && parse_unsigned(field[1], &row->round) &&
            parse_unsigned(field[2], &row->slot) && parse_u64(field[8], &row->seed) &&
-           parse_unsigned(field[9], &row->env_pad_bytes) && parse_double(field[10], &row->timeout_s) &&
-           parse_double(field[11], &row->expect_s);
+           parse_unsigned(field[9], &row->env_pad_bytes) && parse_seconds(field[10], &row->timeout_s) &&
+           parse_seconds(field[11], &row->expect_s);
 }
 
 bool plan_load(const char *dir, Plan *plan)
@@ -204,7 +209,10 @@ bool plan_load(const char *dir, Plan *plan)
     unsigned last_seq = 0;
     char *path = xfmt("%s/plan.csv", dir);
     *plan = (Plan){0};
-    if (!csv_load(path, &table)) return false;
+    if (!csv_load(path, &table)) {
+        free(path);
+        return false;
+    }
     bool ok = table.columns == PLAN_COLUMN_COUNT;
     for (unsigned c = 0; ok && c < PLAN_COLUMN_COUNT; c++)
         ok = csv_column(&table, plan_columns[c]) == (int)c;
@@ -255,7 +263,7 @@ double plan_expect_s(const Plan *plan)
 
 char *duration_text(double seconds)
 {
-    unsigned whole = (unsigned)(seconds + 0.5);
+    unsigned whole = seconds < 1e9 ? (unsigned)(seconds + 0.5) : (unsigned)1e9;
     if (whole < 60) return xfmt("%u s", whole);
     if (whole < 3600) return xfmt("%u min %02u s", whole / 60, whole % 60);
     return xfmt("%u h %02u min", whole / 3600, whole / 60 % 60);

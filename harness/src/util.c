@@ -80,6 +80,14 @@ void list_add(StrList *list, const char *item)
     list->items[list->count++] = xstrdup(item);
 }
 
+void list_free(StrList *list)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (StrList){0};
+}
+
 bool list_has(const StrList *list, const char *item)
 {
     for (unsigned i = 0; i < list->count; i++)
@@ -149,7 +157,7 @@ bool parse_double(const char *text, double *value)
     return errno == 0 && end != text && *end == 0 && *value == *value;
 }
 
-static char *read_all(int fd)
+static char *read_all(int fd, size_t *length)
 {
     size_t used = 0, room = 4096;
     char *text = xcalloc(room, 1);
@@ -165,18 +173,25 @@ static char *read_all(int fd)
         used += (size_t)got;
     }
     text[used] = 0;
+    *length = used;
+    return text;
+}
+
+char *file_bytes(const char *path, size_t *length)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return NULL;
+    char *text = read_all(fd, length);
+    int saved = errno;
+    close(fd);
+    errno = saved;
     return text;
 }
 
 char *file_text(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return NULL;
-    char *text = read_all(fd);
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return text;
+    size_t length;
+    return file_bytes(path, &length);
 }
 
 char *file_line(const char *path)
@@ -213,6 +228,7 @@ const char *program_dir(void)
 int command_output(const char *const argv[], bool with_stderr, char **output)
 {
     int pipe_fds[2];
+    size_t length;
     *output = NULL;
     if (pipe2(pipe_fds, O_CLOEXEC) != 0) return -1;
     posix_spawn_file_actions_t actions;
@@ -226,14 +242,14 @@ int command_output(const char *const argv[], bool with_stderr, char **output)
     int error = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     close(pipe_fds[1]);
-    if (!error) *output = read_all(pipe_fds[0]);
+    if (!error) *output = read_all(pipe_fds[0], &length);
     close(pipe_fds[0]);
     if (error) return -1;
     int status;
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR) return -1;
     if (!*output || !WIFEXITED(status)) return -1;
-    size_t length = strlen(*output);
+    length = strlen(*output);
     if (length && (*output)[length - 1] == '\n') (*output)[length - 1] = 0;
     return WEXITSTATUS(status);
 }

@@ -42,6 +42,7 @@ char *xstrdup(const char *text);
 char *xfmt(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 void list_add(StrList *list, const char *item);
+void list_free(StrList *list);
 bool list_has(const StrList *list, const char *item);
 /* `text` cut at every `separator`; empty pieces are dropped. */
 StrList list_split(const char *text, char separator);
@@ -58,6 +59,8 @@ bool parse_double(const char *text, double *value);
 
 /* Whole file as a string, or NULL with errno. */
 char *file_text(const char *path);
+/* The same; tells the length, for a file may hold NUL bytes. */
+char *file_bytes(const char *path, size_t *length);
 /* First line of a small file without its newline, or NULL. */
 char *file_line(const char *path);
 bool file_id(const char *path, FileId *id);

@@ -31,6 +31,12 @@ measured 'sleep 1' 1 >bad.json
 refused "bad.json: results\[0\]\.command: 'sleep 1', expected a name program/allocator" 'a command without a name is refused' bad.json
 measured a/b 1 2 >bad.json
 refused 'bad.json: results\[0\]\.exit_codes\[0\]: 2, expected 0' 'a program that failed is refused' bad.json
+measured a/b 1 null >bad.json
+refused 'bad.json: results\[0\]\.exit_codes\[0\]: null, expected 0' 'so is one that a signal ended' bad.json
+measured a/b 1,-1 0,0 >bad.json
+refused 'bad.json: results\[0\]\.times\[1\]: expected a number of seconds' 'a time below 0 is refused' bad.json
+measured 'a\nb/c' 1 >bad.json
+refused 'bad.json: results\[0\]\.command: .*expected a name program/allocator' 'a name that breaks a CSV file is refused' bad.json
 measured a/b '' >bad.json
 refused 'bad.json: results\[0\]\.times: expected a list of seconds' 'a result without times is refused' bad.json
 echo '{"result": []}' >bad.json

@@ -83,6 +83,8 @@ static void test_good_files_load(void **state)
     assert_int_equal(config.matrix->cells[0].rounds, 3);
     assert_true(config.matrix->cells[0].expect_s == 0.5);
     assert_int_equal(config.workloads->workloads[0].metrics[0].direction, DIRECTION_UP);
+    config_free(&config);
+    assert_null(config.matrix);
 }
 
 static void test_unknown_key_is_named_with_its_place(void **state)
@@ -152,9 +154,17 @@ static void test_values_must_be_in_range(void **state)
 {
     (void)state;
     expect_fault("matrix/m.yaml", "rounds: 3", "rounds: 0",
-                 "7:9: cell 'one': rounds 0, expect_s 0.5: expected 1..10000 rounds and a time above 0");
+                 "7:9: cell 'one': rounds 0, expect_s 0.5: expected 1..10000 rounds and a time above 0, "
+                 "at most 1e+07");
     expect_fault("workloads.yaml", "timeout_s: 5", "timeout_s: 0",
-                 "2:11: timeout_s 0 of workload 'w': expected more than 0");
+                 "2:11: timeout_s 0 of workload 'w': expected more than 0, at most 1e+07");
+    expect_fault("workloads.yaml", "timeout_s: 5", "timeout_s: inf",
+                 "2:11: timeout_s inf of workload 'w': expected more than 0, at most 1e+07");
+    expect_fault("matrix/m.yaml", "expect_s: 0.5", "expect_s: 1e30",
+                 "7:9: cell 'one': rounds 3, expect_s 1e+30: expected 1..10000 rounds and a time above 0, "
+                 "at most 1e+07");
+    expect_fault("matrix/m.yaml", "seed: 1\n", "seed: 1\nsteal_max_pct: 101\n",
+                 "3:1: steal_max_pct 101: expected 0..100");
     expect_fault("matrix/m.yaml", "id: one", "id: ../one",
                  "7:9: cell '../one': expected letters, digits, '_', '.', '-'");
 }
@@ -174,7 +184,7 @@ static void test_gates_are_checked_with_their_place(void **state)
     expect_fault("matrix/m.yaml", cells, "gates: [{metric: ops_per_s, threshold_pct: lots}]\ncells:\n",
                  "6:44: Invalid FLOAT value: lots (in 'threshold_pct')");
     expect_fault("matrix/m.yaml", cells, "confirm: true\ncells:\n",
-                 " expected gates, which rounds_max, budget_s and confirm are about");
+                 "1:1: expected gates, which rounds_max, budget_s and confirm are about");
     expect_fault("allocators.yaml", "preload: /bin/true", "preload: /bin/true\n    build_defs: -DX=1",
                  "5:17: allocator 'parent': expected build_defs or preload, not both");
 }
@@ -186,6 +196,11 @@ static void test_empty_and_missing_files(void **state)
     char *said;
     assert_false(load("", good_workloads, good_matrix, &config, &said));
     assert_string_equal(said, xfmt("hzb: %s/allocators.yaml: is empty, expected a key 'allocators'\n", test_dir()));
+    config_free(&config);
+    assert_false(load("glibc\n", good_workloads, good_matrix, &config, &said)); /* libcyaml tells no place here */
+    assert_string_equal(
+        said, xfmt("hzb: %s/allocators.yaml:1:1: Expecting MAPPING, got event: SCALAR (in 'document')\n", test_dir()));
+    config_free(&config);
     capture_begin();
     assert_false(config_load(&config, NULL, test_path("matrix/none.yaml")));
     said = capture_end();

@@ -32,6 +32,29 @@ static void test_fields_survive_quoting(void **state)
     csv_free_table(&table);
 }
 
+static void expect_refused(const char *text, size_t length, const char *message)
+{
+    CsvTable table;
+    test_write("bad.csv", text, length);
+    capture_begin();
+    bool ok = csv_load(test_path("bad.csv"), &table);
+    char *said = capture_end();
+    assert_false(ok);
+    assert_null(table.header); /* nothing to be freed */
+    assert_string_equal(said, xfmt("hzb: %s/bad.csv: %s\n", test_dir(), message));
+}
+
+static void test_what_is_not_whole_is_refused_with_its_row(void **state)
+{
+    (void)state;
+    expect_refused("", 0, "is empty, expected a header line");
+    expect_refused("a,\"b", 4, "row 1 is not a whole header line");
+    expect_refused("a,b\n1,2\n3\n", 10, "row 3 is not a whole row of 2 fields");
+    expect_refused("a,b\n1,2\n3,4", 11, "row 3 is not a whole row of 2 fields");
+    expect_refused("a,b\n1,2\n\0,4\n", 12, "row 3 is not a whole row of 2 fields");
+    expect_refused("a,b\n1,2\n\0\0\0", 11, "row 3 is not a whole row of 2 fields");
+}
+
 static RunRow row_of(unsigned seq)
 {
     RunRow row = {0};
@@ -62,6 +85,26 @@ static unsigned lines_of(const char *name)
     for (const char *c = file_text(test_path(name)); *c; c++)
         lines += *c == '\n';
     return lines;
+}
+
+/* A machine that crashed may leave zeros where a row was to be; anything behind them is not a torn row. */
+static void test_zeros_at_the_end_are_cut(void **state)
+{
+    (void)state;
+    static const char rows[] = "a,b\n1,2\n3,\0\0\0\0";
+    test_write("zeros.csv", rows, sizeof rows - 1);
+    assert_true(csv_repair(test_path("zeros.csv"), 2, NULL, NULL));
+    assert_string_equal(file_text(test_path("zeros.csv")), "a,b\n1,2\n");
+    static const char more[] = "a,b\n1,2\n\0\0,4\n5,6\n";
+    test_write("zeros.csv", more, sizeof more - 1);
+    capture_begin();
+    bool ok = csv_repair(test_path("zeros.csv"), 2, NULL, NULL);
+    char *said = capture_end();
+    assert_false(ok);
+    assert_string_equal(said, xfmt("hzb: %s: row 3 is not a whole row of 2 fields\n", test_path("zeros.csv")));
+    size_t length;
+    file_bytes(test_path("zeros.csv"), &length);
+    assert_int_equal(length, sizeof more - 1);
 }
 
 /* hzb can be killed after any byte of the row it is writing. */
@@ -153,6 +196,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields_survive_quoting),
+        cmocka_unit_test(test_what_is_not_whole_is_refused_with_its_row),
+        cmocka_unit_test(test_zeros_at_the_end_are_cut),
         cmocka_unit_test(test_torn_row_is_dropped_at_every_byte),
         cmocka_unit_test(test_repaired_record_goes_on),
         cmocka_unit_test(test_torn_counters_are_dropped),

@@ -4,6 +4,9 @@
 // The first byte chooses who calls: one thread; three that take turns, as an input says, over one set of objects; three
 // at the same time, each with a third of the bytes, that hand objects to each other.
 //
+// At the end it prints how many calls passed their checks: those that returned a block (its place, size, alignment and,
+// for realloc and calloc, its content), frees (content until then, errno), and absurd sizes that were refused.
+//
 // malloc here is hz3's, renamed by fuzz.mk; libFuzzer and the C library keep their own.
 #include <errno.h>
 #include <malloc.h>
@@ -18,6 +21,7 @@
 #include <unistd.h>
 
 #include "../support.h"
+#include "fuzz_api.h"
 #include "hz3.h"
 
 #define SLOTS 128
@@ -48,6 +52,7 @@ static Table tables[PLAYERS];
 static Player players[PLAYERS];
 static sem_t turn_is_over;
 static _Atomic uint64_t next_seed;
+_Atomic uint64_t fuzz_verified_calls;
 
 static struct {
     pthread_mutex_t lock;
@@ -74,6 +79,23 @@ static void require(bool condition, const char *what, const Object *object)
                   object->usable);
 }
 
+static void count_verified(void)
+{
+    atomic_fetch_add_explicit(&fuzz_verified_calls, 1, memory_order_relaxed);
+}
+
+static void print_verified(void)
+{
+    fprintf(stderr, "fuzz_api: %llu verified calls\n", (unsigned long long)fuzz_verified_calls);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    return atexit(print_verified);
+}
+
 // ---- bytes ----
 
 static uint8_t take_byte(Player *player)
@@ -81,10 +103,15 @@ static uint8_t take_byte(Player *player)
     return player->next < player->end ? *player->next++ : 0;
 }
 
-// Spread over the powers of two up to 4 MiB, and exact around them.
+// Spread over the powers of two up to 32 KiB, now and then up to 4 MiB, and exact around them.
 static size_t take_size(Player *player)
 {
-    unsigned shift = take_byte(player) % 23;
+    unsigned choice = take_byte(player);
+    unsigned shift = choice % 15;
+    if (choice == 0) { // a fault a page: as dear as hundreds of small ones
+        choice = take_byte(player);
+        shift = choice % 16 == 0 ? 15 + choice / 16 % 8 : 0;
+    }
     size_t below = take_byte(player);
     size_t size = ((size_t)1 << shift) + (shift > 8 ? below << (shift - 8) : below & (((size_t)1 << shift) - 1));
     return size + take_byte(player) % 17 - 1;
@@ -150,6 +177,7 @@ static bool object_set(Table *table, Object *object, void *start, size_t bytes, 
     require_apart(table, object);
     table->live_bytes += bytes;
     object_fill(object);
+    count_verified();
     return true;
 }
 
@@ -160,6 +188,7 @@ static void object_free(Table *table, Object *object)
     errno = EXDEV;
     free(object->start);
     require(errno == EXDEV, "free changed errno", object);
+    count_verified();
     table->live_bytes -= object->bytes;
     *object = (Object){0};
 }
@@ -244,6 +273,7 @@ static void call_absurd(const Object *object, uint8_t how)
     }
     require(start == NULL && errno == ENOMEM, "an absurd size was served", object);
     if (object->start != NULL) object_verify(object);
+    count_verified();
 }
 
 // Gives the object to whoever comes next, and takes what lay there.
@@ -261,8 +291,9 @@ static void call_hand_over(Table *table, Object *object)
     }
 }
 
-static void call_rare(const Table *table, const Object *object, uint8_t how)
+static void call_rare(const Table *table, const Object *object, uint8_t how, uint8_t how_rare)
 {
+    if (how % 5 < 3 && how_rare % 64 != 0) return; // each costs as much as a thousand calls
     switch (how % 5) {
     case 0:
         hz3_epoch_force();
@@ -293,7 +324,7 @@ static void play_once(Player *player)
         return;
     }
     if (call % 16 == 5) {
-        call_rare(table, object, call / 16);
+        call_rare(table, object, call / 16, take_byte(player));
         return;
     }
     size_t bytes = take_size(player);
@@ -376,8 +407,6 @@ static void run_together(const uint8_t *data, size_t size)
     start_all(play_all);
     join_all();
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -15,7 +15,7 @@
 #define ARENA_PAGES (SLOTS * HZ3_PAGES_PER_SEG)
 #define WORKERS 6
 #define SHARDS 4
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define STEPS 3000
 #define DOUBLE_FREES 20
 #else

@@ -20,7 +20,7 @@
 #define WORKERS 8
 #define HELD_MAX 400
 #define BATCH 64
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define STEPS 3000
 #else
 #define STEPS 30000

@@ -85,6 +85,14 @@ static uint32_t claim(uint32_t pages)
     return page;
 }
 
+// As long as this one is held its segment stays open, whoever else allocates.
+static int hold_a_page(void **state)
+{
+    (void)state;
+    claim(1);
+    return 0;
+}
+
 static size_t purge_everything(void)
 {
     return hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, FOR_EVER, FOR_EVER});
@@ -380,5 +388,5 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(a_refused_page_of_a_run_is_tried_again, set_up),
         cmocka_unit_test_setup(a_walk_goes_on_where_its_budget_ended, set_up),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, hold_a_page, NULL);
 }

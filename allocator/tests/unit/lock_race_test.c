@@ -7,7 +7,7 @@
 #include "hz3_lock.h"
 
 #define THREADS 8
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define STEPS 5000
 #else
 #define STEPS 30000

@@ -10,7 +10,7 @@
 #define MIB ((size_t)1 << 20)
 #define THREADS 6
 #define HELD_MAX 60 // more than the first table holds, over all threads
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define STEPS 1500
 #else
 #define STEPS 8000

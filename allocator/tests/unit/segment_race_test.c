@@ -8,7 +8,7 @@
 
 #define PAGES HZ3_PAGES_PER_SEG
 #define THREADS 8
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define STEPS 4000
 #else
 #define STEPS 30000

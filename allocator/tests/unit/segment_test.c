@@ -116,7 +116,7 @@ static void every_length_and_alignment_fills_the_segment(void **state)
     model_reset(&m);
     for (uint32_t align = 1; align <= 256; align *= 2) {
         for (uint32_t pages = 1; pages <= PAGES; pages++) {
-            uint32_t held[PAGES];
+            uint32_t held[PAGES + 1];
             uint32_t n = 0;
             while ((held[n] = claim_and_check(&m, pages, align)) != HZ3_PAGE_NONE) {
                 assert_int_equal(held[n] % align, 0);

@@ -84,6 +84,26 @@ endef
 $(eval $(call UNIT_RACE_RULES,race,$(UNIT_RACE_TESTS),test))
 $(eval $(call UNIT_RACE_RULES,tsan,$(UNIT_TSAN_TESTS),tsan))
 
+# --- packing's hints where a fence counts ---
+PACKING_WEAK := $(UNIT_OBJ)/packing_weak
+TESTS += $(BUILD)/tests/unit_packing_weak_test
+
+$(PACKING_WEAK)/hz3_segment_packing.o: allocator/src/hz3_segment_packing.c $(UNIT_SRC)/unit.mk
+	@mkdir -p $(@D)
+	@echo '  CC  packing_weak $<'
+	@gcc $(UNIT_RACE_HZ3_FLAGS) -include $(UNIT_SRC)/weak_atomics.h -c $< -o $@
+
+$(PACKING_WEAK)/packing_race_test.o: $(UNIT_SRC)/packing_race_test.c $(UNIT_SRC)/unit.mk
+	@mkdir -p $(@D)
+	@echo '  CC  packing_weak $<'
+	@gcc $(UNIT_RACE_FLAGS) -DROUNDS=1500 -c $< -o $@
+
+$(BUILD)/tests/unit_packing_weak_test: $(UNIT_OBJ)/race/weak_atomics.o \
+		$(addprefix $(PACKING_WEAK)/,packing_race_test.o hz3_segment_packing.o) \
+		$(filter-out %/hz3_segment_packing.o,$(UNIT_OBJECTS_race))
+	@mkdir -p $(@D)
+	gcc -pthread $^ -lcmocka -o $@
+
 # --- the front under a storm ---
 # The race build's objects, but those that contain sections of the front are compiled with wider windows, and for the
 # programs that must fail with one fault each.

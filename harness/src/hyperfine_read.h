@@ -1,0 +1,25 @@
+/* Files that hyperfine --export-json wrote. */
+#ifndef HZB_HYPERFINE_READ_H
+#define HZB_HYPERFINE_READ_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* All times of one program under one allocator, from however many files. */
+typedef struct {
+    char *program, *allocator;
+    double *times_s;
+    unsigned count;
+} HyperfineProgram;
+
+typedef struct {
+    HyperfineProgram *items;
+    unsigned count;
+    json_t *results; /* those of all files, as they were */
+} HyperfineImport;
+
+/* Adds what a file holds; says what is wrong and returns false. */
+bool hyperfine_read(const char *path, HyperfineImport *import);
+void hyperfine_free(HyperfineImport *import);
+
+#endif
