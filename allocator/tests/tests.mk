@@ -37,7 +37,7 @@ $(BUILD)/tests/life_guest $(BUILD)/tests/life_guest_static: $(TESTS_OBJ)/life_gu
 	@$(CC) $(CFLAGS) -pthread $(if $(findstring static,$(@F)),-static) -o $@ $<
 
 $(TESTS_PLUGINS): $(BUILD)/tests/%.so: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) $(TESTS_OBJ)
 	@echo '  LD  $(@F)'
 	@$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -fPIC -shared -MF $(TESTS_OBJ)/$*.d -o $@ $<
 
