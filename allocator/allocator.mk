@@ -1,5 +1,5 @@
 # hz3 as the top level sees it: allocator/Makefile builds the lanes, so that it also works alone (`make -C allocator`).
-HZ3_LANES := scale fast debug
+HZ3_LANES := scale fast debug hardened
 HZ3_LIBS := $(foreach lane,$(HZ3_LANES),$(BUILD)/libhakozuna_hz3_$(lane).so)
 
 allocator:
