@@ -7,6 +7,7 @@
 #   make fuzz       the malloc API under libFuzzer, 60 s
 #   make check-detectors                  faults seeded into the allocator: does a test find each of them?
 #   make check-all                        all tests in groups, the three above and a table of what came out
+#   make check-hardened                   every black-box test that lane hardened is held to
 #   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine
 #
 # Each part brings its own fragment; a fragment appends to PROGRAMS (built by `make`), TESTS (cmocka programs and TAP

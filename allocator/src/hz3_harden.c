@@ -288,6 +288,7 @@ void *hz3_harden_alloc(size_t size, size_t align, bool is_zero)
     if (!HZ3_HARDENED || size > PTRDIFF_MAX || align > PTRDIFF_MAX) {
         return hz3_alloc_failed();
     }
+    size = size != 0 ? size : HZ3_MIN_ALIGN;
     int saved_errno = errno;
     void *p = try_alloc(size, align, is_zero);
     if (HZ3_UNLIKELY(p == NULL) && hz3_harden_drain()) {
