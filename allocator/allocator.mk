@@ -1,5 +1,5 @@
 # hz3 as the top level sees it: allocator/Makefile builds the lanes, so that it also works alone (`make -C allocator`).
-HZ3_LANES := scale fast debug
+HZ3_LANES := scale fast debug hardened
 HZ3_LIBS := $(foreach lane,$(HZ3_LANES),$(BUILD)/libhakozuna_hz3_$(lane).so)
 
 allocator:
@@ -7,7 +7,7 @@ allocator:
 
 install-allocator: allocator
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man3
-	install -m 755 $(BUILD)/libhakozuna_hz3_scale.so $(BUILD)/libhakozuna_hz3_fast.so $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(addprefix $(BUILD)/libhakozuna_hz3_,scale.so fast.so hardened.so) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 allocator/include/hz3.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 allocator/hz3.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	sed 's|@PREFIX@|$(PREFIX)|' allocator/hz3.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/hz3.pc

@@ -5,6 +5,7 @@
 
 #include "hz3_api.h"
 #include "hz3_front.h"
+#include "hz3_harden.h"
 #include "hz3_init.h"
 #include "hz3_large.h"
 #include "hz3_log.h"
@@ -52,6 +53,9 @@ static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
 
 HZ3_EXPORT void *malloc(size_t size)
 {
+    if (HZ3_HARDENED) {
+        return hz3_harden_alloc(size, HZ3_MIN_ALIGN, false);
+    }
     if (HZ3_UNLIKELY(size >= hz3_limits.small_end)) {
         return alloc_beyond_small(size);
     }
@@ -69,6 +73,10 @@ static HZ3_NOINLINE void free_foreign(void *p)
 
 HZ3_EXPORT void free(void *p)
 {
+    if (HZ3_HARDENED) {
+        hz3_harden_free(p);
+        return;
+    }
     if (HZ3_UNLIKELY(!hz3_arena_owns(p))) {
         free_foreign(p);
         return;
@@ -81,6 +89,9 @@ HZ3_EXPORT void *calloc(size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes)) {
         return hz3_alloc_failed();
+    }
+    if (HZ3_HARDENED) {
+        return hz3_harden_alloc(bytes, HZ3_MIN_ALIGN, true);
     }
     bool is_zero = false;
     void *p = bytes <= HZ3_MEDIUM_MAX ? malloc(bytes) : alloc_large(bytes, HZ3_MIN_ALIGN, &is_zero);
@@ -139,6 +150,9 @@ HZ3_EXPORT void *realloc(void *p, size_t size)
     if (p == NULL) {
         return malloc(size);
     }
+    if (HZ3_HARDENED) {
+        return hz3_harden_realloc(p, size);
+    }
     size_t usable = usable_size(p, "realloc");
     if (size == 0) {
         free(p);
@@ -168,6 +182,9 @@ HZ3_EXPORT void *reallocarray(void *p, size_t count, size_t size)
 // align: a power of two.
 static void *alloc_aligned(size_t align, size_t size)
 {
+    if (HZ3_HARDENED) {
+        return hz3_harden_alloc(size, align, false);
+    }
     if (align <= HZ3_MIN_ALIGN) {
         return malloc(size);
     }
@@ -238,5 +255,8 @@ HZ3_EXPORT void *pvalloc(size_t size)
 
 HZ3_EXPORT size_t malloc_usable_size(void *p)
 {
-    return p != NULL ? usable_size(p, "malloc_usable_size") : 0;
+    if (p == NULL) {
+        return 0;
+    }
+    return HZ3_HARDENED ? hz3_harden_usable_size(p) : usable_size(p, "malloc_usable_size");
 }

@@ -10,6 +10,8 @@
 #include "hz3_central.h"
 #include "hz3_epoch.h"
 #include "hz3_front.h"
+#include "hz3_harden.h"
+#include "hz3_harden_quarantine.h"
 #include "hz3_init.h"
 #include "hz3_log.h"
 #include "hz3_mapping.h"
@@ -37,7 +39,7 @@ static HeapFigures heap_figures(void)
     f.mappings = hz3_mapping_figures();
     f.held_bytes += f.mappings.live_bytes;
     f.free_bytes += f.mappings.cached_bytes;
-    f.cached_bytes = hz3_front_cached_bytes() + hz3_central_cached_bytes();
+    f.cached_bytes = hz3_front_cached_bytes() + hz3_central_cached_bytes() + hz3_quarantine_bytes();
     return f;
 }
 
@@ -107,6 +109,9 @@ HZ3_EXPORT int malloc_info(int options, FILE *stream)
 HZ3_EXPORT int malloc_trim(size_t pad)
 {
     (void)pad;
+    if (HZ3_HARDENED) {
+        hz3_harden_drain();
+    }
     return hz3_init() && hz3_epoch_trim_all() > 0;
 }
 

@@ -11,6 +11,7 @@
 #define RETRY_MS 100 // a try costs up to a hundred system calls
 #define RUN_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3RunMeta))
 #define BITS_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3PageBits))
+#define STATE_BYTES_PER_SEG (HZ3_HARDENED ? HZ3_SEG_SIZE / HZ3_MIN_ALIGN * sizeof(Hz3BlockState) : 0)
 
 _Static_assert(RUN_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's run metadata is whole pages, so it can be purged");
 _Static_assert(BITS_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's bitmaps are whole pages, so they can be purged");
@@ -43,7 +44,7 @@ static bool reserve_tables(uint32_t slots)
     size_t free_bytes = hz3_page_round_up((slots + 63) / 64 * sizeof(uint64_t));
     size_t pack_bytes = hz3_page_round_up(hz3_pack_table_bytes(slots));
     size_t eager_bytes = seg_bytes + tag_bytes + free_bytes + pack_bytes;
-    size_t bytes = eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG);
+    size_t bytes = eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG + STATE_BYTES_PER_SEG);
     char *table = hz3_os_reserve(bytes, HZ3_PAGE_SIZE);
     if (table == NULL) {
         return false;
@@ -59,6 +60,8 @@ static bool reserve_tables(uint32_t slots)
     hz3_pack_init((_Atomic uint64_t *)(table + seg_bytes + tag_bytes + free_bytes), slots);
     hz3_arena.run = (Hz3RunMeta *)(table + eager_bytes);
     hz3_arena.bits = (Hz3PageBits *)(table + eager_bytes + slots * RUN_BYTES_PER_SEG);
+    hz3_arena.block_state =
+        (Hz3BlockState *)(table + eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG));
     return true;
 }
 
@@ -114,12 +117,18 @@ bool hz3_arena_exists(void)
     return atomic_load_explicit(&hz3_arena.slots, memory_order_acquire) != 0;
 }
 
+static Hz3BlockState *states_of_slot(uint32_t slot)
+{
+    return hz3_arena.block_state + (size_t)slot * (HZ3_SEG_SIZE / HZ3_MIN_ALIGN);
+}
+
 static bool commit_slot(uint32_t slot)
 {
     size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
     return hz3_os_commit(hz3_page_addr((uint32_t)page), HZ3_SEG_SIZE) &&
            hz3_os_commit(&hz3_arena.run[page], RUN_BYTES_PER_SEG) &&
-           hz3_os_commit(&hz3_arena.bits[page], BITS_BYTES_PER_SEG);
+           hz3_os_commit(&hz3_arena.bits[page], BITS_BYTES_PER_SEG) &&
+           (!HZ3_HARDENED || hz3_os_commit(states_of_slot(slot), STATE_BYTES_PER_SEG));
 }
 
 static uint32_t take_lowest_slot(void)
@@ -174,7 +183,10 @@ void hz3_arena_slot_close(uint32_t slot)
     size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
     hz3_os_purge(&hz3_arena.run[page], RUN_BYTES_PER_SEG);
     hz3_os_purge(&hz3_arena.bits[page], BITS_BYTES_PER_SEG);
-    hz3_stat_add(madvise_calls, 2);
+    if (HZ3_HARDENED) {
+        hz3_os_purge(states_of_slot(slot), STATE_BYTES_PER_SEG);
+    }
+    hz3_stat_add(madvise_calls, HZ3_HARDENED ? 3 : 2);
     hz3_stat_add(segments_retired, 1);
     give_slot(slot);
 }

@@ -14,6 +14,7 @@ typedef struct Hz3Arena {
     Hz3RunMeta *run;                // by page number
     Hz3PageBits *bits;              // by page number
     Hz3SegMeta *seg;                // by slot
+    Hz3BlockState *block_state;     // by 16 bytes of the arena; hardened lane
     _Atomic uint32_t slots;         // set last: who sees it sees the rest
     _Atomic uint32_t slots_left;    // closed slots
     _Atomic uint32_t slots_touched; // slots [0, this) have been opened at least once: bounds every walk

@@ -35,6 +35,11 @@
 #endif
 #endif
 
+// The lane that looks for the program's faults at the call (hz3_harden.h). A plain constant, as above.
+#ifndef HZ3_HARDENED
+#define HZ3_HARDENED 0
+#endif
+
 // The chain of an arena that runs dry (hz3_mem_budget.h). 0: the first request that finds no pages fails, or falls back to
 // mmap. Only there to show what the chain costs while it has nothing to do: nothing (build_defs.t).
 #ifndef HZ3_S45

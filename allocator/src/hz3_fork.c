@@ -7,6 +7,8 @@
 #include "hz3_central.h"
 #include "hz3_epoch.h"
 #include "hz3_front.h"
+#include "hz3_harden_guard.h"
+#include "hz3_harden_quarantine.h"
 #include "hz3_lock.h"
 #include "hz3_mapping.h"
 #include "hz3_mem_budget.h"
@@ -14,8 +16,22 @@
 
 static sigset_t signals_before; // written under all leaf locks
 
+static bool prepare_hardened(void)
+{
+    return !HZ3_HARDENED || (hz3_quarantine_fork_prepare() && hz3_guard_fork_prepare());
+}
+
+static void give_back_hardened(void)
+{
+    if (HZ3_HARDENED) {
+        hz3_guard_fork_parent();
+        hz3_quarantine_fork_parent();
+    }
+}
+
 static void give_back_all(void)
 {
+    give_back_hardened();
     hz3_front_fork_give_back();
     hz3_mapping_fork_parent();
     hz3_central_fork_parent();
@@ -30,7 +46,8 @@ static void prepare(void)
     pthread_sigmask(SIG_BLOCK, &all, &before);
     hz3_front_fork_begin();
     hz3_lock_fork_begin();
-    while (!(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare())) {
+    while (!(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare() &&
+             prepare_hardened())) {
         give_back_all(); // another fork may be waiting for what we hold
         sched_yield();
     }
@@ -52,6 +69,10 @@ static void parent(void)
 static void child(void)
 {
     hz3_front_fork_child();
+    if (HZ3_HARDENED) {
+        hz3_guard_fork_child();
+        hz3_quarantine_fork_child();
+    }
     hz3_mapping_fork_child();
     hz3_central_fork_child();
     hz3_mem_budget_fork_child();

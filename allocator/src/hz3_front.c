@@ -3,6 +3,7 @@
 
 #include "hz3_central.h"
 #include "hz3_front_cpu.h"
+#include "hz3_harden_random.h"
 #include "hz3_large.h"
 #include "hz3_log.h"
 #include "hz3_purger.h"
@@ -76,6 +77,7 @@ void *hz3_front_refill(uint32_t class)
         void *p = hz3_large_fallback(hz3_classes[class].size, HZ3_MIN_ALIGN, &is_zero);
         return p != NULL ? p : hz3_alloc_failed();
     }
+    hz3_harden_shuffle(batch, n);
     uint32_t kept = n > 1 ? push_batch(class, batch + 1, n - 1) : 0;
     if (kept < n - 1) {
         hz3_central_give(hz3_shard_now(), class, batch + 1, n - 1 - kept);

@@ -7,6 +7,7 @@
 #include "hz3_fork.h"
 #include "hz3_front.h"
 #include "hz3_front_cpu.h"
+#include "hz3_harden.h"
 #include "hz3_knobs.h"
 #include "hz3_lock.h"
 #include "hz3_purger.h"
@@ -59,6 +60,9 @@ __attribute__((destructor)) static void destructor(void)
 {
     if (!hz3_init()) {
         return;
+    }
+    if (HZ3_HARDENED) {
+        hz3_harden_drain();
     }
     hz3_front_drain(HZ3_FRONT_ALL);
     if (hz3_knobs.KNOBS) {

@@ -17,7 +17,11 @@
 #define HZ3_LANE_TRANSFER_BYTES 256K
 #endif
 
-typedef enum { KNOB_BOOL, KNOB_COUNT, KNOB_BYTES, KNOB_CHOICE, KNOB_PATH } KnobType;
+#ifndef HZ3_LANE_HARDEN
+#define HZ3_LANE_HARDEN none
+#endif
+
+typedef enum { KNOB_BOOL, KNOB_COUNT, KNOB_BYTES, KNOB_CHOICE, KNOB_FLAGS, KNOB_PATH } KnobType;
 
 typedef struct Knob {
     const char *name;
@@ -67,10 +71,9 @@ static bool parse_number(const char *text, bool suffix_allowed, uint64_t *out)
     return in_range && *end == '\0' && (*out >> shift) == number;
 }
 
-// The place of `text` in "first|second|...".
-static bool parse_choice(const char *choices, const char *text, uint64_t *out)
+// The place of the word of this length in "first|second|...".
+static bool parse_choice(const char *choices, const char *text, size_t length, uint64_t *out)
 {
-    size_t length = strlen(text);
     uint64_t place = 0;
     for (const char *at = choices;; place++) {
         size_t choice_length = strcspn(at, "|");
@@ -82,6 +85,38 @@ static bool parse_choice(const char *choices, const char *text, uint64_t *out)
             return false;
         }
         at += choice_length + 1;
+    }
+}
+
+static uint64_t all_flags(const char *choices)
+{
+    uint64_t flags = 1;
+    for (; *choices != '\0'; choices++) {
+        flags = *choices == '|' ? flags << 1 | 1 : flags;
+    }
+    return flags;
+}
+
+// "all", "none", or words of "first|second|..." with commas between them.
+static bool parse_flags(const char *choices, const char *text, uint64_t *out)
+{
+    if (strcmp(text, "all") == 0 || strcmp(text, "none") == 0) {
+        *out = text[0] == 'a' ? all_flags(choices) : 0;
+        return true;
+    }
+    uint64_t flags = 0;
+    for (const char *at = text;; at++) {
+        size_t length = strcspn(at, ",");
+        uint64_t place;
+        if (!parse_choice(choices, at, length, &place)) {
+            return false;
+        }
+        flags |= (uint64_t)1 << place;
+        at += length;
+        if (*at == '\0') {
+            *out = flags;
+            return true;
+        }
     }
 }
 
@@ -107,8 +142,9 @@ static bool set_knob(const Knob *knob, const char *text)
         return true;
     }
     uint64_t number;
-    if (knob->type == KNOB_CHOICE) {
-        bool is_known = parse_choice(knob->min, text, &number);
+    if (knob->type == KNOB_CHOICE || knob->type == KNOB_FLAGS) {
+        bool is_known = knob->type == KNOB_CHOICE ? parse_choice(knob->min, text, strlen(text), &number)
+                                                  : parse_flags(knob->min, text, &number);
         *(uint64_t *)knob->value = is_known ? number : *(uint64_t *)knob->value;
         return is_known;
     }
@@ -135,6 +171,9 @@ static const char *set_knob_or_complain(const Knob *knob, const char *text, cons
     }
     if (knob->type == KNOB_CHOICE) {
         hz3_log("hz3: %s=%s (%s) is not one of %s; the default %s stays", knob->name, text, where, knob->min, standing);
+    } else if (knob->type == KNOB_FLAGS) {
+        hz3_log("hz3: %s=%s (%s) is not all, none, or words of %s with commas between; the default %s stays", knob->name,
+                text, where, knob->min, standing);
     } else {
         hz3_log("hz3: %s=%s (%s) is not %s from %s to %s; the default %s stays", knob->name, text, where,
                 type_text(knob->type), knob->min, knob->max, standing);
@@ -158,6 +197,14 @@ static void complain_about_unknown_names(void)
     }
 }
 
+// The checks cost instructions on every path, so they are a library of their own and no switch.
+static void complain_about_missing_checks(void)
+{
+    if (!HZ3_HARDENED && hz3_knobs.HARDEN != 0) {
+        hz3_log("hz3: HZ3_HARDEN has no effect in lane " HZ3_LANE "; libhakozuna_hz3_hardened.so has the checks");
+    }
+}
+
 void hz3_knobs_read(void)
 {
     complain_about_unknown_names();
@@ -173,6 +220,32 @@ void hz3_knobs_read(void)
             set_knob_or_complain(knob, text, "environment", standing);
         }
     }
+    complain_about_missing_checks();
+}
+
+// A word of the list, or several with commas between.
+static void print_words(const Knob *knob)
+{
+    uint64_t value = *(uint64_t *)knob->value;
+    char words[128];
+    size_t length = 0;
+    uint64_t place = 0;
+    for (const char *choice = knob->min;; place++, choice++) {
+        size_t choice_length = strcspn(choice, "|");
+        bool is_set = knob->type == KNOB_FLAGS ? (value >> place & 1) != 0 : place == value;
+        if (is_set && length + choice_length + 2 < sizeof words) {
+            words[length] = ',';
+            memcpy(words + length + 1, choice, choice_length);
+            length += choice_length + 1;
+        }
+        choice += choice_length;
+        if (*choice == '\0') {
+            break;
+        }
+    }
+    words[length] = '\0';
+    hz3_log("%s=%s (default %s, %s) %s", knob->name, length == 0 ? "none" : words + 1, knob->default_value, knob->min,
+            knob->meaning);
 }
 
 void hz3_knobs_print(void)
@@ -184,14 +257,8 @@ void hz3_knobs_print(void)
             hz3_log("%s=%s (text) %s", knob->name, path != NULL ? path : "", knob->meaning);
             continue;
         }
-        if (knob->type == KNOB_CHOICE) {
-            uint64_t place = *(uint64_t *)knob->value;
-            const char *choice = knob->min;
-            for (; place > 0; place--) {
-                choice += strcspn(choice, "|") + 1;
-            }
-            hz3_log("%s=%.*s (default %s, %s) %s", knob->name, (int)strcspn(choice, "|"), choice, knob->default_value,
-                    knob->min, knob->meaning);
+        if (knob->type == KNOB_CHOICE || knob->type == KNOB_FLAGS) {
+            print_words(knob);
             continue;
         }
         uint64_t number = knob->type == KNOB_BOOL ? *(bool *)knob->value : *(uint64_t *)knob->value;

@@ -8,6 +8,7 @@ typedef bool Hz3KnobBOOL;
 typedef uint64_t Hz3KnobCOUNT;
 typedef uint64_t Hz3KnobBYTES;
 typedef uint64_t Hz3KnobCHOICE; // the place in the list of choices
+typedef uint64_t Hz3KnobFLAGS;  // bit i: the word at place i of the list
 typedef const char *Hz3KnobPATH;
 
 typedef struct Hz3Knobs {

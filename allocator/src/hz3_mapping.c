@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "hz3_harden_guard.h"
 #include "hz3_knobs.h"
 #include "hz3_lock.h"
 #include "hz3_log.h"
@@ -15,6 +16,8 @@
 typedef struct Mapping {
     uintptr_t addr; // 0: empty entry of the table
     size_t bytes;
+    size_t asked;    // hardened lane: the bytes that the program asked for
+    bool is_guarded; // hardened lane: between pages without access, and so never in the cache
 } Mapping;
 
 // Live mappings: open addressing, linear probing, never more than half full. Freed ones: oldest first.
@@ -115,10 +118,11 @@ static bool promise_room(void)
     }
 }
 
-static void insert_promised(void *p, size_t bytes)
+static void insert_promised(void *p, size_t bytes, bool is_guarded)
 {
+    Mapping mapping = {.addr = (uintptr_t)p, .bytes = bytes, .is_guarded = is_guarded};
     hz3_lock_acquire(&registry.lock);
-    table_insert(registry.table, registry.table_cap, (Mapping){(uintptr_t)p, bytes});
+    table_insert(registry.table, registry.table_cap, mapping);
     registry.promised--;
     registry.live++;
     registry.live_bytes += bytes;
@@ -137,7 +141,7 @@ static void break_promise(void)
 // Takes a live mapping out of the table. bytes = 0: there is none at p.
 static Mapping take_live(const void *p, bool promise_return)
 {
-    Mapping found = {0, 0};
+    Mapping found = {.addr = 0};
     hz3_lock_acquire(&registry.lock);
     Mapping *entry = table_find((uintptr_t)p);
     if (entry != NULL) {
@@ -176,14 +180,14 @@ static Mapping cache_take_best(size_t bytes, size_t align)
         }
     }
     if (best == CACHE_MAX) {
-        return (Mapping){0, 0};
+        return (Mapping){.addr = 0};
     }
     Mapping *m = &registry.cache[best];
     if (m->bytes <= bytes + bytes / 8) {
         return cache_take_at(best);
     }
-    Mapping head = {m->addr, bytes};
-    *m = (Mapping){m->addr + bytes, m->bytes - bytes};
+    Mapping head = {.addr = m->addr, .bytes = bytes};
+    *m = (Mapping){.addr = m->addr + bytes, .bytes = m->bytes - bytes};
     registry.cached_bytes -= bytes;
     return head;
 }
@@ -195,7 +199,7 @@ static Mapping cache_merge(Mapping freed)
         const Mapping m = registry.cache[i];
         if (m.addr + m.bytes == freed.addr || freed.addr + freed.bytes == m.addr) {
             cache_take_at(i);
-            freed = (Mapping){m.addr < freed.addr ? m.addr : freed.addr, freed.bytes + m.bytes};
+            freed = (Mapping){.addr = m.addr < freed.addr ? m.addr : freed.addr, .bytes = freed.bytes + m.bytes};
         }
     }
     return freed;
@@ -244,7 +248,7 @@ void *hz3_mapping_alloc(size_t bytes, size_t align, bool *is_zero)
     if (reused.bytes != 0) {
         *is_zero = false;
         hz3_stat_add(mappings_reused, 1);
-        insert_promised((void *)reused.addr, reused.bytes);
+        insert_promised((void *)reused.addr, reused.bytes, false);
         return (void *)reused.addr;
     }
     void *p = hz3_os_map_aligned(bytes, align);
@@ -257,7 +261,22 @@ void *hz3_mapping_alloc(size_t bytes, size_t align, bool *is_zero)
     }
     *is_zero = true;
     hz3_stat_add(mappings_opened, 1);
-    insert_promised(p, bytes);
+    insert_promised(p, bytes, false);
+    return p;
+}
+
+void *hz3_mapping_alloc_guarded(size_t bytes, size_t align)
+{
+    if (!HZ3_HARDENED || !promise_room()) {
+        return NULL;
+    }
+    void *p = hz3_guard_map(bytes, align);
+    if (p == NULL) {
+        break_promise();
+        return NULL;
+    }
+    hz3_stat_add(mappings_opened, 1);
+    insert_promised(p, bytes, true);
     return p;
 }
 
@@ -266,6 +285,10 @@ bool hz3_mapping_free(void *p)
     Mapping freed = take_live(p, false);
     if (freed.bytes == 0) {
         return false;
+    }
+    if (HZ3_HARDENED && freed.is_guarded) {
+        hz3_guard_unmap(p, freed.bytes);
+        return true;
     }
     Mapping evicted[CACHE_MAX + 1];
     hz3_lock_acquire(&registry.lock);
@@ -285,6 +308,29 @@ size_t hz3_mapping_size(const void *p)
     return bytes;
 }
 
+bool hz3_mapping_find(const void *p, size_t *bytes, size_t *asked)
+{
+    hz3_lock_acquire(&registry.lock);
+    Mapping *entry = table_find((uintptr_t)p);
+    bool is_live = entry != NULL;
+    if (is_live) {
+        *bytes = entry->bytes;
+        *asked = entry->asked;
+    }
+    hz3_lock_release(&registry.lock);
+    return is_live;
+}
+
+void hz3_mapping_set_asked(const void *p, size_t asked)
+{
+    hz3_lock_acquire(&registry.lock);
+    Mapping *entry = table_find((uintptr_t)p);
+    if (entry != NULL) {
+        entry->asked = asked;
+    }
+    hz3_lock_release(&registry.lock);
+}
+
 bool hz3_mapping_is_freed(const void *p)
 {
     bool is_freed = false;
@@ -293,7 +339,7 @@ bool hz3_mapping_is_freed(const void *p)
         is_freed |= (uintptr_t)p - registry.cache[i].addr < registry.cache[i].bytes;
     }
     hz3_lock_release(&registry.lock);
-    return is_freed;
+    return is_freed || (HZ3_HARDENED && hz3_guard_is_sealed(p));
 }
 
 // Out of the table while the kernel moves it: the old address may become somebody else's mapping before we are back.
@@ -302,7 +348,7 @@ void *hz3_mapping_resize(void *p, size_t new_bytes)
     Mapping old = take_live(p, true);
     hz3_require(old.bytes != 0, "realloc", p, "not a live block of this heap");
     void *moved = hz3_os_remap(p, old.bytes, new_bytes);
-    insert_promised(moved != NULL ? moved : p, moved != NULL ? new_bytes : old.bytes);
+    insert_promised(moved != NULL ? moved : p, moved != NULL ? new_bytes : old.bytes, false);
     return moved;
 }
 

@@ -10,13 +10,20 @@
 // bytes: a multiple of the page size. *is_zero: fresh from the kernel. NULL: the kernel refused.
 void *hz3_mapping_alloc(size_t bytes, size_t align, bool *is_zero);
 
+// Hardened lane: the same, between pages without access; it reads as zero.
+void *hz3_mapping_alloc_guarded(size_t bytes, size_t align);
+
 // False: no mapping of ours begins at p.
 bool hz3_mapping_free(void *p);
 
 // 0: no mapping of ours begins at p.
 size_t hz3_mapping_size(const void *p);
 
-// True when p lies in a mapping that waits in the cache: somebody freed it before.
+// Hardened lane: a live mapping's size, and what hz3_mapping_set_asked told of it. False: none begins at p.
+bool hz3_mapping_find(const void *p, size_t *bytes, size_t *asked);
+void hz3_mapping_set_asked(const void *p, size_t asked);
+
+// True when p lies in a mapping that waits in the cache, or whose addresses are kept: somebody freed it before.
 bool hz3_mapping_is_freed(const void *p);
 
 // Resizes a live mapping, moving it if it must. NULL: the kernel refused and the old mapping is as it was. It may refuse

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -79,6 +80,15 @@ bool hz3_os_unmap(void *addr, size_t bytes)
 {
     int saved_errno = errno;
     bool ok = munmap(addr, bytes) == 0;
+    errno = saved_errno;
+    return ok;
+}
+
+bool hz3_os_seal(void *addr, size_t bytes)
+{
+    int saved_errno = errno;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    bool ok = mmap(addr, bytes, PROT_NONE, flags, -1, 0) != MAP_FAILED;
     errno = saved_errno;
     return ok;
 }
@@ -410,4 +420,16 @@ void hz3_os_write_stderr(const char *text, size_t bytes)
         bytes -= (size_t)n;
     }
     errno = saved_errno;
+}
+
+uint64_t hz3_os_random_seed(void)
+{
+    int saved_errno = errno;
+    uint64_t words[2] = {0, 0};
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
+    if (bytes != NULL) {
+        memcpy(words, bytes, sizeof words);
+    }
+    errno = saved_errno;
+    return words[0] ^ (words[1] << 1);
 }

@@ -14,6 +14,8 @@ bool hz3_os_commit(void *addr, size_t bytes);
 void *hz3_os_map(size_t bytes);
 void *hz3_os_map_aligned(size_t bytes, size_t align);
 bool hz3_os_unmap(void *addr, size_t bytes);
+// Gives the memory back and keeps the address space, without access.
+bool hz3_os_seal(void *addr, size_t bytes);
 // Grows or shrinks a mapping, moving it if it must; NULL leaves the old one as it was.
 void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes);
 // Creates `path` (it must not exist) of this size and maps it shared.
@@ -54,6 +56,9 @@ bool hz3_os_is_main_thread(void);          // true also where that is a secret
 void hz3_os_pause(uint32_t us);
 
 uint32_t hz3_os_cpu(void);
+
+// What the kernel drew for this process; a constant where it did not.
+uint64_t hz3_os_random_seed(void);
 
 // Restartable sequences as the C library has registered them: false when it has not for this thread. The offset of the
 // registered area from the thread pointer is the same in all threads.

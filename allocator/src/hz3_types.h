@@ -72,7 +72,10 @@ typedef struct Hz3SegMeta {
 // One per page of the arena, meaningful in the first page of a run or span; head_delta in every page of a small run.
 // The layout by page number makes finding it arithmetic, and it needs no allocator of its own.
 typedef struct Hz3RunMeta {
-    uint32_t next;      // neighbours in the owner's list of partial runs; under the owner's central lock
+    union {
+        uint32_t next;  // neighbours in the owner's list of partial runs; under the owner's central lock
+        uint32_t asked; // of a span in the hardened lane: the bytes that the program asked for; by its owner
+    };
     uint32_t prev;      // same
     uint16_t free_objs; // same; the number of set bits in the run's bitmap
     union {
@@ -92,6 +95,9 @@ typedef struct Hz3RunMeta {
 typedef struct Hz3PageBits {
     uint64_t word[HZ3_BITS_WORDS_PER_PAGE];
 } Hz3PageBits;
+
+// Hardened lane: what is known of each 16 bytes of the arena, asked and changed by each malloc and free (hz3_harden.c).
+typedef _Atomic uint16_t Hz3BlockState;
 
 // Why pages come back. The boundary checks it and names it when a range is wrong.
 typedef enum Hz3ReleaseReason {

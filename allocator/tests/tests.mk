@@ -13,7 +13,14 @@ TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TE
 TESTS_OBJ := $(BUILD)/obj/black_box
 TESTS_SUPPORT := $(patsubst %,$(TESTS_OBJ)/%.o,support support_memory support_heap support_check support_audit)
 
+# What lane hardened promises, and what its states and locks could break; it is slow where others reuse large blocks.
+HARDENED_NAMES := misuse_test bad_input_test stress_test
+# Held to the same, too long for `make test`.
+HARDENED_LONG_NAMES := api_policy_test api_content_test contract_test life_threads_test life_fork_test \
+    life_fork_inside_test life_loading_test
+
 TESTS += $(foreach test,$(BLACK_BOX_TESTS),$(test)@scale $(test)@fast $(test)@debug) \
+    $(HARDENED_NAMES:%=$(BUILD)/tests/%@hardened) \
     $(TESTS_SRC)/headers.t $(TESTS_SRC)/real_programs.t $(TESTS_SRC)/arena_fill.t
 
 $(TESTS_OBJ)/%.o: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
@@ -42,3 +49,8 @@ $(TESTS_PLUGINS): $(BUILD)/tests/%.so: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
 	@$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -fPIC -shared -MF $(TESTS_OBJ)/$*.d -o $@ $<
 
 -include $(wildcard $(TESTS_OBJ)/*.d)
+
+check-hardened: allocator $(BLACK_BOX_TESTS)
+	@BUILD=$(BUILD) perl .ci/tap $(patsubst %,$(BUILD)/tests/%@hardened,$(HARDENED_NAMES) $(HARDENED_LONG_NAMES))
+
+.PHONY: check-hardened

@@ -56,6 +56,7 @@ for name in "${names[@]}"; do
     case $name in
         HZ3_STATS_FILE) works $name "$tmp/stats" "$tmp/stats"; continue ;;
         HZ3_ARENA_SIZE) works $name 64M 67108864 ;;
+        HZ3_HARDEN) continue ;; # below: the other lanes say that it has no effect
         HZ3_KNOBS) continue ;; # all the others show that it works
     esac
     if [ -n "${choices[$name]:-}" ]; then
@@ -95,6 +96,27 @@ report $? "HZ3_KNOBS=2 is refused" "$said"
 said=$(with_lane scale HZ3_SHARDS=1K "$probe" rss 2>&1 > /dev/null)
 [[ $said == "hz3: HZ3_SHARDS=1K (environment) is not a whole number from 0 to 64"* ]]
 report $? "a count has no suffix" "$said"
+
+hardened_words() { # hardened_words LIST: what is in force in lane hardened
+    with_lane hardened HZ3_KNOBS=1 "HZ3_HARDEN=$1" "$probe" rss 2>&1 > /dev/null | sed -n 's/^HZ3_HARDEN=\([^ ]*\) (.*/\1/p'
+}
+all=canary,zero,random,guard,quarantine
+for list in canary zero random guard quarantine none guard,zero $all; do
+    is=$(hardened_words "$list")
+    [ "$is" = "${list/guard,zero/zero,guard}" ] && [ "$(with_lane hardened "HZ3_HARDEN=$list" "$probe" work 2>&1)" = done ]
+    report $? "a program runs with HZ3_HARDEN=$list in lane hardened" "in force: $is"
+done
+[ "$(hardened_words all)" = $all ]
+report $? "HZ3_HARDEN=all is every word"
+for list in '' , zero, nonsense zero,nonsense all,zero 'zero canary'; do
+    said=$(with_lane hardened "HZ3_HARDEN=$list" "$probe" rss 2>&1 > /dev/null)
+    [[ $said == "hz3: HZ3_HARDEN=$list (environment) is not all, none, or words of canary|"*"; the default all stays" ]] &&
+        [ "$(hardened_words "$list")" = $all ]
+    report $? "HZ3_HARDEN='$list' is refused" "$said"
+done
+said=$(with_lane scale HZ3_HARDEN=zero "$probe" rss 2>&1 > /dev/null)
+[[ $said == "hz3: HZ3_HARDEN has no effect in lane scale; "* ]]
+report $? "a lane without the checks says so" "$said"
 
 while read -r text bytes; do
     is=$(printed_value HZ3_MAPPED_CACHE_BYTES "HZ3_MAPPED_CACHE_BYTES=$text")

@@ -6,7 +6,7 @@ perl -e '
     my $n = 0;
     while ($def =~ /^HZ3_KNOB\((\w+), (\w+), (.*?), ?([\w|]+), (\w*),\s*"(.*?)"\)$/mg) {
         my ($name, $type, $default, $range, $meaning) = ("HZ3_$1", $2, $3, "$4..$5", $6);
-        $range = join ", ", split /\|/, $4 if $type eq "CHOICE"; # a bar would end the cell
+        $range = join ", ", split /\|/, $4 if $type eq "CHOICE" || $type eq "FLAGS"; # a bar would end the cell
         my $got = delete $row{$name} // ["", "", ""];
         $range = "text" if $type eq "PATH";
         my $ok = $got->[1] eq $range && $got->[2] eq $meaning && ($default !~ /^\w+$/ || $default =~ /^HZ3_/ || $got->[0] eq $default);
