@@ -24,7 +24,7 @@ status=0
 env ${lib:+"LD_PRELOAD=$lib"} "$build/bench_soak" "$minutes" "${load[@]}" "${SOAK_LEAK:-0}" "${SOAK_CORRUPT:-0}" \
     > "$out/soak.csv" 2> "$out/soak.log" || status=$?
 if [ $status -ne 0 ]; then
-    echo "soak: FAILS after $(($(wc -l < "$out/soak.csv") - 1)) samples: $(cat "$out/soak.log")" >&2
+    echo "soak: FAILS after $(tail -n +2 "$out/soak.csv" | wc -l) samples: $(cat "$out/soak.log")" >&2
     exit $status
 fi
 

@@ -97,7 +97,7 @@ for suite; do
     suite_prepare "$suite"
     run_suite "$suite" || status=1
 done
-echo "| suite | units | tests | same | different | of these passed with glibc |"
+echo "| suite | units | tests | same | different | passed with glibc |"
 echo "|---|---:|---:|---:|---:|---:|"
 for suite; do grep '^|' "$home/results/$suite.row"; done
 for suite; do grep -v '^|' "$home/results/$suite.row"; done
