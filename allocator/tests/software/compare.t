@@ -29,6 +29,8 @@ compares "a test that came out equal once is flaky" 0 "| suite | 1 | 1 | 1 | 0 |
     glibc:a:ok hz3:a:err glibc:a:ok hz3:a:ok
 compares "a test that fails now and then with hz3, as with glibc" 0 "| 1 | 1 | 1 | 0 |" glibc:a:ok glibc:a:err hz3:a:err
 compares "a test that fails in each run with hz3" 1 "glibc ok, hz3 err or skipped" glibc:a:ok hz3:a:err hz3:a:skipped
+compares "a unit without results" 1 "glibc no results, hz3 no results" "glibc:whole unit:no results" \
+    "hz3:whole unit:no results"
 compares "more differences than are shown" 1 "suite: 5 more" $(seq -f 'glibc:test%g:ok' 25)
 compares "no result" 65 "compare.pl: 'unit' line 1: 'glibc" glibc:a
 compares "another allocator" 65 "expected glibc or hz3" other:a:ok
