@@ -22,3 +22,4 @@ INSTALLS += install-allocator
 -include allocator/tests/fuzz/fuzz.mk
 -include allocator/tests/mutants/mutants.mk
 -include allocator/tests/faults/faults.mk
+-include allocator/tests/coverage/coverage.mk
