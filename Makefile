@@ -9,6 +9,7 @@
 #   make check-detectors                  faults seeded into the allocator: does a test find each of them?
 #   make check-all                        all tests in groups, the three above and a table of what came out
 #   make soak       SOAK_MIN=30           a mixed load whose every byte is checked and whose memory may not creep
+#   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-software                   the test suites of redis, sqlite, python, perl, git: as with glibc?
 #   make check-hardened                   every black-box test that lane hardened is held to
 #   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine

@@ -24,3 +24,4 @@ INSTALLS += install-allocator
 -include allocator/tests/faults/faults.mk
 -include allocator/tests/soak/soak.mk
 -include allocator/tests/software/software.mk
+-include allocator/tests/coverage/coverage.mk
