@@ -7,7 +7,7 @@
 #   make fuzz       the malloc API and hzb's readers of files under libFuzzer, 60 s each
 #   make fuzz-storm                       the same calls at random and at full speed, until 1e9 are verified
 #   make check-detectors                  faults seeded into the allocator: does a test find each of them?
-#   make check-all                        all tests in groups, the three above and a table of what came out
+#   make check-all                        all tests in groups, with the models, fuzz and check-detectors, and a table
 #   make soak       SOAK_MIN=30           a mixed load whose every byte is checked and whose memory may not creep
 #   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-software                   the test suites of redis, sqlite, python, perl, git: as with glibc?
