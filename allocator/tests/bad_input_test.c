@@ -312,7 +312,7 @@ static void expect_hardened(void)
         BadInput *input = &inputs[i];
         unsigned guard = is_uncached(input->size) ? ONE(CRASH) : 0;
         input->allowed = ONE(ABORT);
-        if (input->act == act_write_freed) input->allowed = guard ? guard : ONE(ABORT) | ONE(HARMLESS);
+        if (input->act == act_write_freed) input->allowed = guard ? guard : ONE(ABORT);
         if (input->act == act_underflow) input->allowed = guard ? guard : ONE(ABORT) | OWN_WRITE;
     }
 }
