@@ -6,12 +6,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-n=0
-
-report() { # report STATUS NAME [DETAIL]
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; printf '%s\n' "${3:-}" | sed 's/^/# /'; fi
-}
+. "$top/.ci/tap.bash"
 
 draw() { gnuplot -c "$top/plots/$1.gp" "${@:2}"; }
 
@@ -158,4 +153,4 @@ said=$("$top/run_matrix.sh" --help)
 [ $? -eq 0 ] && [[ $said == *"Matrices: "*quick* ]]
 report $? "run_matrix.sh --help lists the matrices" "$said"
 
-echo "1..$n"
+done_testing

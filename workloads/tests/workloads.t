@@ -8,12 +8,7 @@ burst=$build/bench_burst_idle_v2
 sleepers=$build/bench_sleepers
 hz3=$(realpath "$build")/libhakozuna_hz3_scale.so
 peer=$(ldconfig -p | awk '/libjemalloc\.so\.2 / {print $NF; exit}')
-n=0
-
-report() { # report STATUS NAME [DETAIL]
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; printf '%s\n' "${3:-}" | sed 's/^/# /'; fi
-}
+. "$(dirname "$0")/../../.ci/tap.bash"
 
 refuses() { # refuses WHAT-THE-MESSAGE-SAYS PROGRAM ARGUMENTS...
     local said code want=$1
@@ -83,7 +78,7 @@ if [ -n "$peer" ]; then
     same_checksum "burst_idle under jemalloc asks for the same blocks" "$burst_first" \
         "$(PRELOAD=$peer checksum "$burst" 20000 0 2 30 4)"
 else
-    report 0 "checksums under jemalloc # SKIP libjemalloc2 is not installed"
+    skip "checksums under jemalloc" "libjemalloc2 is not installed"
 fi
 
 said=$("$mixed" 4 50000 100 16 256 90 4 --matched)
@@ -147,7 +142,7 @@ if [ "$front" = cpu ]; then
     [ "$cpu_cached" -le $((cached / 10)) ] && [ "$cpu_trimmed" -le 4096 ]
     report $? "... in the CPU front a tenth of it at most, and 4 MiB after the drain" "$cpu_cached $cpu_trimmed KiB"
 else
-    report 0 "... less in the CPU front # SKIP no restartable sequences here"
+    skip "... less in the CPU front" "no restartable sequences here"
 fi
 
-echo "1..$n"
+done_testing

@@ -7,12 +7,7 @@ build=$(realpath "${BUILD:-build}")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-n=0
-
-report() { # report STATUS NAME [DETAIL]
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; printf '%s\n' "${3:-}" | sed 's/^/# /'; fi
-}
+. "$here/../../../.ci/tap.bash"
 
 soak() { # soak NAME VARIABLE=VALUE...: leaves NAME.said and NAME.code
     env BUILD="$build" SOAK_MIN=0.3 SOAK_LIMIT=10000 SOAK_OUT="$1" "${@:2}" bash "$here/soak.sh" > "$1.said" 2>&1
@@ -88,4 +83,4 @@ ended clean 0 "*every byte as it was written*limit 10000: holds*" "hz3 holds"
     [ "$(cut -d, -f3 clean/soak.csv | sort -u | wc -l)" -eq 7 ]
 report $? "samples of every phase, a picture and a summary are there" "$(ls -l clean)"
 ended leak 1 "*limit 10000: FAILS*" "a block lost at every fifth op is found"
-echo "1..$n"
+done_testing

@@ -5,12 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
-n=0
-
-report() { # report STATUS NAME [DETAIL]
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; printf '%s\n' "${3:-}" | sed 's/^/# /'; fi
-}
+. "$here/../../../.ci/tap.bash"
 
 compares() { # compares NAME CODE TEXT LINE...: a LINE is allocator:test:result
     local said code
@@ -37,4 +32,4 @@ compares "another allocator" 65 "expected glibc or hz3" other:a:ok
 said=$("$here/software.sh" no_such 2>&1)
 [ $? -eq 64 ] && [[ $said == *"'no_such': expected one of: redis sqlite python perl git"* ]]
 report $? "a suite that does not exist" "$said"
-echo "1..$n"
+done_testing
