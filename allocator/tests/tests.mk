@@ -9,12 +9,13 @@ BLACK_BOX_NAMES := api_policy_test api_content_test contract_test misuse_test ba
     life_fork_test life_fork_inside_test life_limits_test life_memory_test life_loading_test life_purger_test \
     life_places_test life_signals_test exhaustion_test full_arena_test stress_test
 BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,$(BLACK_BOX_NAMES))
+BLACK_BOX_PROGRAMS := $(BLACK_BOX_TESTS) $(BUILD)/tests/hardened_test
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
 TESTS_OBJ := $(BUILD)/obj/black_box
 TESTS_SUPPORT := $(patsubst %,$(TESTS_OBJ)/%.o,support support_memory support_heap support_check support_audit)
 
 # What lane hardened promises, and what its states and locks could break; it is slow where others reuse large blocks.
-HARDENED_NAMES := misuse_test bad_input_test stress_test
+HARDENED_NAMES := hardened_test misuse_test bad_input_test stress_test
 # Held to the same, too long for `make test`.
 HARDENED_LONG_NAMES := api_policy_test api_content_test contract_test life_threads_test life_fork_test \
     life_fork_inside_test life_loading_test
@@ -28,7 +29,7 @@ $(TESTS_OBJ)/%.o: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
 	@echo '  CC  $<'
 	@$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -c -o $@ $<
 
-$(BLACK_BOX_TESTS): $(BUILD)/tests/%: $(TESTS_OBJ)/%.o $(TESTS_SUPPORT) $(TESTS_PLUGINS)
+$(BLACK_BOX_PROGRAMS): $(BUILD)/tests/%: $(TESTS_OBJ)/%.o $(TESTS_SUPPORT) $(TESTS_PLUGINS)
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
 	@$(CC) $(CFLAGS) -pthread -o $@ $(filter %.o,$^) -ldl
@@ -50,7 +51,7 @@ $(TESTS_PLUGINS): $(BUILD)/tests/%.so: $(TESTS_SRC)/%.c $(TESTS_SRC)/tests.mk
 
 -include $(wildcard $(TESTS_OBJ)/*.d)
 
-check-hardened: allocator $(BLACK_BOX_TESTS)
+check-hardened: allocator $(BLACK_BOX_PROGRAMS)
 	@BUILD=$(BUILD) perl .ci/tap $(patsubst %,$(BUILD)/tests/%@hardened,$(HARDENED_NAMES) $(HARDENED_LONG_NAMES))
 
 .PHONY: check-hardened
