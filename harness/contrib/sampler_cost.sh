@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Does looking change what is seen? The same cells with the RSS sampler at its 10 ms and at one look in 10 s, which no
-# cell lives to see, in turns. Prints the ratio of the ops/s, sampled over not sampled: the median over the rounds.
+# cell lives to see, in turns. Prints the ratio of the ops/s, sampled over not sampled: the median over the rounds. And
+# the CPU time that hzb itself takes a second while it samples, which no noise of the workload hides.
 #     harness/contrib/sampler_cost.sh [ROUNDS]        31 rounds take about 4 minutes
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,17 +11,18 @@ hzb=${BUILD:-build}/hzb
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-for sample_ms in 10 10000; do
-    cat > "$work/$sample_ms.yaml" <<YAML
-name: sampler
-seed: 20261125
-sample_ms: $sample_ms
-arms: {cand: [hz3]}
-cells:
-  - {id: t1, workload: random_mixed, params: [threads=1, remote_pct=0, min=16, max=2048, iters=40000000], rounds: 1, expect_s: 1}
-  - {id: t2, workload: random_mixed, params: [threads=2, remote_pct=0, min=16, max=2048, iters=40000000], rounds: 1, expect_s: 1}
-YAML
-done
+matrix() { # matrix SAMPLE_MS NAME ITERS [THREADS]: a cell with one thread, one with two
+    echo "{name: sampler, seed: 20261125, sample_ms: $1, arms: {cand: [hz3]}, cells: ["
+    for threads in ${4:-1 2}; do
+        echo "  {id: t$threads, workload: random_mixed, rounds: 1, expect_s: 1,"
+        echo "   params: [threads=$threads, remote_pct=0, min=16, max=2048, iters=$3]},"
+    done
+    echo "]}"
+} > "$work/$2.yaml"
+
+matrix 10 10 40000000
+matrix 10000 10000 40000000
+matrix 10 long 1000000000 1
 
 for ((round = 1; round <= rounds; round++)); do
     order=(10 10000)
@@ -43,3 +45,12 @@ for cell in t1 t2; do
             printf "%s: %.4f of the ops/s without a sampler (%d rounds, quartiles %.4f and %.4f)\n", cell,
                    NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2, NR, v[int((NR + 3) / 4)], v[int((3 * NR + 3) / 4)] }'
 done
+
+# It runs for about ten seconds.
+"$hzb" run "$work/long.yaml" --config harness -o "$work/long" > "$work/log" 2>&1 &
+sleep 2
+began=$(cut -d' ' -f1 "/proc/$!/schedstat")
+sleep 5
+ended=$(cut -d' ' -f1 "/proc/$!/schedstat")
+wait $! || { cat "$work/log" >&2; exit 1; }
+echo "hzb itself: $(((ended - began) / 5000)) us of CPU time a second"
