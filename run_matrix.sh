@@ -43,7 +43,23 @@ bash harness/setup.sh
 make --no-print-directory -s -j"$(nproc)"
 build/hzb doctor || true # what it says is advice; the samples' own checks decide
 
-trap 'echo "$called_as: interrupted; build/hzb resume goes on with what is missing" >&2; exit 130' INT TERM
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+hzb_pid=
+stop() {
+    [[ -z $hzb_pid ]] || { kill -TERM "$hzb_pid" 2>/dev/null; wait "$hzb_pid" || true; }
+    echo "$called_as: interrupted; build/hzb resume goes on with what is missing" >&2
+    exit 130
+}
+trap stop INT TERM
+# measure COMMAND...: sets code. Beside the shell, which would otherwise hear of a signal when hours have passed.
+measure() {
+    code=0
+    build/hzb "$@" >"$work/said" &
+    hzb_pid=$!
+    wait "$hzb_pid" || code=$?
+    hzb_pid=
+}
 code=0
 file=harness/matrix/$matrix.yaml
 gated=$(grep -c '^gates:' "$file" || true)
@@ -54,16 +70,18 @@ done
 
 # lines FILE: of a CSV file, 0 without one.
 lines() { wc -l <"$1" 2>/dev/null || echo 0; }
-# A gated run that a kill or a reboot ended goes on, unless what it measured is not what is here any more.
+# A gated run that a kill or a reboot ended goes on, if it was the whole matrix and what it measured is still here.
 said=
 last=$(readlink -f results/latest || true)
-if ((gated && $# == 0)) && [[ $last == *_"$matrix" && $(lines "$last/runs.csv") -lt $(lines "$last/plan.csv") ]]; then
+if ((gated && $# == 0)) && [[ $last == *_"$matrix" && $(lines "$last/runs.csv") -lt $(lines "$last/plan.csv") ]] &&
+    build/hzb plan "$file" 2>/dev/null | cmp -s - "$last/plan.csv"; then
     echo "$called_as: going on with $last" >&2
-    build/hzb resume "$last" && said=$last || { code=$?; ((code == 13)) || said=$last; }
+    measure resume "$last"
+    ((code == 13)) || said=$last
 fi
 if [[ -z $said ]]; then
-    code=0
-    said=$(build/hzb run "$file" "$@") || code=$?
+    measure run "$file" "$@"
+    said=$(<"$work/said")
 fi
 if [[ ! -f $said/plan.csv ]]; then # a dry run, a test, or nothing was begun
     [[ -z $said ]] || printf '%s\n' "$said"

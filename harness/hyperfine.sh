@@ -8,10 +8,18 @@ rounds=${ROUNDS:-10}
 hzb=${BUILD:-build}/hzb
 command -v hyperfine >/dev/null || { echo "hyperfine: not installed; run harness/setup.sh" >&2; exit 69; }
 
+# Libraries only: an environment or a build of its own would not get here.
 mapfile -t arms < <("$hzb" list |
-    awk '/^Workloads/ {exit} /^  [a-z]/ && !/MISSING|not installed/ {print $1, $2 ~ /^\// ? $2 : "-"}' |
+    awk '/^Workloads/ {exit}
+         /^    env:/ {library = ""}
+         /^  [^ ]/ {if (library) print name, library
+                    name = $1; library = /MISSING|not installed|built with/ ? "" : $2 ~ /^\// ? $2 : "-"}
+         END {if (library) print name, library}' |
     grep -E "^(${ALLOCATORS:-hz3|glibc|jemalloc|mimalloc|tcmalloc}) ")
-((${#arms[@]})) || { echo "hyperfine: ALLOCATORS='${ALLOCATORS-}' matches none of \`hzb list\`" >&2; exit 64; }
+((${#arms[@]})) || {
+    echo "hyperfine: ALLOCATORS='${ALLOCATORS-}' matches none of \`hzb list\` that is there and is a library alone" >&2
+    exit 64
+}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -46,6 +46,7 @@ LivePage *live_open(unsigned threads)
     LivePage *page = fd < 0 ? live_map_private() : live_map_shared(fd);
     if (threads > page->n_slots)
         die(EXIT_USAGE, "argument threads: '%u': the live page has only %u slots", threads, page->n_slots);
+    page->n_slots = threads; // the sampler reads no others
     return page;
 }
 

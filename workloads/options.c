@@ -31,8 +31,8 @@ static bool number_parse(const char *text, uint64_t scale, uint64_t *value)
 
 static void positional_reject(struct argp_state *state, const Positional *p, uint64_t min, const char *text)
 {
-    argp_error(state, "argument %s: '%s': expected a %s number from %" PRIu64 " to %" PRIu64, p->name, text,
-               p->scale > 1 ? "decimal" : "whole", min / p->scale, p->max / p->scale);
+    argp_error(state, "argument %s: '%s': expected a %s number from %.15g to %.15g", p->name, text,
+               p->scale > 1 ? "decimal" : "whole", (double)min / (double)p->scale, (double)p->max / (double)p->scale);
 }
 
 static void positional_set(struct argp_state *state, const CommandLine *line, const char *text)

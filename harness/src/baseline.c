@@ -153,7 +153,9 @@ bool baseline_arm(const Options *options, const char *name, Arm *arm)
     char *machine = machine_dir(options), *dir = xfmt("%s/%s", machine, name);
     bool ok = name_is_good(name);
     if (ok && access(dir, X_OK) != 0) {
-        hzb_error("baseline '%s' is not pinned on this machine; pin one: hzb baseline set %s ALLOCATOR", name, name);
+        hzb_error(
+            "baseline '%s' is not pinned on this machine; pin one: hzb baseline set %s ALLOCATOR%s%s (there is no %s)",
+            name, name, options->output ? " -o " : "", options->output ? options->output : "", dir);
         ok = false;
     } else if (ok && !load_about(dir, arm)) {
         hzb_error("%s: is no whole baseline; set it again", dir);

@@ -151,7 +151,6 @@ typedef struct {
     Options options;
 } Parse;
 
-/* All others take one target at most. */
 static unsigned rounds_of(const char *text, struct argp_state *state)
 {
     uint64_t value;
@@ -160,6 +159,7 @@ static unsigned rounds_of(const char *text, struct argp_state *state)
     return (unsigned)value;
 }
 
+/* Without `several` a command takes one target at most. */
 static void set_target(Parse *parse, char *text, struct argp_state *state)
 {
     if ((parse->options.target && !parse->command->several) || !parse->command->target_allowed)

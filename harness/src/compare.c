@@ -72,8 +72,12 @@ static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
         c->cand_failures |= failed && is_cand;
         const RunRow *base = is_cand ? same_round(runs, i, cell_id, c->base) : NULL;
         if (!base || !row_status_is(cand, "ok") || !row_status_is(base, "ok") ||
-            !row_number(base, c->column, &pairs.base[pairs.n]) || !row_number(cand, c->column, &pairs.cand[pairs.n]))
+            !row_number(base, c->column, &pairs.base[pairs.n]))
             continue;
+        if (!row_number(cand, c->column, &pairs.cand[pairs.n])) {
+            c->missing++;
+            continue;
+        }
         c->rounds_more += pairs.cand[pairs.n] > pairs.base[pairs.n];
         c->rounds_less += pairs.cand[pairs.n] < pairs.base[pairs.n];
         pairs.n++;

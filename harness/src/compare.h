@@ -30,7 +30,8 @@ typedef struct {
     const CfgGate *gate; /* NULL: for information only */
     bool failures;       /* some sample of either arm went wrong by itself, not by the machine's doing */
     bool cand_failures;
-    unsigned n; /* pairs */
+    unsigned n;       /* pairs */
+    unsigned missing; /* rounds in which the base has a value and the candidate, which ended well, has none */
     double base_median, cand_median;
     double d, d_lo, d_hi; /* ln(cand/base): Hodges-Lehmann and its interval */
     double p, p_holm;

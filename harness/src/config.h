@@ -113,6 +113,8 @@ void config_free(Config *config);
 
 /* What the schemas cannot say: names that must exist, be unique or be well formed. */
 bool config_check(const Config *config);
+/* Fit for file names, CSV fields and regular expressions, which all names become. */
+bool config_name_is_plain(const char *name);
 
 /* Prints `path:line:column: message`, the place being the first scalar of the file that reads `scalar`. */
 void config_error_at(const char *path, const char *scalar, const char *format, ...)

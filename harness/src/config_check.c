@@ -6,10 +6,9 @@
 #include "record.h"
 #include "util.h"
 
-enum { INHERITS_DEPTH_MAX = 8, ROUNDS_MAX = 10000 };
+enum { INHERITS_DEPTH_MAX = 8, ROUNDS_MAX = 10000, SAMPLE_MS_MAX = 60000 };
 
-/* Names become file names, CSV fields and regex subjects. */
-static bool name_is_plain(const char *name)
+bool config_name_is_plain(const char *name)
 {
     return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(name) &&
            name[0] != '.' && name[0] != '-';
@@ -17,7 +16,7 @@ static bool name_is_plain(const char *name)
 
 static bool check_name(const char *path, const char *what, const char *name)
 {
-    if (name_is_plain(name)) return true;
+    if (config_name_is_plain(name)) return true;
     config_error_at(path, name, "%s '%s': expected letters, digits, '_', '.', '-'", what, name);
     return false;
 }
@@ -174,25 +173,28 @@ static bool check_arms(const Config *config)
     const CfgArms *arms = &config->matrix->arms;
     char *const *const lists[] = {arms->base, arms->cand, arms->refs, arms->aa};
     const unsigned counts[] = {arms->base_count, arms->cand_count, arms->refs_count, arms->aa_count};
-    StrList seen = {0};
+    StrList seen = {0}, seen_aa = {0}; /* an A/A arm is another one once more */
     for (unsigned l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (unsigned i = 0; i < counts[l]; i++) {
             const char *name = lists[l][i];
             bool pinned = strncmp(name, BASELINE_PREFIX, strlen(BASELINE_PREFIX)) == 0;
+            StrList *group = lists[l] == arms->aa ? &seen_aa : &seen;
             const char *fault = !pinned && !config_allocator(config, name)
                                     ? "no allocator of that name in allocators.yaml"
-                                : lists[l] != arms->aa && list_has(&seen, name) ? "is there twice"
-                                                                                : NULL;
+                                : list_has(group, name) ? "is there twice"
+                                                        : NULL;
             if (fault) {
                 config_error_at(config->matrix_path, name, "arm '%s': %s", name, fault);
                 list_free(&seen);
+                list_free(&seen_aa);
                 return false;
             }
-            list_add(&seen, name);
+            list_add(group, name);
         }
     }
-    bool any = seen.count > 0;
+    bool any = seen.count + seen_aa.count > 0;
     list_free(&seen);
+    list_free(&seen_aa);
     if (!any) config_error_at(config->matrix_path, "arms", "'arms' names no allocator");
     return any;
 }
@@ -257,6 +259,10 @@ static bool check_matrix(const Config *config)
         bool guard = !(m->mem_guard_pct >= 0 && m->mem_guard_pct <= 100);
         config_error_at(config->matrix_path, guard ? "mem_guard_pct" : "steal_max_pct", "%s %g: expected 0..100",
                         guard ? "mem_guard_pct" : "steal_max_pct", guard ? m->mem_guard_pct : m->steal_max_pct);
+        return false;
+    }
+    if (m->sample_ms > SAMPLE_MS_MAX) {
+        config_error_at(config->matrix_path, "sample_ms", "sample_ms %u: expected 1..%d", m->sample_ms, SAMPLE_MS_MAX);
         return false;
     }
     for (unsigned i = 0; i < m->cells_count; i++)

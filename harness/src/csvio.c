@@ -186,5 +186,7 @@ bool csv_repair(const char *path, unsigned columns, CsvKeep keep, void *context)
 
 bool csv_append(int fd, const char *text, size_t length)
 {
-    return write(fd, text, length) == (ssize_t)length && fsync(fd) == 0;
+    ssize_t written = write(fd, text, length);
+    if (written >= 0 && (size_t)written < length) errno = ENOSPC; /* a part of it: there is no room for the rest */
+    return written == (ssize_t)length && fsync(fd) == 0;
 }

@@ -38,7 +38,7 @@ static bool can_run(const char *name)
 {
     char *said;
     const char *argv[] = {name, "--version", NULL};
-    bool ok = command_output(argv, false, &said) == 0;
+    bool ok = command_output(argv, STDERR_DROPPED, &said) == 0;
     free(said);
     if (!ok) hzb_note("diag: %s is not installed: left out", name);
     return ok;
@@ -88,7 +88,7 @@ static bool run_tool(const Subject *subject, StrList *argv, char **said)
         list_add(&all, arguments.items[i]);
     all.items = xrealloc(all.items, all.count + 1, sizeof *all.items);
     all.items[all.count] = NULL;
-    int status = command_output((const char *const *)all.items, true, said);
+    int status = command_output((const char *const *)all.items, STDERR_JOINED, said);
     bool ok = status == 0 && !strstr(*said, "cannot be preloaded");
     if (!ok)
         hzb_error("diag: %s, %s: %s ended with %d: %s", subject->plan->cell_id, subject->arm->name, argv->items[0],

@@ -160,7 +160,7 @@ static void check_tools(Doctor *doctor)
              "sysctl kernel.perf_event_paranoid=1");
     free(paranoid);
     const char *argv[] = {"gnuplot", "--version", NULL};
-    if (command_output(argv, false, &output) == 0)
+    if (command_output(argv, STDERR_DROPPED, &output) == 0)
         fine(doctor, "gnuplot", xstrdup(output));
     else
         warn(doctor, "gnuplot", xstrdup("gnuplot cannot be run: no plots"), "make setup");
@@ -180,7 +180,9 @@ static bool check_allocators(Doctor *doctor, const Options *options)
     for (unsigned i = 0; i < config.allocators->allocators_count; i++) {
         Arm arm;
         arm_resolve(&config, options, &config.allocators->allocators[i], &arm);
-        if (arm.missing)
+        if (arm.missing && config.allocators->allocators[i].optional)
+            fine(doctor, "allocator", xfmt("'%s' is not installed, and optional: %s", arm.name, arm.preload));
+        else if (arm.missing)
             warn(doctor, "allocator", xfmt("library of '%s' is missing: %s", arm.name, arm.preload),
                  "make setup && make");
         else

@@ -101,7 +101,7 @@ char *arm_build(const Arm *arm)
     argv[argc++] = preload;
     argv[argc++] = "HZ3_STATS=1";
     argv[argc++] = "/bin/true";
-    bool ran = command_output(argv, true, &said) == 0;
+    bool ran = command_output(argv, STDERR_JOINED, &said) == 0;
     char *line = ran ? strstr(said, mark) : NULL;
     const char *text = line ? line + sizeof mark - 1 : "";
     char *build = xfmt("%.*s", (int)strcspn(text, "\n"), text);
@@ -120,6 +120,11 @@ static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const re
 {
     if (wanted && regexec(wanted, arm->name, 0, NULL, 0) != 0) return true;
     arm->role = xstrdup(role);
+    if (arm->preload && arm->preload[strcspn(arm->preload, " \t:")]) {
+        hzb_error("allocator '%s': '%s': LD_PRELOAD takes no path with a blank or a colon; put it elsewhere", arm->name,
+                  arm->preload);
+        return false;
+    }
     if (arm->preload && !arm->missing) {
         bool stamped = file_id(arm->preload, &arm->id);
         arm->sha256 = sha256_of_file(arm->preload);
@@ -210,7 +215,12 @@ static bool add_extra_arms(const Options *options, Experiment *experiment, const
             hzb_error("--allocator '%s': expected name=/path/lib.so", entry);
             return false;
         }
-        Arm arm = {.name = xfmt("%.*s", (int)(equals - entry), entry), .preload = real_path_or_null(equals + 1)};
+        Arm arm = {.name = xfmt("%.*s", (int)(equals - entry), entry)};
+        if (!config_name_is_plain(arm.name)) {
+            hzb_error("--allocator '%s': expected a name of letters, digits, '_', '.', '-'", arm.name);
+            return false;
+        }
+        arm.preload = real_path_or_null(equals + 1);
         if (!arm.preload) {
             hzb_error("--allocator '%s': no readable library '%s'", arm.name, equals + 1);
             return false;

@@ -11,8 +11,7 @@
 /* The Go benchmark format (golang.org/design/14313-benchmark-format), which benchstat reads: a line a sample. */
 static void put_sample(const RunRow *row)
 {
-    double ops = 0, value;
-    row_number(row, RUN_ops, &ops);
+    double value;
     printf("Benchmark/cell=%s/allocator=%s 1", row->field[RUN_cell_id], row->field[RUN_allocator]);
     for (unsigned s = 0; s < SHOWN_METRICS; s++) {
         const char *name = run_column_names[shown_metrics[s].column];

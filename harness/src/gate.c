@@ -12,7 +12,7 @@ static void set_threshold(const Noise *noise, Comparison *c)
 {
     if (!c->gate || c->gate->exact) return;
     c->threshold = c->gate->threshold_pct / 100;
-    double seen = noise_p95(noise, c->cell->cell_id, run_column_names[c->column]);
+    double seen = noise_p95(noise, c->cell, run_column_names[c->column]);
     if (seen > c->threshold) c->threshold = seen; /* false when it is NAN, unknown */
 }
 
@@ -55,10 +55,14 @@ static Ruling rule(const Comparison *c)
 {
     if (!c->gate) return RULING_NONE;
     if (c->cand->same_as) return strcmp(c->cand->same_as, c->base->name) == 0 ? RULING_IDENTICAL : RULING_INCONCLUSIVE;
-    if (c->cand_failures || (c->failures && c->n == 0)) return RULING_FAILED;
+    if (c->cand_failures || (c->failures && c->n + c->missing == 0)) return RULING_FAILED;
+    /* What the candidate does in most rounds not at all, as to give memory back; what it does in some is not judged by
+       those alone. */
+    if (c->missing > c->n) return RULING_REGRESSION;
     if (c->n == 0) return RULING_INCONCLUSIVE;
     Ruling ruling = c->gate->exact ? rule_exact(c) : rule_interval(c);
-    return ruling == RULING_IMPROVED && c->failures ? RULING_INCONCLUSIVE : ruling;
+    bool is_whole = c->missing == 0 && !(ruling == RULING_IMPROVED && c->failures);
+    return ruling == RULING_REGRESSION || is_whole ? ruling : RULING_INCONCLUSIVE;
 }
 
 static Comparisons judge_cells(const Results *results, const StrList *cells, RoundSet set, CompareScope scope,
@@ -92,7 +96,8 @@ static bool same_question(const Comparison *a, const Comparison *b)
     return a->cell == b->cell && a->column == b->column && a->base == b->base && a->cand == b->cand;
 }
 
-/* The second set is asked only about what the first one flagged, so only that counts as a comparison. */
+/* The second set is asked only about what the first one flagged, so only that counts as a comparison. Where it has not
+   been measured yet, or in vain, nothing is confirmed. */
 static void confirm(const Results *results, const Noise *noise, Comparisons *first)
 {
     StrList cells = flagged_cells(first);
@@ -101,6 +106,8 @@ static void confirm(const Results *results, const Noise *noise, Comparisons *fir
         for (unsigned f = 0; f < first->count; f++) {
             const Comparison *flagged = &first->items[f];
             if (flagged->ruling != RULING_REGRESSION || !same_question(flagged, &all.items[i])) continue;
+            if (results->experiment.rule.confirm && compare_is_gated(flagged))
+                first->items[f].confirmation = CONFIRM_NO;
             second.items = xrealloc(second.items, second.count + 1, sizeof *second.items);
             second.items[second.count] = all.items[i];
             second.items[second.count++].p_holm = NAN;
@@ -109,7 +116,7 @@ static void confirm(const Results *results, const Noise *noise, Comparisons *fir
     adjust(&second, true);
     for (unsigned i = 0; i < second.count; i++)
         for (unsigned f = 0; f < first->count; f++)
-            if (second.items[i].n > 0 && compare_is_gated(&first->items[f]) &&
+            if (second.items[i].n + second.items[i].missing > 0 && compare_is_gated(&first->items[f]) &&
                 same_question(&first->items[f], &second.items[i]))
                 first->items[f].confirmation = rule(&second.items[i]) == RULING_REGRESSION ? CONFIRM_YES : CONFIRM_NO;
     free(all.items);
@@ -137,21 +144,52 @@ Overall gate_overall(const Results *results, const Comparisons *comparisons)
     return overall;
 }
 
-/* Narrow: no wider than the threshold, so that a change as large as that does not hide in it. An interval that lies
-   inside the threshold answers the question however wide it is. Neither looks at p. */
-static bool is_answered(const Comparison *c)
+/* The least p of n rounds is 2^(1-n), which Holm multiplies by the number of comparisons. */
+static unsigned rounds_needed(unsigned comparisons)
 {
-    if (!compare_is_gated(c) || c->gate->exact || c->cand->same_as || c->n == 0) return true;
-    return c->ruling == RULING_UNCHANGED || c->d_hi - c->d_lo <= log1p(c->threshold);
+    unsigned n = 1;
+    while (comparisons * ldexp(1, 1 - (int)n) >= alpha)
+        n++;
+    return n;
 }
 
-static bool cell_is_answered(const Results *results, const char *cell_id, RoundSet set, const Noise *noise)
+static bool has_p(const Comparison *c)
+{
+    return compare_is_gated(c) && !c->gate->exact;
+}
+
+/* Of an experiment, whatever was measured of it. */
+static unsigned family_size(const Experiment *experiment, const Plan *plan)
+{
+    Results results = {.experiment = *experiment, .plan = *plan, .cells = plan_cells(plan)};
+    Comparisons list = {0};
+    unsigned size = 0;
+    for (unsigned i = 0; i < results.cells.count; i++)
+        compare_cell(&results, results.cells.items[i], SET_FIRST, COMPARE_GATED, &list);
+    for (unsigned i = 0; i < list.count; i++)
+        size += has_p(&list.items[i]);
+    list_free(&results.cells);
+    free(list.items);
+    return size;
+}
+
+/* Narrow: no wider than the threshold, so that a change as large as that does not hide in it, from enough rounds to
+   flag it. An interval that lies inside the threshold answers the question however wide it is. Neither looks at p. */
+static bool is_answered(const Comparison *c, unsigned needed)
+{
+    if (!has_p(c) || c->cand->same_as || c->n == 0) return true;
+    return c->ruling == RULING_UNCHANGED || (c->n >= needed && c->d_hi - c->d_lo <= log1p(c->threshold));
+}
+
+static bool cell_is_answered(const Results *results, const char *cell_id, RoundSet set, const GateState *state)
 {
     const StrList cells = {(char *[]){(char *)cell_id}, 1};
-    Comparisons list = judge_cells(results, &cells, set, COMPARE_GATED, noise);
+    Comparisons list = judge_cells(results, &cells, set, COMPARE_GATED, &state->noise);
+    unsigned needed = set == SET_FIRST ? rounds_needed(family_size(&results->experiment, &results->plan))
+                                       : rounds_needed(state->flags);
     bool answered = true;
     for (unsigned i = 0; answered && i < list.count; i++)
-        answered = is_answered(&list.items[i]);
+        answered = is_answered(&list.items[i], needed);
     free(list.items);
     return answered;
 }
@@ -170,6 +208,8 @@ static bool is_flagged(const Results *results, GateState *state, const char *cel
     if (!state->first_judged) {
         Comparisons first = judge_cells(results, &results->cells, SET_FIRST, COMPARE_GATED, &state->noise);
         state->flagged = flagged_cells(&first);
+        for (unsigned i = 0; i < first.count; i++)
+            state->flags += has_p(&first.items[i]) && first.items[i].ruling == RULING_REGRESSION;
         state->first_judged = true;
         free(first.items);
     }
@@ -206,32 +246,20 @@ char *gate_skip_reason(const Results *results, GateState *state)
     double budget_s = rules->confirm && !second ? rules->budget_s / 2 : rules->budget_s;
     if (rules->budget_s > 0 && spent_s(&results->runs) > budget_s)
         return xfmt("gate: the budget of %g s is spent", budget_s);
-    bool enough = cell_is_answered(results, row->cell_id, second ? SET_CONFIRM : SET_FIRST, &state->noise);
+    bool enough = cell_is_answered(results, row->cell_id, second ? SET_CONFIRM : SET_FIRST, state);
     return enough ? xstrdup("gate: the interval is narrow enough") : NULL;
-}
-
-/* The least p of n rounds is 2^(1-n), which Holm multiplies by the number of comparisons. */
-static unsigned rounds_needed(unsigned comparisons)
-{
-    unsigned n = 1;
-    while (comparisons * ldexp(1, 1 - (int)n) >= alpha)
-        n++;
-    return n;
 }
 
 void gate_warn_if_blind(const Experiment *experiment, const Plan *plan)
 {
-    const Results results = {.experiment = *experiment, .plan = *plan, .cells = plan_cells(plan)};
-    Comparisons list = {0};
-    unsigned family = 0;
-    for (unsigned i = 0; i < results.cells.count; i++)
-        compare_cell(&results, results.cells.items[i], SET_FIRST, COMPARE_GATED, &list);
-    for (unsigned i = 0; i < list.count; i++)
-        family += compare_is_gated(&list.items[i]) && !list.items[i].gate->exact;
-    unsigned needed = rounds_needed(family);
-    for (unsigned i = 0; i < experiment->rule.cells_count && family > 0; i++)
-        if (experiment->rule.cells[i].first < needed)
-            hzb_note("cell '%s': %u rounds can flag nothing among %u comparisons; it takes %u",
-                     experiment->rule.cells[i].cell_id, experiment->rule.cells[i].first, family, needed);
-    free(list.items);
+    unsigned family = family_size(experiment, plan), needed = rounds_needed(family);
+    for (unsigned i = 0; i < experiment->rule.cells_count && family > 0; i++) {
+        const CellRounds *cell = &experiment->rule.cells[i];
+        if (cell->first < needed)
+            hzb_note("cell '%s': %u rounds can flag nothing among %u comparisons; it takes %u", cell->cell_id,
+                     cell->first, family, needed);
+        if (cell->first > WILCOXON_N_MAX)
+            hzb_note("cell '%s': more than %d rounds have no p, so nothing can be flagged once %u were measured",
+                     cell->cell_id, WILCOXON_N_MAX, cell->first);
+    }
 }

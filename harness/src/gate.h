@@ -16,6 +16,7 @@ typedef struct {
     Noise noise;
     bool first_judged;
     StrList flagged; /* cells that the first set flagged, known once it is complete */
+    unsigned flags;  /* and how many of its comparisons with a p */
 } GateState;
 
 /* Why the block that begins with the plan's row `index` = results->runs.count need not be run, or NULL. Decided from

@@ -229,6 +229,14 @@ static bool is_result(const char *dir)
            !has_file(dir, PLAN_WHOLE_FILE);
 }
 
+/* All of a folder or nothing of it. */
+static bool add_whole_folder(sqlite3 *db, const char *dir, const char *reference)
+{
+    if (!run_sql(db, "SAVEPOINT folder")) return false;
+    bool added = add_folder(db, dir, reference);
+    return (added || run_sql(db, "ROLLBACK TO folder")) && run_sql(db, "RELEASE folder") && added;
+}
+
 /* A folder that cannot be read must not cost the history of all others. */
 static bool add_folders(sqlite3 *db, const char *results, const char *reference)
 {
@@ -237,7 +245,7 @@ static bool add_folders(sqlite3 *db, const char *results, const char *reference)
     if (count < 0) hzb_error("%s: %s", results, strerror(errno));
     for (int i = 0; i < count; i++) {
         char *dir = xfmt("%s/%s", results, entries[i]->d_name);
-        if (entries[i]->d_name[0] != '.' && is_result(dir) && !add_folder(db, dir, reference))
+        if (entries[i]->d_name[0] != '.' && is_result(dir) && !add_whole_folder(db, dir, reference))
             hzb_note("%s: left out", dir);
         free(dir);
         free(entries[i]);

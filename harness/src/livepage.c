@@ -1,5 +1,6 @@
 #include "livepage.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ enum { LIVE_SLOTS = 1024, COUNTER_NAME_BYTES = 32, COUNTERS_MAX = 4096, STRIPES_
 typedef struct {
     char magic[8];
     uint32_t version;
-    uint32_t n_slots;
+    _Atomic uint32_t n_slots; /* the workload may lower it: each slot that is read is a line taken from its writer */
     char rest[48];
 } LiveHeader;
 
@@ -44,6 +45,7 @@ bool live_page_open(LivePage *page)
     if (page->fd >= 0 && ftruncate(page->fd, (off_t)LIVE_BYTES) == 0)
         page->map = mmap(NULL, LIVE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, page->fd, 0);
     if (page->map == MAP_FAILED) {
+        hzb_error("live page of %zu bytes: %s", LIVE_BYTES, strerror(errno));
         if (page->fd >= 0) close(page->fd);
         return false;
     }
@@ -62,9 +64,11 @@ void live_page_close(LivePage *page)
 
 int64_t live_page_bytes(const LivePage *page)
 {
-    const LiveSlot *slots = (const LiveSlot *)((const char *)page->map + sizeof(LiveHeader));
+    const LiveHeader *header = page->map;
+    const LiveSlot *slots = (const LiveSlot *)(header + 1);
+    uint32_t n_slots = atomic_load_explicit(&header->n_slots, memory_order_relaxed);
     int64_t sum = 0;
-    for (unsigned i = 0; i < LIVE_SLOTS; i++)
+    for (unsigned i = 0; i < n_slots && i < LIVE_SLOTS; i++)
         sum += atomic_load_explicit(&slots[i].live_bytes, memory_order_relaxed);
     return sum;
 }

@@ -195,7 +195,7 @@ static bool copy_folders(const char *dir, const Piece *piece)
     for (size_t i = 0; i < 2; i++) {
         char *from = xfmt("%s/%s", piece->results.dir, folders[i]), *said;
         const char *argv[] = {"cp", "-r", "--", from, dir, NULL};
-        int status = command_output(argv, true, &said);
+        int status = command_output(argv, STDERR_JOINED, &said);
         if (status != 0) hzb_error("cp %s: %s", from, said ? said : "cannot be run");
         free(said);
         free(from);

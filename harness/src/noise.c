@@ -12,21 +12,21 @@
 #include "stats.h"
 #include "util.h"
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double noise_p95(const Noise *noise, const char *cell_id, const char *metric)
+double noise_p95(const Noise *noise, const PlanRow *cell, const char *metric)
 {
     double *changes = xcalloc(noise->count, sizeof *changes), p95 = NAN;
-    unsigned n = 0;
-    for (unsigned i = 0; i < noise->count; i++)
-        if (strcmp(noise->samples[i].cell_id, cell_id) == 0 && strcmp(noise->samples[i].metric, metric) == 0)
-            changes[n++] = noise->samples[i].change;
-    qsort(changes, n, sizeof *changes, ascending);
-    if (n >= NOISE_RUNS_MIN) p95 = stats_quantile(changes, n, 0.95);
+    unsigned n = 0, folders = 0, folder = 0;
+    for (unsigned i = 0; i < noise->count; i++) {
+        const NoiseSample *sample = &noise->samples[i];
+        if (strcmp(sample->cell_id, cell->cell_id) != 0 || strcmp(sample->params, cell->params) != 0 ||
+            strcmp(sample->metric, metric) != 0)
+            continue;
+        changes[n++] = sample->change;
+        folders += sample->folder != folder;
+        folder = sample->folder;
+    }
+    qsort(changes, n, sizeof *changes, stats_ascending);
+    if (folders >= NOISE_RUNS_MIN) p95 = stats_quantile(changes, n, 0.95);
     free(changes);
     return p95;
 }
@@ -55,16 +55,17 @@ static bool is_aa(const json_t *manifest, const char *allocator)
 /* Rows of A/A arms of one folder; returns whether there was one. */
 static bool take_samples(const json_t *manifest, const CsvTable *table, Noise *noise)
 {
-    int cell = csv_column(table, "cell_id"), metric = csv_column(table, "metric");
+    int cell = csv_column(table, "cell_id"), params = csv_column(table, "params"), metric = csv_column(table, "metric");
     int cand = csv_column(table, "cand"), ratio = csv_column(table, "ratio");
-    unsigned before = noise->count;
-    for (unsigned r = 0; cell >= 0 && metric >= 0 && cand >= 0 && ratio >= 0 && r < table->row_count; r++) {
+    bool has_columns = cell >= 0 && params >= 0 && metric >= 0 && cand >= 0 && ratio >= 0;
+    unsigned before = noise->count, folder = before > 0 ? noise->samples[before - 1].folder + 1 : 1;
+    for (unsigned r = 0; has_columns && r < table->row_count; r++) {
         char **field = table->rows[r];
         double value;
         if (!is_aa(manifest, field[cand]) || !parse_double(field[ratio], &value) || !(value > 0)) continue;
         noise->samples = xrealloc(noise->samples, noise->count + 1, sizeof *noise->samples);
-        noise->samples[noise->count++] =
-            (NoiseSample){xstrdup(field[cell]), xstrdup(field[metric]), expm1(fabs(log(value)))};
+        noise->samples[noise->count++] = (NoiseSample){xstrdup(field[cell]), xstrdup(field[params]),
+                                                       xstrdup(field[metric]), expm1(fabs(log(value))), folder};
     }
     return noise->count > before;
 }

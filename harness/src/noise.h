@@ -2,9 +2,12 @@
 #ifndef HZB_NOISE_H
 #define HZB_NOISE_H
 
+#include "plan.h"
+
 typedef struct {
-    char *cell_id, *metric;
-    double change; /* |cand/base - 1|, or its inverse's if that is more */
+    char *cell_id, *params, *metric;
+    double change;   /* |cand/base - 1|, or its inverse's if that is more */
+    unsigned folder; /* from 1 */
 } NoiseSample;
 
 typedef struct {
@@ -14,8 +17,9 @@ typedef struct {
 
 /* From the stats.csv of the newest folders beside `dir` that the same host measured before it. */
 void noise_load(const char *dir, Noise *noise);
-/* 95th percentile of a cell's metric, NAN with less than NOISE_RUNS_MIN folders to go by. */
-double noise_p95(const Noise *noise, const char *cell_id, const char *metric);
+/* 95th percentile of a metric in a cell that had the same parameters, NAN with less than NOISE_RUNS_MIN folders to go
+ * by. */
+double noise_p95(const Noise *noise, const PlanRow *cell, const char *metric);
 
 enum { NOISE_RUNS_MIN = 5, NOISE_RUNS_MAX = 20 };
 

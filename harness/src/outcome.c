@@ -13,6 +13,7 @@ enum { STEAL_TICKS_MIN = 3 };
 
 /* What the machine does to a sample; it would have hit any arm. All other reasons are the arm's own affair. */
 static const char *const disturbances[] = {"majflt:", "swap:", "steal:"};
+static const char of_block[] = "block: ", checksum[] = "checksum: ";
 
 static char *wait_fault(const Observed *seen)
 {
@@ -134,12 +135,19 @@ void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const ch
     row_set(row, RUN_invalid_reason, "%s", reason);
 }
 
+static bool begins_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
 bool outcome_is_disturbed(const RunRow *row)
 {
+    const char *reason = row->field[RUN_invalid_reason];
+    if (!row_status_is(row, "invalid")) return false;
+    /* All that makes a whole block invalid, see below, is the machine's doing, but for unequal work. */
+    if (begins_with(reason, of_block)) return !begins_with(reason + strlen(of_block), checksum);
     for (size_t i = 0; i < sizeof disturbances / sizeof *disturbances; i++)
-        if (row_status_is(row, "invalid") &&
-            strncmp(row->field[RUN_invalid_reason], disturbances[i], strlen(disturbances[i])) == 0)
-            return true;
+        if (begins_with(reason, disturbances[i])) return true;
     return false;
 }
 
@@ -148,7 +156,7 @@ static void make_all_invalid(RunRow *rows, unsigned count, const char *reason)
     for (unsigned i = 0; i < count; i++) {
         if (!row_status_is(&rows[i], "ok")) continue;
         row_set(&rows[i], RUN_status, "invalid");
-        row_set(&rows[i], RUN_invalid_reason, "block: %s", reason);
+        row_set(&rows[i], RUN_invalid_reason, "%s%s", of_block, reason);
     }
 }
 
@@ -171,8 +179,8 @@ bool outcome_judge_block(RunRow *rows, unsigned count)
         if (row_status_is(row, "ok")) {
             if (!first) first = row;
             if (strcmp(first->field[RUN_checksum], row->field[RUN_checksum]) != 0)
-                reason = xfmt("checksum: %s has %s, %s has %s", first->field[RUN_allocator], first->field[RUN_checksum],
-                              row->field[RUN_allocator], row->field[RUN_checksum]);
+                reason = xfmt("%s%s has %s, %s has %s", checksum, first->field[RUN_allocator],
+                              first->field[RUN_checksum], row->field[RUN_allocator], row->field[RUN_checksum]);
         }
         if (!reason) continue;
         make_all_invalid(rows, count, reason);

@@ -51,7 +51,7 @@ bool plots_draw(const char *scripts, const char *dir, const char *script, const 
     for (size_t i = 0; ok && i < sizeof formats / sizeof *formats; i++) {
         char *out = xfmt("%s/%s.%s", dir, name, formats[i]), *said;
         const char *argv[] = {"gnuplot", "-c", script_path, in, out, title, NULL};
-        int status = command_output(argv, true, &said);
+        int status = command_output(argv, STDERR_JOINED, &said);
         ok = status == 0;
         if (!ok)
             hzb_error("gnuplot %s: %s", script_path, status < 0 ? "cannot be run" : said);
@@ -283,14 +283,14 @@ static bool forest(const Plots *plots)
 static bool draw_samples(const Plots *plots)
 {
     const Results *results = plots->results;
-    bool ok = throughput(plots) && scaling(plots);
+    bool ok = scaling(plots);
     for (unsigned c = 0; ok && c < results->cells.count; c++) {
         const PlanRow *cell = results_cell(results, results->cells.items[c]);
         char *title = title_of(cell);
         ok = rss_curve(plots, cell, title) && pareto(plots, cell, title);
         free(title);
     }
-    return ok;
+    return ok && throughput(plots); /* the last: plots_complete takes it for all */
 }
 
 static bool open_plots(const Results *results, const char *scripts, Plots *plots)
@@ -307,10 +307,10 @@ bool plots_complete(const Results *results, const char *scripts)
 {
     Plots plots;
     if (!open_plots(results, scripts, &plots)) return false;
-    char *first = xfmt("%s/throughput.svg", plots.dir), *record = xfmt("%s/runs.csv", results->dir);
+    char *last = xfmt("%s/throughput.svg", plots.dir), *record = xfmt("%s/runs.csv", results->dir);
     FileId drawn, measured;
-    bool fresh = file_id(first, &drawn) && file_id(record, &measured) && drawn.mtime_ns >= measured.mtime_ns;
-    free(first);
+    bool fresh = file_id(last, &drawn) && file_id(record, &measured) && drawn.mtime_ns >= measured.mtime_ns;
+    free(last);
     free(record);
     return (fresh || draw_samples(&plots)) && forest(&plots);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,11 +82,22 @@ static void prove(Run *run)
     run->seen.majflt_before_work = target_majflt(run->child.pid);
 }
 
+/* What is said of it goes into files of text. */
+static char *printable(const char *line)
+{
+    char *shown = xstrdup(line);
+    for (char *c = shown; *c; c++)
+        if (*c < ' ' || *c > '~') *c = '?';
+    return shown;
+}
+
 static void on_line(Run *run, const char *line)
 {
     ProtoMessage message = proto_parse(line);
     if (message.kind == PROTO_BAD) {
-        kill_as(run, "failed", xfmt("protocol: not a line of HZB1: '%.80s'", line));
+        char *shown = printable(line);
+        kill_as(run, "failed", xfmt("protocol: not a line of HZB1: '%.80s'", shown));
+        free(shown);
         return;
     }
     prove(run);
@@ -132,8 +144,17 @@ static void on_timer(Run *run)
     uint64_t expirations;
     if (read(run->timer_fd, &expirations, sizeof expirations) < 0) return;
     take_sample(run);
-    if (monotonic_ns() > run->deadline_ns)
+}
+
+/* Until the deadline, for poll; -1 once the process is killed. Samples may come seldom. */
+static int ms_left(Run *run)
+{
+    uint64_t now = monotonic_ns();
+    if (!run->seen.killed_as && now >= run->deadline_ns)
         kill_as(run, "timeout", xfmt("timeout: did not end within %g s", run->plan->timeout_s));
+    if (run->seen.killed_as) return -1;
+    uint64_t ms = (run->deadline_ns - now) / 1000000 + 1;
+    return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 /* Returns false when the user wants hzb to stop. */
@@ -145,7 +166,7 @@ static bool watch(Run *run)
                                {run->child.pidfd, POLLIN, 0},
                                {run->timer_fd, POLLIN, 0},
                                {interrupted ? -1 : run->context->signal_fd, POLLIN, 0}};
-        if (poll(fds, 4, -1) < 0) continue; /* EINTR */
+        if (poll(fds, 4, ms_left(run)) < 0) continue; /* EINTR */
         if (fds[0].revents) on_socket(run);
         if (fds[2].revents) on_timer(run);
         if (fds[3].revents) {
@@ -174,7 +195,9 @@ static bool start_timer(Run *run)
     const struct timespec first = {(time_t)(first_ns / 1000000000), (long)(first_ns % 1000000000)};
     const struct itimerspec spec = {.it_interval = period, .it_value = first};
     run->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    return run->timer_fd >= 0 && timerfd_settime(run->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0;
+    bool ok = run->timer_fd >= 0 && timerfd_settime(run->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0;
+    if (!ok) hzb_error("timer for samples: %s", strerror(errno));
+    return ok;
 }
 
 static char *log_path(const Run *run, const char *folder, const char *extension)

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "commands.h"
 #include "pool.h"
@@ -27,21 +26,19 @@ static int run_self(StrList *argv, char **said)
     const char **words = xcalloc(argv->count + 1, sizeof *words);
     for (unsigned i = 0; i < argv->count; i++)
         words[i] = argv->items[i];
-    int code = command_output(words, false, said);
+    int code = command_output(words, STDERR_SHOWN, said);
     free(words);
     return code;
 }
+
+static const char self[] = "/proc/self/exe"; /* the child is this program until it becomes it again */
 
 /* A child each: a run holds the host's lock until its process ends. */
 static int measure_and_decide(const Options *options, const char *matrix, const char *base, const char *cand)
 {
     char *dir, *said;
-    char self[] = "/proc/self/exe", path[4096];
-    ssize_t length = readlink(self, path, sizeof path - 1);
-    if (length < 0) return HZB_INTERNAL;
-    path[length] = 0;
     StrList run = {0}, gate = {0};
-    list_add(&run, path);
+    list_add(&run, self);
     list_add(&run, "run");
     list_add(&run, matrix);
     add_option(&run, "-a", xfmt("^(%s|%s)$", base, cand));
@@ -51,7 +48,7 @@ static int measure_and_decide(const Options *options, const char *matrix, const 
     add_option(&run, "--lock", options->lock_path);
     int code = run_self(&run, &dir);
     if (code != HZB_OK && code != HZB_BAD_SAMPLES) return code;
-    list_add(&gate, path);
+    list_add(&gate, self);
     list_add(&gate, "gate");
     list_add(&gate, dir);
     code = run_self(&gate, &said);

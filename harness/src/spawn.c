@@ -49,6 +49,7 @@ StrList spawn_arguments(const Workload *workload, const PlanRow *plan)
         free(argument);
     }
     free(seed);
+    list_free(&values);
     return arguments;
 }
 
@@ -89,8 +90,8 @@ static void keep_over_exec(int fd)
 
 static int open_onto(const char *path, int flags, int fd)
 {
-    int opened = open(path, flags, 0644);
-    return opened < 0 ? -1 : dup2(opened, fd);
+    int opened = open(path, flags | O_CLOEXEC, 0644);
+    return opened == fd ? fcntl(fd, F_SETFD, 0) : opened < 0 ? -1 : dup2(opened, fd);
 }
 
 /* In the child, between fork and exec. */
@@ -123,13 +124,6 @@ static char **null_terminated(StrList *list)
     return list->items;
 }
 
-static void list_drop(StrList *list)
-{
-    for (unsigned i = 0; i < list->count; i++)
-        free(list->items[i]);
-    free(list->items);
-}
-
 bool child_start(const SpawnSpec *spec, const LivePage *live, Child *child)
 {
     int ends[2];
@@ -144,8 +138,8 @@ bool child_start(const SpawnSpec *spec, const LivePage *live, Child *child)
     if (child->pid == 0)
         become(spec, null_terminated(&arguments), null_terminated(&environment), ends[1], live->fd, parent);
     close(ends[1]);
-    list_drop(&arguments);
-    list_drop(&environment);
+    list_free(&arguments);
+    list_free(&environment);
     if (child->pid > 0) {
         setpgid(child->pid, child->pid); /* in both, so that a kill of the group works from now on */
         child->pidfd = pidfd_open(child->pid, 0);

@@ -3,11 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+#include "stats.h"
 
 /* How many values to leave out at either end: the most for which the median lies outside in at most 5 of 100 cases, as
    each value lies below it like a coin falls. -1 if even all of them are too few. */
@@ -24,7 +20,7 @@ static int values_to_cut(unsigned n)
 Spread spread_of(double *values, unsigned n)
 {
     if (n == 0) return (Spread){0};
-    qsort(values, n, sizeof *values, ascending);
+    qsort(values, n, sizeof *values, stats_ascending);
     double median = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
     int cut = values_to_cut(n);
     return (Spread){.n = n,

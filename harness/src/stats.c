@@ -6,7 +6,7 @@
 
 #include "util.h"
 
-static int ascending(const void *a, const void *b)
+int stats_ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -101,7 +101,7 @@ Interval stats_bootstrap(const double *d, unsigned n, unsigned resamples, uint64
             drawn[i] = d[((mix64(state++) >> 32) * n) >> 32];
         estimates[r] = hodges_lehmann(drawn, n, pairs);
     }
-    qsort(estimates, resamples, sizeof *estimates, ascending);
+    qsort(estimates, resamples, sizeof *estimates, stats_ascending);
     Interval interval = {stats_quantile(estimates, resamples, (1 - level) / 2),
                          stats_quantile(estimates, resamples, (1 + level) / 2)};
     free(estimates);
@@ -165,7 +165,7 @@ double stats_wilcoxon(const double *d, unsigned n)
 
 static int by_target(const void *a, const void *b)
 {
-    return ascending(*(double *const *)a, *(double *const *)b);
+    return stats_ascending(*(double *const *)a, *(double *const *)b);
 }
 
 void stats_holm(double *p, unsigned n)

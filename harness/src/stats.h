@@ -11,6 +11,8 @@ typedef struct {
     double lo, hi;
 } Interval;
 
+/* For qsort. */
+int stats_ascending(const void *a, const void *b);
 /* Median of a copy; n > 0. */
 double stats_median(const double *d, unsigned n);
 /* Hodges-Lehmann: median of the means of all pairs, each value paired with itself too. n > 0. */

@@ -101,13 +101,13 @@ static char *make_work_dir(const char *dir, const char *run_id)
     return NULL;
 }
 
-static int block_signals(void)
+static int block_signals(sigset_t *before)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, &set, before);
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
@@ -239,11 +239,12 @@ HzbExit sweep(const char *dir, bool verify_only)
     state.cells = plan_cells(&state.plan);
     char *work_dir = make_work_dir(state.dir, state.experiment.run_id);
     char *whole_dir = realpath(dir, NULL);
+    sigset_t signals_before;
     if (!work_dir || !whole_dir) return HZB_IO;
     state.context = (RunContext){.experiment = &state.experiment,
                                  .dir = whole_dir,
                                  .work_dir = work_dir,
-                                 .signal_fd = block_signals(),
+                                 .signal_fd = block_signals(&signals_before),
                                  .verify_only = verify_only};
     while (result == HZB_OK && state.runs.count < state.plan.count)
         result = run_next(&state);
@@ -253,5 +254,7 @@ HzbExit sweep(const char *dir, bool verify_only)
         hzb_error("%u of %u samples recorded; go on with: hzb resume %s", state.runs.count, state.plan.count, dir);
         return result;
     }
+    close(state.context.signal_fd);
+    sigprocmask(SIG_SETMASK, &signals_before, NULL); /* one that came since is taken now */
     return progress_summary(&state.runs) ? HZB_BAD_SAMPLES : HZB_OK;
 }

@@ -225,7 +225,7 @@ const char *program_dir(void)
     return path;
 }
 
-int command_output(const char *const argv[], bool with_stderr, char **output)
+int command_output(const char *const argv[], StderrUse stderr_use, char **output)
 {
     int pipe_fds[2];
     size_t length;
@@ -234,9 +234,8 @@ int command_output(const char *const argv[], bool with_stderr, char **output)
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDOUT_FILENO);
-    if (with_stderr)
-        posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDERR_FILENO);
-    else
+    if (stderr_use == STDERR_JOINED) posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], STDERR_FILENO);
+    if (stderr_use == STDERR_DROPPED)
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     pid_t pid;
     int error = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)argv, environ);
@@ -258,7 +257,7 @@ char *sha256_of_file(const char *path)
 {
     char *output;
     const char *argv[] = {"sha256sum", "--", path, NULL};
-    if (command_output(argv, false, &output) != 0) return NULL;
+    if (command_output(argv, STDERR_DROPPED, &output) != 0) return NULL;
     /* A name with a backslash or a newline makes sha256sum put a backslash first. */
     char *digits = output[0] == '\\' ? output + 1 : output;
     if (strspn(digits, "0123456789abcdef") != 64) return NULL;

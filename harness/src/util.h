@@ -68,9 +68,11 @@ bool file_id_same(const FileId *a, const FileId *b);
 /* Directory part of the path of this very program. */
 const char *program_dir(void);
 
-/* Runs a command found in PATH, waits, gives what it prints without the last newline; its stderr is part of that or is
-   dropped. Returns its exit status, -1 if it could not be run. */
-int command_output(const char *const argv[], bool with_stderr, char **output);
+/* What becomes of a command's stderr: part of its output, ours, or nothing. */
+typedef enum { STDERR_JOINED, STDERR_SHOWN, STDERR_DROPPED } StderrUse;
+/* Runs a command found in PATH, waits, gives what it prints without the last newline. Returns its exit status, -1 if it
+   could not be run. */
+int command_output(const char *const argv[], StderrUse stderr_use, char **output);
 
 /* SHA-256 as 64 hex digits, or NULL if the file cannot be read. */
 char *sha256_of_file(const char *path);

@@ -39,7 +39,7 @@ char *variant_build(const char *build_dir, const char *defs)
                           xfmt("HZ3_LDPRELOAD_DEFS_EXTRA=%s", defs),
                           xfmt("%s/libhakozuna_hz3_scale.so", dir),
                           NULL};
-    if (command_output(argv, true, &said) == 0) return library;
+    if (command_output(argv, STDERR_JOINED, &said) == 0) return library;
     hzb_error("build_defs '%s': make failed:\n%s", defs, said ? said : "");
     return NULL;
 }

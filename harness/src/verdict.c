@@ -68,13 +68,13 @@ static json_t *number_json(double value)
 static json_t *comparison_json(const Comparison *c)
 {
     json_t *confirmed = c->confirmation == CONFIRM_UNKNOWN ? json_null() : json_boolean(c->confirmation == CONFIRM_YES);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "cell_id",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:i}", "cell_id",
                      c->cell->cell_id, "metric", run_column_names[c->column], "direction", direction_name(c), "base",
                      c->base->name, "cand", c->cand->name, "n", (int)c->n, "base_median", number_json(c->base_median),
                      "cand_median", number_json(c->cand_median), "ratio", number_json(exp(c->d)), "ci_lo",
                      number_json(exp(c->d_lo)), "ci_hi", number_json(exp(c->d_hi)), "p", number_json(c->p), "p_holm",
                      number_json(c->p_holm), "threshold", number_json(c->threshold), "verdict", ruling_names[c->ruling],
-                     "confirmed", confirmed);
+                     "confirmed", confirmed, "missing", (int)c->missing);
 }
 
 /* Samples of one arm in one cell that went wrong in one way; the way is the reason up to its first colon. */
@@ -146,6 +146,11 @@ static const char *ruling_text(const Comparison *c)
     return c->confirmation == CONFIRM_YES ? "REGRESSION, confirmed" : "regression, not confirmed";
 }
 
+static char *missing_text(const Comparison *c)
+{
+    return c->missing == 0 ? xstrdup("") : xfmt(" (in %u rounds only %s has a value)", c->missing, c->base->name);
+}
+
 static char *change_text(double ratio)
 {
     return isfinite(ratio) ? xfmt("%+.2f %%", (ratio - 1) * 100) : xstrdup("-");
@@ -156,15 +161,15 @@ static void print_comparison(const Comparison *c, int cell_width, int arms_width
     char *change = change_text(exp(c->d)), *lo = change_text(exp(c->d_lo)), *hi = change_text(exp(c->d_hi));
     char *p = isnan(c->p_holm) ? xstrdup("-") : xfmt("%.4f", c->p_holm);
     char *limit = isnan(c->threshold) ? xstrdup("exact") : xfmt("%.1f %%", c->threshold * 100);
-    char *arms = xfmt("%s : %s", c->cand->name, c->base->name);
+    char *arms = xfmt("%s : %s", c->cand->name, c->base->name), *missing = missing_text(c);
     if (c->gate->exact) {
         free(change);
         change = isnan(c->cand_median) ? xstrdup("-") : xfmt("%g, was %g", c->cand_median, c->base_median);
     }
-    fprintf(out, "  %-*s  %-14s  %-*s  %3u  %10s  %9s ..%9s  %6s  %6s  %s%s\n", cell_width, c->cell->cell_id,
-            run_column_names[c->column], arms_width, arms, c->n, change, lo, hi, p, limit, ruling_text(c),
+    fprintf(out, "  %-*s  %-14s  %-*s  %3u  %10s  %9s ..%9s  %6s  %6s  %s%s%s\n", cell_width, c->cell->cell_id,
+            run_column_names[c->column], arms_width, arms, c->n, change, lo, hi, p, limit, ruling_text(c), missing,
             compare_is_gated(c) ? "" : " (A/A)");
-    char *const texts[] = {change, lo, hi, p, limit, arms};
+    char *const texts[] = {change, lo, hi, p, limit, arms, missing};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
 }

@@ -31,6 +31,12 @@ run plan "$matrix" --allocator "x=$work/none.so"
 is "$rc $err" "64 hzb: --allocator 'x': no readable library '$work/none.so'" 'a missing --allocator is named'
 run plan "$matrix" --allocator x
 is "$rc $err" "64 hzb: --allocator 'x': expected name=/path/lib.so" 'a bad --allocator is named'
+run plan "$matrix" --allocator "a,b=$BUILD/tests/libhzbfake_b.so"
+is "$rc $err" "64 hzb: --allocator 'a,b': expected a name of letters, digits, '_', '.', '-'" 'so is a name that files cannot take'
+mkdir "$work/my code" && cp "$BUILD/tests/libhzbfake_b.so" "$work/my code/lib.so"
+run plan "$matrix" --allocator "x=$work/my code/lib.so"
+is "$rc $err" "64 hzb: allocator 'x': '$work/my code/lib.so': LD_PRELOAD takes no path with a blank or a colon; put it elsewhere" \
+    'and a path that LD_PRELOAD cannot take'
 run plan "$work/none.yaml" --config "$work/conf"
 is "$rc $err" "64 hzb: $work/none.yaml: No such file or directory" 'a missing matrix is named'
 run run "$matrix" --build "$work" -o "$results"

@@ -108,6 +108,46 @@ is "$rc $(cell ops_per_s verdict)$(cell ops_per_s confirmed)" '0 regression0' 'a
 run gate "$dir" --strict
 is "$rc" 11 'but inconclusive'
 
+# rewrite CONDITION COLUMN VALUE: in the rows for which a perl expression over %f holds, a row's fields by their names.
+rewrite() {
+    perl -i -e '
+        my ($condition, $column, $value) = splice @ARGV, 0, 3;
+        my @names; while (<>) { chomp; my @v = split /,/, $_, -1; if (!@names) { @names = @v; print "$_\n"; next }
+        my %f; @f{@names} = @v; $f{$column} = $value if eval $condition; print join(",", @f{@names}), "\n" }' \
+        "$1" "$2" "$3" "$dir/runs.csv"
+}
+
+arms equal
+gated
+rewrite '$f{round} == 1' status invalid
+rewrite '$f{round} == 1' invalid_reason 'block: base: steal: 9.0 % of CPU time went to other guests'
+run gate "$dir"
+is "$rc $(cell ops_per_s verdict) $(cell ops_per_s n)" '0 unchanged 9' 'what the machine did to a block is no failure of the candidate'
+rewrite '$f{round} == 1' invalid_reason 'block: checksum: base has 1; equal has 2'
+run gate "$dir"
+is "$rc $(cell ops_per_s verdict)" '12 failed' 'unequal work is'
+
+arms equal
+gated
+rewrite '$f{allocator} eq "equal" && $f{round} <= 3' ops_per_s ''
+run gate "$dir" --strict
+is "$rc $(cell ops_per_s verdict) $(cell ops_per_s missing)" '11 inconclusive 3' 'rounds without a value are not passed over'
+rewrite '$f{allocator} eq "equal" && $f{round} <= 6' ops_per_s ''
+run gate "$dir"
+is "$rc $(cell ops_per_s verdict) $(cell ops_per_s missing)" '10 regression 6' 'a metric that is gone in most rounds is a regression'
+like "$out" 'REGRESSION \(in 6 rounds only base has a value\)' 'which the table says'
+
+arms slow 'rounds_max: 30'
+sed -i 's/rounds: 10/rounds: 4/' "$matrix"
+gated
+is "$rc $(cell ops_per_s verdict) $(cell ops_per_s n)" '10 regression 6' 'rounds go on until a p can be small enough'
+
+arms slow 'confirm: true'
+gated
+sed -i '22,$d' "$dir/runs.csv"
+run gate "$dir"
+is "$rc $(cell ops_per_s verdict)$(cell ops_per_s confirmed)" '0 regression0' 'a flag whose second set is not measured is not confirmed'
+
 arms quick
 gated
 is "$rc $(cell ops_per_s verdict)" '0 improved' 'a faster candidate is improved'
@@ -195,7 +235,7 @@ for night in 1 2 3 4 5; do
     mkdir -p "$folder"
     perl -MJSON::PP -0ne '$m = decode_json($_); $_->{role} = "aa" for grep { $_->{name} eq "slow" } @{$m->{allocators}};
         print encode_json($m)' "$dir/manifest.json" >"$folder/manifest.json"
-    printf '%s\n' cell_id,metric,cand,ratio one,ops_per_s,slow,0.9 one,ops_per_s,other,0.5 >"$folder/stats.csv"
+    printf '%s\n' cell_id,params,metric,cand,ratio one,ms=1,ops_per_s,slow,0.9 one,ms=1,ops_per_s,other,0.5 >"$folder/stats.csv"
 done
 run gate "$dir"
 is "$rc" 0 'is within what five nights of A/A showed'

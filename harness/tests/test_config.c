@@ -129,6 +129,8 @@ static void test_names_must_exist_and_be_unique(void **state)
                  "5:10: arm 'gilbc': no allocator of that name in "
                  "allocators.yaml");
     expect_fault("matrix/m.yaml", "[glibc]", "[child]", "4:10: arm 'child': is there twice");
+    expect_fault("matrix/m.yaml", "[glibc]", "[glibc]\n  aa: [child, child]", "4:10: arm 'child': is there twice");
+    expect_fault("matrix/m.yaml", "seed: 1", "seed: 1\nsample_ms: 60001", "3:1: sample_ms 60001: expected 1..60000");
     expect_fault("matrix/m.yaml", "workload: w", "workload: v",
                  "8:15: workload 'v' of cell 'one': not in "
                  "workloads.yaml");
