@@ -44,7 +44,7 @@ static HZ3_NOINLINE void *refill_medium(size_t size)
 
 static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
 {
-    if (HZ3_UNLIKELY(size >= hz3_limits.medium_end)) {
+    if (HZ3_UNLIKELY(size - 1 >= hz3_limits.medium_max)) {
         return alloc_beyond_medium(size);
     }
     void *object = hz3_front_pop(hz3_class_of_medium(size));

@@ -8,7 +8,8 @@
 #include "hz3_stats.h"
 
 #define ARENA_MIN_AUTO ((size_t)16 << 30)
-#define RETRY_MS 100 // a try costs up to a hundred system calls
+#define ARENA_MAX_AUTO ((size_t)8 << 40) // the knob's, too: page numbers have 32 bits
+#define RETRY_MS 100                     // a try costs up to a hundred system calls
 #define RUN_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3RunMeta))
 #define BITS_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3PageBits))
 #define STATE_BYTES_PER_SEG (HZ3_HARDENED ? HZ3_SEG_SIZE / HZ3_MIN_ALIGN * sizeof(Hz3BlockState) : 0)
@@ -26,7 +27,7 @@ static size_t wanted_bytes(void)
     size_t bytes = (size_t)hz3_knobs.ARENA_SIZE;
     if (bytes == 0) {
         bytes = 4 * hz3_os_ram_bytes();
-        bytes = bytes < ARENA_MIN_AUTO ? ARENA_MIN_AUTO : bytes;
+        bytes = bytes < ARENA_MIN_AUTO ? ARENA_MIN_AUTO : bytes > ARENA_MAX_AUTO ? ARENA_MAX_AUTO : bytes;
     }
     size_t limit = hz3_os_address_space_limit();
     if (limit != SIZE_MAX && bytes > limit / 4) {
@@ -60,8 +61,7 @@ static bool reserve_tables(uint32_t slots)
     hz3_pack_init((_Atomic uint64_t *)(table + seg_bytes + tag_bytes + free_bytes), slots);
     hz3_arena.run = (Hz3RunMeta *)(table + eager_bytes);
     hz3_arena.bits = (Hz3PageBits *)(table + eager_bytes + slots * RUN_BYTES_PER_SEG);
-    hz3_arena.block_state =
-        (Hz3BlockState *)(table + eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG));
+    hz3_arena.block_state = (Hz3BlockState *)(table + eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG));
     return true;
 }
 

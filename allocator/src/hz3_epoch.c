@@ -19,6 +19,7 @@
 
 // A flag and no lock: it stays set across system calls, and nobody ever waits for it.
 static _Atomic bool running;
+static HZ3_TLS bool runs_here; // by this thread
 
 // By the runner of the epoch.
 static _Atomic uint32_t epoch;
@@ -91,7 +92,10 @@ bool hz3_epoch_tick(void)
     if (atomic_exchange_explicit(&running, true, memory_order_acquire)) {
         return true;
     }
+    runs_here = true;
+    atomic_store_explicit(&running, true, memory_order_relaxed); // a fork's child may have cleared it just now
     bool moved = run();
+    runs_here = false;
     atomic_store_explicit(&running, false, memory_order_release);
     return moved;
 }
@@ -119,7 +123,6 @@ size_t hz3_epoch_trim_all(void)
 
 void hz3_epoch_fork_child(void)
 {
-    atomic_store_explicit(&running, false, memory_order_relaxed);
+    atomic_store_explicit(&running, runs_here, memory_order_relaxed); // goes on when the handler that forked returns
     hz3_ledger_fork_child();
-    hz3_purger_fork_child();
 }

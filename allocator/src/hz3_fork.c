@@ -12,9 +12,29 @@
 #include "hz3_lock.h"
 #include "hz3_mapping.h"
 #include "hz3_mem_budget.h"
+#include "hz3_purger.h"
 #include "hz3_stats.h"
 
+// glibc's lock of its list of streams, with the meaning its fork gives to it: taken before every lock of malloc. Who
+// holds it may be waiting for a stream whose owner is waiting for malloc. fork itself comes to it after our handler.
+__attribute__((weak)) void _IO_list_lock(void);
+__attribute__((weak)) void _IO_list_unlock(void);
+__attribute__((weak)) void _IO_list_resetlock(void);
+__attribute__((weak)) extern char __libc_single_threaded;
+
 static sigset_t signals_before; // written under all leaf locks
+static bool has_locked_streams; // likewise
+
+// A single thread has nobody to wait for, and fork leaves the lock alone, which a signal handler may have interrupted.
+static bool lock_streams(void)
+{
+    bool is_alone = &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+    if (is_alone || _IO_list_lock == NULL || _IO_list_unlock == NULL || _IO_list_resetlock == NULL) {
+        return false;
+    }
+    _IO_list_lock();
+    return true;
+}
 
 static bool prepare_hardened(void)
 {
@@ -44,23 +64,29 @@ static void prepare(void)
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
+    bool locked_streams = lock_streams();
     hz3_front_fork_begin();
     hz3_lock_fork_begin();
-    while (!(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare() &&
-             prepare_hardened())) {
+    while (
+        !(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare() && prepare_hardened())) {
         give_back_all(); // another fork may be waiting for what we hold
         sched_yield();
     }
     hz3_front_fork_stop();
     signals_before = before;
+    has_locked_streams = locked_streams;
 }
 
 static void parent(void)
 {
     sigset_t before = signals_before;
+    bool locked_streams = has_locked_streams;
     hz3_front_fork_parent();
     give_back_all();
     hz3_lock_fork_end(false);
+    if (locked_streams) {
+        _IO_list_unlock();
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -79,6 +105,10 @@ static void child(void)
     hz3_epoch_fork_child();
     hz3_stats_fork_child();
     hz3_lock_fork_end(true);
+    if (has_locked_streams) {
+        _IO_list_resetlock(); // as fork has done
+    }
+    hz3_purger_fork_child();
     pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
 }
 

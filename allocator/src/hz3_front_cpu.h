@@ -22,4 +22,9 @@ static inline void hz3_cpu_point(Hz3Slab *slab, Hz3Slab *at)
     atomic_store_explicit(&hz3_cpu_slabs[2 + slab->cpu], at, memory_order_release);
 }
 
+static inline bool hz3_cpu_points_to(const Hz3Slab *slab)
+{
+    return atomic_load_explicit(&hz3_cpu_slabs[2 + slab->cpu], memory_order_relaxed) == slab;
+}
+
 #endif

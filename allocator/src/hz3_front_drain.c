@@ -40,6 +40,14 @@ static void point(Hz3Slab *slab, Hz3Slab *at)
     }
 }
 
+static bool is_in_place(const Hz3Slab *slab)
+{
+    const Hz3ThreadFront *owner = slab->owner;
+    return slab->cpu != HZ3_CPU_NONE
+               ? hz3_cpu_points_to(slab)
+               : owner != NULL && atomic_load_explicit(&owner->slab, memory_order_relaxed) == slab;
+}
+
 typedef struct Kinds {
     bool cpu;
     bool thread;
@@ -69,7 +77,7 @@ static bool nobody_is_inside(const Hz3Slab *slab, Kinds passed)
     if (HZ3_TEST_SEIZE_WITHOUT_LOOKING) {
         return true;
     }
-    return (passed.thread || slab->owner == &hz3_self) &&
+    return slab->owner != NULL && (passed.thread || slab->owner == &hz3_self) &&
            atomic_load_explicit(&slab->owner->in_op, memory_order_acquire) == 0;
 }
 
@@ -92,8 +100,8 @@ static Kinds seize(Hz3FrontScope scope)
     FOR_EACH_SLAB(slab)
     {
         if (belongs_to_somebody(slab) && is_wanted(slab, scope)) {
+            slab->is_seized = true; // first: a fork in between finds the pointer in its place and leaves it there
             point(slab, &hz3_slab_none);
-            slab->is_seized = true;
             note_kind(&seized, slab);
         }
     }
@@ -216,13 +224,15 @@ void hz3_front_fork_begin(void)
 // Under all leaf locks: what is seized now stays so until the fork is over. fork copies memory page by page while other
 // threads run; with no pointer leading to a slab and nobody inside, they cannot change it meanwhile. A drain that is
 // waiting for a leaf lock can: it empties bins before it gives their objects away. So whatever the child sees of a bin,
-// no object is in it and in the middle layer too.
+// no object is in it and in the middle layer too. Only a pointer that is in its place is taken away, and only that one
+// is put back: the forking thread itself may be about to take it, or have just done so, in what a signal interrupted.
 void hz3_front_fork_stop(void)
 {
     Kinds stopped = {false, false};
     FOR_EACH_SLAB(slab)
     {
-        if (belongs_to_somebody(slab) && !slab->is_seized) {
+        slab->is_stopped = is_in_place(slab);
+        if (slab->is_stopped) {
             point(slab, &hz3_slab_none);
             note_kind(&stopped, slab);
         }
@@ -230,7 +240,7 @@ void hz3_front_fork_stop(void)
     Kinds passed = barrier(stopped);
     FOR_EACH_SLAB(slab)
     {
-        slab->is_settled = belongs_to_somebody(slab) && !slab->is_seized && nobody_is_inside(slab, passed);
+        slab->is_settled = slab->is_stopped && nobody_is_inside(slab, passed);
     }
 }
 
@@ -238,7 +248,7 @@ void hz3_front_fork_parent(void)
 {
     FOR_EACH_SLAB(slab)
     {
-        if (belongs_to_somebody(slab) && !slab->is_seized) {
+        if (slab->is_stopped) {
             point(slab, slab);
         }
     }
@@ -259,13 +269,13 @@ void hz3_front_fork_child(void)
     bool drain_goes_on = hz3_lock_is_mine(&drain_lock); // interrupted by the handler that forked: it puts back its own
     FOR_EACH_SLAB(slab)
     {
-        bool stays_seized = slab->is_seized && drain_goes_on;
+        bool drainer_has_gone = slab->is_seized && !drain_goes_on;
         if (slab->owner != NULL && slab->owner != &hz3_self) {
             bereave(slab);
-        } else if (slab->cpu != HZ3_CPU_NONE && !slab->is_settled && !slab->is_seized) {
+        } else if (slab->cpu != HZ3_CPU_NONE && slab->is_stopped && !slab->is_settled) {
             hz3_cpu_abandon(slab);
-        } else if (belongs_to_somebody(slab) && !stays_seized) {
-            slab->is_seized = false;
+        } else if (slab->is_stopped || drainer_has_gone) {
+            slab->is_seized = slab->is_seized && drain_goes_on;
             point(slab, slab);
         }
     }

@@ -59,9 +59,11 @@ static bool will_be_told_of_exit(Hz3Slab *slab)
     return is_set;
 }
 
+// A thread that ends without ever having been here still frees something of the C library's: nobody would give back a
+// slab opened then.
 Hz3Slab *hz3_thread_open(void)
 {
-    if (HZ3_LIKELY(hz3_self.own != NULL) || hz3_self.is_over || !exit_key_exists) {
+    if (HZ3_LIKELY(hz3_self.own != NULL) || hz3_self.is_over || !exit_key_exists || hz3_os_thread_is_ending()) {
         return hz3_self.own;
     }
     Hz3Slab *slab = hz3_slab_acquire();

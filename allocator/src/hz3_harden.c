@@ -5,6 +5,7 @@
 
 #include "hz3_arena.h"
 #include "hz3_front.h"
+#include "hz3_harden_guard.h"
 #include "hz3_harden_quarantine.h"
 #include "hz3_harden_random.h"
 #include "hz3_init.h"
@@ -291,7 +292,7 @@ void *hz3_harden_alloc(size_t size, size_t align, bool is_zero)
     size = size != 0 ? size : HZ3_MIN_ALIGN;
     int saved_errno = errno;
     void *p = try_alloc(size, align, is_zero);
-    if (HZ3_UNLIKELY(p == NULL) && hz3_harden_drain()) {
+    if (HZ3_UNLIKELY(p == NULL) && hz3_harden_drain() | hz3_guard_release()) {
         errno = saved_errno;
         p = try_alloc(size, align, is_zero);
     }

@@ -1,5 +1,6 @@
 // Objects of small runs that another shard's flush returned, waiting for their owner's next refill. One bounded array
-// per shard and class with a lock of its own, so that a flush never waits for the owner's central lock.
+// per shard and class with a lock of its own, so that a flush waits for the owner's central lock only
+// when the array is full.
 #ifndef HZ3_INBOX_H
 #define HZ3_INBOX_H
 

@@ -49,14 +49,13 @@ void hz3_span_free(void *p)
 {
     hz3_require(((uintptr_t)p & (HZ3_PAGE_SIZE - 1)) == 0, "free", p, "interior pointer: not the start of its block");
     uint32_t page = hz3_page_of(p);
-    uint32_t pages = hz3_arena.run[page].pages;
     // Of two threads that free the same span one takes the tag; the other must not release pages that are somebody's
-    // again.
+    // again. So the length is read when the tag is ours.
     uint8_t span = HZ3_TAG_SPAN;
     hz3_require(atomic_compare_exchange_strong_explicit(&hz3_arena.sc_tag[page], &span, HZ3_TAG_NONE,
-                                                        memory_order_relaxed, memory_order_relaxed),
+                                                        memory_order_acquire, memory_order_relaxed),
                 "free", p, "double free: this block is free already");
-    hz3_release_pages(page, pages, HZ3_RELEASE_LARGE);
+    hz3_release_pages(page, hz3_arena.run[page].pages, HZ3_RELEASE_LARGE);
     hz3_purger_poll_freed();
 }
 

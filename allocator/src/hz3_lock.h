@@ -9,8 +9,9 @@
 // other leaf, and who holds one gives it back without waiting for anybody. fork takes all leaves or none, so that a
 // fork in a signal handler, whose own thread may hold one, ends too. The holders of BUDGET and DRAIN wait for leaves;
 // fork leaves BUDGET alone, and INIT, which a running program no longer takes, and tries DRAIN before the leaves for a
-// bounded time. No syscall but the futex's own happens under a lock, except under INIT, the membarrier under DRAIN, and
-// what a reclaim does under BUDGET: the mprotect of a new slot, purging under HZ3_PAGE_STEAL=0, waiting for a purge.
+// bounded time. No syscall but the futex's own happens under a lock, except under INIT, what a drain does under DRAIN
+// (membarrier, the madvise of an emptied slab's slots, sched_yield), and what a reclaim does under BUDGET: the mprotect
+// of a new slot, purging under HZ3_PAGE_STEAL=0, waiting for a purge.
 typedef enum Hz3LockRank {
     HZ3_RANK_INIT = 1,
     HZ3_RANK_BUDGET,

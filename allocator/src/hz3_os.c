@@ -282,6 +282,13 @@ bool hz3_os_is_main_thread(void)
     return self < 0 || self == getpid();
 }
 
+// It blocks the signals it uses itself for that time, which programs cannot block. Signal 32 is one of them.
+bool hz3_os_thread_is_ending(void)
+{
+    sigset_t blocked;
+    return pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0 && sigismember(&blocked, 32) == 1;
+}
+
 bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)
 {
     int saved_errno = errno;

@@ -51,6 +51,9 @@ uint64_t hz3_os_coarse_ms(void);
 bool hz3_os_thread_start(void *(*body)(void *));
 void hz3_os_thread_name(const char *name); // of the calling thread
 bool hz3_os_is_main_thread(void);          // true also where that is a secret
+// The C library is taking the calling thread apart: no destructor of its thread-specific data will run any more. glibc
+// from 2.35 on; false with others.
+bool hz3_os_thread_is_ending(void);
 
 // Lets others run: for about this long, or, with 0, only those who wait for this CPU.
 void hz3_os_pause(uint32_t us);

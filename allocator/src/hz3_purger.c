@@ -100,8 +100,8 @@ static void start(void)
     } else if (change(HZ3_PURGER_NONE, HZ3_PURGER_AWAKE)) {
         if (hz3_os_thread_start(purger_main)) {
             hz3_stat_add(purger_starts, 1);
-        } else {
-            change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS);
+        } else if (!change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS)) {
+            change(HZ3_PURGER_ENDED, HZ3_PURGER_EVENTS); // main has ended meanwhile
         }
     }
 }
@@ -143,25 +143,48 @@ void hz3_purger_poll_slow(size_t mapped_bytes)
 static void main_thread_ends(void *unused)
 {
     (void)unused;
-    if (change(HZ3_PURGER_AWAKE, HZ3_PURGER_ENDED) || change(HZ3_PURGER_ASLEEP, HZ3_PURGER_ENDED)) {
-        hz3_os_futex_wake(&hz3_purger_state, 1);
-    } else {
-        change(HZ3_PURGER_NONE, HZ3_PURGER_EVENTS);
+    for (;;) { // until the state has not changed between our look and our change
+        uint32_t state = state_now();
+        bool lives = state == HZ3_PURGER_AWAKE || state == HZ3_PURGER_ASLEEP;
+        if (!lives && state != HZ3_PURGER_NONE) {
+            return;
+        }
+        if (change(state, lives ? HZ3_PURGER_ENDED : HZ3_PURGER_EVENTS)) {
+            if (lives) {
+                hz3_os_futex_wake(&hz3_purger_state, 1);
+            }
+            return;
+        }
     }
 }
 
+// Values of the first 32 keys lie in the thread itself in glibc; setting a later one may allocate, which a fork's child
+// must not whose thread was interrupted inside malloc.
+#define KEYS_WITHOUT_MEMORY 32u
+
+static pthread_key_t main_key;
+static bool main_key_exists;
+
+static void watch_over_this_thread(void)
+{
+    must_not_outlive_main =
+        !main_key_exists || main_key >= KEYS_WITHOUT_MEMORY || pthread_setspecific(main_key, &hz3_purger_state) != 0;
+}
+
+// Loaded by another thread, nobody can tell when main ends.
 void hz3_purger_init(void)
 {
-    pthread_key_t key;
+    main_key_exists = pthread_key_create(&main_key, main_thread_ends) == 0;
+    must_not_outlive_main = true;
     if (hz3_os_is_main_thread()) {
-        must_not_outlive_main =
-            pthread_key_create(&key, main_thread_ends) != 0 || pthread_setspecific(key, &hz3_purger_state) != 0;
+        watch_over_this_thread();
     }
 }
 
-// The thread is not in the child.
+// The purger is not in the child. Of all threads only the one that forked is, which is main there.
 void hz3_purger_fork_child(void)
 {
+    watch_over_this_thread();
     if (state_now() != HZ3_PURGER_NEVER) {
         atomic_store_explicit(&hz3_purger_state, HZ3_PURGER_NONE, memory_order_seq_cst);
     }

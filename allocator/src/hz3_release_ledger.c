@@ -23,15 +23,40 @@ static void push(uint32_t slot)
     } while (!atomic_compare_exchange_weak_explicit(&head, &next, slot, memory_order_seq_cst, memory_order_relaxed));
 }
 
+// Whether this thread is between two steps that belong together: a signal handler that forks then must not make the
+// list anew under it. The child does so at the end of the last step.
+static HZ3_TLS uint32_t steps_begun;
+static HZ3_TLS bool list_is_half_copied;
+
+static void make_anew(void);
+
+static void begin_steps(void)
+{
+    steps_begun++;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void end_steps(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    if (--steps_begun == 0 && HZ3_UNLIKELY(list_is_half_copied)) {
+        make_anew();
+    }
+}
+
 static bool enter(uint32_t slot)
 {
     Hz3SegMeta *meta = &hz3_arena.seg[slot];
-    if (atomic_load_explicit(&meta->is_queued, memory_order_seq_cst) != 0 ||
-        atomic_exchange_explicit(&meta->is_queued, 1, memory_order_seq_cst) != 0) {
+    if (atomic_load_explicit(&meta->is_queued, memory_order_seq_cst) != 0) {
         return false;
     }
-    push(slot);
-    return true;
+    begin_steps();
+    bool was_in = atomic_exchange_explicit(&meta->is_queued, 1, memory_order_seq_cst) != 0;
+    if (!was_in) {
+        push(slot);
+    }
+    end_steps();
+    return !was_in;
 }
 
 void hz3_ledger_enter(uint32_t slot)
@@ -90,9 +115,9 @@ uint32_t hz3_ledger_drops(void)
     return drops;
 }
 
-void hz3_ledger_fork_child(void)
+static void make_anew(void)
 {
-    atomic_store_explicit(&in_purging, 0, memory_order_relaxed);
+    list_is_half_copied = false;
     atomic_store_explicit(&head, HZ3_PAGE_NONE, memory_order_relaxed);
     HZ3_FOR_EACH_SLOT(slot)
     {
@@ -122,14 +147,42 @@ uint32_t hz3_release_pages_in_purging(void)
     return atomic_load_explicit(&in_purging, memory_order_acquire);
 }
 
+// This thread's share, and whether the rest is that of threads which a fork's child does not have. Greater than the
+// share in in_purging while a handler may have come in between, so that it settles when the share is 0 for certain.
+static HZ3_TLS uint32_t own_in_purging;
+static HZ3_TLS bool others_have_gone;
+
+static void settle_in_purging(void)
+{
+    if (own_in_purging == 0 && HZ3_UNLIKELY(others_have_gone)) {
+        others_have_gone = false;
+        atomic_store_explicit(&in_purging, 0, memory_order_relaxed);
+    }
+}
+
 void hz3_release_purging_add(uint32_t pages)
 {
+    own_in_purging += pages;
+    atomic_signal_fence(memory_order_seq_cst);
     atomic_fetch_add_explicit(&in_purging, pages, memory_order_relaxed);
 }
 
 void hz3_release_purging_sub(uint32_t pages)
 {
     atomic_fetch_sub_explicit(&in_purging, pages, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    own_in_purging -= pages;
+    settle_in_purging();
+}
+
+void hz3_ledger_fork_child(void)
+{
+    others_have_gone = true;
+    settle_in_purging();
+    list_is_half_copied = true;
+    if (steps_begun == 0) {
+        make_anew();
+    }
 }
 
 static uint64_t claim_dirty_word(Hz3SegMeta *meta, uint32_t w, bool young_too)
@@ -273,6 +326,7 @@ size_t hz3_ledger_purge(const Hz3PurgeLimits *limits)
 {
     Batch batch = {.n = 0};
     size_t claimed = 0;
+    begin_steps(); // what take_all took is in the list again, or on its way
     uint32_t slot = take_all();
     while (slot != HZ3_PAGE_NONE) {
         Hz3SegMeta *meta = &hz3_arena.seg[slot];
@@ -288,6 +342,7 @@ size_t hz3_ledger_purge(const Hz3PurgeLimits *limits)
         requeue_if_dirty(slot);
         slot = next;
     }
+    end_steps();
     flush_batch(&batch);
     return batch.purged;
 }

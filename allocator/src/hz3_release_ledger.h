@@ -42,7 +42,8 @@ uint32_t hz3_release_pages_in_purging(void);
 void hz3_release_purging_add(uint32_t pages);
 void hz3_release_purging_sub(uint32_t pages);
 
-// The child's list is made anew: fork may have copied it half changed.
+// The child's list is made anew: fork may have copied it half changed. At once, or when the forking thread, interrupted
+// by the handler that forked, is through with what it is doing to the list.
 void hz3_ledger_fork_child(void);
 
 #endif

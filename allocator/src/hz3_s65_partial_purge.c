@@ -8,9 +8,9 @@
 #include "hz3_small.h"
 #include "hz3_stats.h"
 
-// Runs looked at under one lock; ranges of one run: every second of 14 pages.
+// Runs looked at under one lock; ranges of one run: every second of its pages.
 #define RUNS_PER_LOCK 32u
-#define RUN_RANGES_MAX 7u
+#define RUN_RANGES_MAX (HZ3_SMALL_RUN_PAGES_MAX / 2)
 
 typedef struct Claim {
     uint32_t run;
@@ -39,9 +39,9 @@ static void add_ranges(Batch *b, uint32_t run, uint32_t pages)
 }
 
 // Under the lock: goes on with the walk, ages what it meets and claims what is old enough.
-static void collect(Central *c, uint32_t class, uint32_t min_age, Batch *b)
+static void collect(Central *c, uint32_t class, uint32_t min_age, uint64_t max_runs, Batch *b)
 {
-    while (c->next_scanned != HZ3_PAGE_NONE && b->looked_at < RUNS_PER_LOCK &&
+    while (c->next_scanned != HZ3_PAGE_NONE && b->looked_at < RUNS_PER_LOCK && b->looked_at < max_runs &&
            b->n + RUN_RANGES_MAX <= HZ3_PURGE_BATCH) {
         uint32_t run = c->next_scanned;
         Hz3RunMeta *meta = &hz3_arena.run[run];
@@ -111,7 +111,7 @@ static uint64_t scan_central(Central *c, uint32_t class, uint32_t min_age, uint6
         Batch b;
         b.claims = b.n = b.pages = b.looked_at = 0;
         hz3_lock_acquire(&c->lock);
-        collect(c, class, min_age, &b);
+        collect(c, class, min_age, max_runs - looked_at, &b);
         goes_on = c->next_scanned != HZ3_PAGE_NONE;
         hz3_lock_release(&c->lock);
         looked_at += b.looked_at;

@@ -2,6 +2,13 @@
 
 #include "hz3_arena.h"
 #include "hz3_log.h"
+#include "hz3_release_ledger.h"
+
+// False: of a test.
+static bool is_in_arena(const Hz3SegMeta *meta)
+{
+    return meta >= hz3_arena.seg && meta < hz3_arena.seg + hz3_arena.slots;
+}
 
 // Bit i stays set iff bits i..i+n-1 were all set.
 static uint64_t run_starts(uint64_t word, uint32_t n)
@@ -65,6 +72,15 @@ uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page
     return claim_short(meta, pages, UINT64_MAX, page_idx, want);
 }
 
+// Pages that were taken in vain; dirty ones may have left the ledger meanwhile.
+static void give_back(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+{
+    hz3_segment_publish(meta, page_idx, pages);
+    if (is_in_arena(meta)) {
+        hz3_ledger_enter((uint32_t)(meta - hz3_arena.seg));
+    }
+}
+
 // Takes exactly these pages, word by word in address order; gives back what it took when one word no longer has them.
 static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
 {
@@ -75,7 +91,7 @@ static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
         do {
             if ((word & mask) != mask) {
                 if (w > page_idx / 64) {
-                    hz3_segment_publish(meta, page_idx, w * 64 - page_idx);
+                    give_back(meta, page_idx, w * 64 - page_idx);
                 }
                 return false;
             }
@@ -221,8 +237,8 @@ bool hz3_segment_claim_whole(Hz3SegMeta *meta)
 
 static void require_no_tags(const char *caller, const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
 {
-    if (meta < hz3_arena.seg || meta >= hz3_arena.seg + hz3_arena.slots) {
-        return; // of a test, outside of the arena
+    if (!is_in_arena(meta)) {
+        return;
     }
     uint32_t page = (uint32_t)(meta - hz3_arena.seg) * HZ3_PAGES_PER_SEG + page_idx;
     for (uint32_t i = 0; i < pages; i++) {

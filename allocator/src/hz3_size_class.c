@@ -24,7 +24,7 @@ Hz3Class hz3_classes[HZ3_CLASS_COUNT] = {
     _Static_assert((bytes) % HZ3_MIN_ALIGN == 0, "objects are 16-aligned");                                            \
     _Static_assert((run_pages)*4096u % (bytes) == 0, "a run has no tail");                                             \
     _Static_assert((run_pages)*4096u / (bytes) <= 512, "the bitmap of a run has at most 8 words");                     \
-    _Static_assert((run_pages) <= 16, "a run fits the exact levels of packing");
+    _Static_assert((run_pages) <= HZ3_SMALL_RUN_PAGES_MAX, "and as many pages; packing is exact to twice of that");
 #include "hz3_size_class.def"
 #undef HZ3_SMALL_CLASS
 
@@ -71,7 +71,7 @@ Hz3Limits hz3_limits;
 void hz3_size_class_open(void)
 {
     __atomic_store_n(&hz3_limits.small_end, HZ3_SMALL_MAX + 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&hz3_limits.medium_end, HZ3_MEDIUM_MAX + 1, __ATOMIC_RELEASE); // last: it admits small sizes too
+    __atomic_store_n(&hz3_limits.medium_max, HZ3_MEDIUM_MAX, __ATOMIC_RELEASE); // last: it admits small sizes too
 }
 
 void hz3_size_class_init(void)

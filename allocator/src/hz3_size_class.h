@@ -14,6 +14,8 @@
 
 _Static_assert(HZ3_CLASS_FIRST == HZ3_TAG_CLASS_FIRST && HZ3_CLASS_LAST == HZ3_TAG_CLASS_LAST, "a class is a tag");
 
+#define HZ3_SMALL_RUN_PAGES_MAX 8u
+
 #define HZ3_FRONT_CAP_MAX 128u
 #define HZ3_FRONT_CAP_MIN 8u
 #define HZ3_TRANSFER_CAP_MAX 1024u
@@ -32,11 +34,11 @@ extern Hz3Class hz3_classes[HZ3_CLASS_COUNT];
 // Indexed by (size + 15) / 16 for small sizes; size 0 gets the 16-byte class. Filled at compile time.
 extern HZ3_HIDDEN const uint8_t hz3_class_of_units[HZ3_SMALL_MAX / 16 + 1];
 
-// Sizes below these take the front. 0 until hz3_init() is through, so that no earlier call gets there and the hot path
+// Sizes that take the front. 0 until hz3_init() is through, so that no earlier call gets there and the hot path
 // needs no test of its own; written once, after everything that the front reads.
 typedef struct Hz3Limits {
     size_t small_end;
-    size_t medium_end;
+    size_t medium_max; // the largest size. Tested as size - 1 >= medium_max, so that size 0 never passes as medium
 } Hz3Limits;
 extern HZ3_HIDDEN Hz3Limits hz3_limits;
 void hz3_size_class_open(void);

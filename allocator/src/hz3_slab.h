@@ -29,7 +29,8 @@ typedef struct Hz3Slab {
     int32_t cpu;                 // the CPU it belongs to, or HZ3_CPU_NONE
     bool is_seized;              // a drain is at it, and the pointer to it is not in its place
     bool is_orphan;              // in a fork's child: of a thread that is not there; the next drain empties it
-    bool is_settled;             // scratch of a fork: nobody is inside an operation on it
+    bool is_stopped;             // scratch of a fork: it has taken the pointer away
+    bool is_settled;             // and nobody is inside an operation on it
     void *slots[];
 } Hz3Slab;
 

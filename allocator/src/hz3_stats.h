@@ -29,8 +29,9 @@ uint32_t hz3_shard_now(void);
 uint32_t hz3_shard_of_cpu(uint32_t cpu);
 
 // One instruction without a lock prefix where there is such a thing: a stripe belongs to a CPU, and one instruction
-// cannot be preempted halfway. Only a thread that moves to another CPU just before it can lose a count. A locked
-// instruction would wait for every store before it, the program's included.
+// cannot be preempted halfway. A thread that moves to another CPU just before it can lose a count, and so can CPUs that
+// share a stripe (more than HZ3_SHARDS): then a sum may be a little too small, and for a moment smaller than it was. A
+// locked instruction would wait for every store before it, the program's included.
 static inline void hz3_stats_add(Hz3Counter counter, uint64_t n)
 {
     _Atomic uint64_t *value = &hz3_stat_stripes[hz3_shard_now()].value[counter];

@@ -1,7 +1,7 @@
 // The shapes of hz3, in one place. Glossary, from the outside in:
 //
 //   object   what malloc returns: a block of one size class, a page span, or a mapping
-//   slab     one front cache: an array stack of object pointers per class ("tcache"); belongs to a thread
+//   slab     one front cache: an array stack of object pointers per class ("tcache"); belongs to a CPU or a thread
 //   bin      one class in a slab
 //   shard    a slice of the middle layer; the CPU of the moment chooses it, never the thread
 //   central  per shard and class: transfer array (objects on their way between threads) and partial runs

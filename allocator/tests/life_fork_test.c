@@ -13,6 +13,7 @@
 
 #define BUSY_THREADS 4
 #define KEPT_BLOCKS 300
+#define LINE_BYTES 40000 // less than a pipe holds
 
 static void *kept[KEPT_BLOCKS];
 
@@ -219,6 +220,48 @@ static void a_childs_threads_free_each_others_blocks(const void *arg)
     free_on_another_cpu(blocks);
 }
 
+// ---- fork waits for the list of streams, whose holder waits for a stream, whose owner allocates ----
+
+static void *read_a_line(void *stream)
+{
+    char *line = NULL;
+    size_t bytes = 0;
+    ssize_t length = getline(&line, &bytes, stream);
+    EXPECT(length == LINE_BYTES, "a line of %zd bytes", length);
+    free(line);
+    return NULL;
+}
+
+static void *flush_all_streams(void *arg)
+{
+    fflush(NULL);
+    return arg;
+}
+
+static void fork_beside_a_reader_and_a_flush(const void *arg)
+{
+    (void)arg;
+    int ends[2];
+    EXPECT(pipe(ends) == 0, "pipe");
+    FILE *stream = fdopen(ends[0], "r");
+    static char text[LINE_BYTES];
+    memset(text, 'x', LINE_BYTES - 1);
+    text[LINE_BYTES - 1] = '\n';
+    pthread_t reader, flusher, forker;
+    EXPECT(pthread_create(&reader, NULL, read_a_line, stream) == 0, "reader");
+    sleep_ms(200); // it has the stream and waits for the line
+    EXPECT(pthread_create(&flusher, NULL, flush_all_streams, NULL) == 0, "flusher");
+    sleep_ms(200); // it has the list and waits for the stream
+    EXPECT(pthread_create(&forker, NULL, fork_from_here, NULL) == 0, "forker");
+    sleep_ms(200); // it waits for the list
+    EXPECT(write(ends[1], text, LINE_BYTES) == LINE_BYTES, "write");
+    pthread_join(reader, NULL);
+    pthread_join(flusher, NULL);
+    pthread_join(forker, NULL);
+    fclose(stream);
+    close(ends[1]);
+}
+
 // ---- epochs must release memory in the child too ----
 
 // Weak: without hz3 the C library's own policy is on trial.
@@ -269,6 +312,7 @@ static const TestCase cases[] = {
     {.name = "a_childs_threads_free_each_others_blocks", .run = a_childs_threads_free_each_others_blocks},
     {.name = "fork_then_exec_vfork_and_posix_spawn", .run = fork_then_exec},
     {.name = "popen_reads_a_child", .run = popen_reads_a_child},
+    {.name = "fork_beside_a_reader_and_a_flush", .run = fork_beside_a_reader_and_a_flush, .child = {.timeout_s = 30}},
     {.name = "epochs_release_memory_in_the_child", .run = epochs_release_memory_in_the_child},
 };
 

@@ -423,6 +423,28 @@ static void the_process_ends_with_its_last_thread(const void *arg)
     pthread_exit(NULL);
 }
 
+static void *fork_and_end(void *arg)
+{
+    pid_t *pid = arg;
+    *pid = fork();
+    EXPECT(*pid >= 0, "fork");
+    if (*pid == 0) {
+        burst_and_sleep("child");
+        EXPECT(purger_tid() != 0, "no purger in the child");
+    }
+    return NULL; // in the child the last thread of the program's own
+}
+
+static void a_workers_child_ends_with_its_last_thread(const void *arg)
+{
+    (void)arg;
+    pid_t pid;
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, fork_and_end, &pid) == 0, "a thread");
+    pthread_join(thread, NULL);
+    child_wait(pid, "child");
+}
+
 int main(int argc, char **argv)
 {
     static const char *const off[] = {"HZ3_PURGER=0", NULL};
@@ -446,6 +468,7 @@ int main(int argc, char **argv)
         CASE(steady_work_does_not_fault_its_memory_in_again),
         CASE(freed_stacks_start_nothing),
         CASE(the_process_ends_with_its_last_thread),
+        CASE(a_workers_child_ends_with_its_last_thread),
     };
     return tests_main(argc, argv, cases, COUNT_OF(cases));
 }

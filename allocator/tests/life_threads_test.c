@@ -428,6 +428,59 @@ static void main_thread_ends_first(const void *arg)
     pthread_exit(NULL);
 }
 
+// The C library frees a detached thread's tables in the thread itself, when no destructor of it will run any more. A
+// cache that such a free opened would belong to memory that is soon somebody else's.
+static _Atomic pid_t detached_tid;
+
+static void *allocate_nothing(void *arg)
+{
+    detached_tid = gettid();
+    return arg;
+}
+
+static void await_end(pid_t tid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d", tid);
+    while (access(path, F_OK) == 0)
+        sleep_ms(1);
+}
+
+static void run_detached_on(void *stack, size_t bytes)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    EXPECT(pthread_attr_setstack(&attributes, stack, bytes) == 0, "a stack of our own");
+    pthread_t thread;
+    detached_tid = 0;
+    EXPECT(pthread_create(&thread, &attributes, allocate_nothing, NULL) == 0, "pthread_create");
+    pthread_attr_destroy(&attributes);
+    while (detached_tid == 0)
+        sleep_ms(1);
+    await_end(detached_tid);
+}
+
+static void an_ending_thread_opens_no_cache(const void *arg)
+{
+    (void)arg;
+    size_t bytes = 256 * KIB;
+    for (int i = 0; i < 20; i++) {
+        void *stack = map_pages(bytes);
+        run_detached_on(stack, bytes);
+        unmap_pages(stack, bytes);
+    }
+    malloc_trim(0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0, "fork");
+    if (pid == 0) {
+        use_all_kinds(1);
+        _exit(0);
+    }
+    child_wait(pid, "child");
+    use_all_kinds(2);
+}
+
 static void *allocate_until_cancelled(void *arg)
 {
     void **block = arg;
@@ -454,6 +507,8 @@ static void cancelled_threads(const void *arg)
     use_all_kinds(5);
 }
 
+static const char *const thread_front[] = {"HZ3_FRONT=thread", NULL};
+
 static const TestCase cases[] = {
     {.name = "tls_keys_40_before_first_malloc", .run = tls_keys_before_first_malloc, .arg = (void *)41},
     {.name = "tls_keys_600_before_first_malloc", .run = tls_keys_before_first_malloc, .arg = (void *)600},
@@ -470,6 +525,7 @@ static const TestCase cases[] = {
     {.name = "producer_and_consumer", .run = producer_and_consumer},
     {.name = "exit_while_threads_allocate", .run = exit_while_threads_allocate},
     {.name = "main_thread_ends_first", .run = main_thread_ends_first},
+    {.name = "an_ending_thread_opens_no_cache", .run = an_ending_thread_opens_no_cache, .child = {.env = thread_front}},
     {.name = "cancelled_threads", .run = cancelled_threads},
 };
 

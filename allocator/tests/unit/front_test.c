@@ -221,6 +221,57 @@ static void no_signal_comes_between_the_locks_and_the_fork(void **state)
     assert_false(sigismember(&now, SIGALRM) || sigismember(&now, SIGUSR1));
 }
 
+static Hz3Slab *own_slab(void)
+{
+    int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
+    return cpu != HZ3_CPU_NONE ? hz3_cpu_open(cpu) : hz3_thread_open();
+}
+
+static Hz3Slab *pointer_to(const Hz3Slab *slab)
+{
+    return slab->cpu != HZ3_CPU_NONE ? atomic_load(&hz3_cpu_slabs[2 + slab->cpu]) : atomic_load(&hz3_self.slab);
+}
+
+static void set_pointer(const Hz3Slab *slab, Hz3Slab *at)
+{
+    if (slab->cpu != HZ3_CPU_NONE) {
+        atomic_store(&hz3_cpu_slabs[2 + slab->cpu], at);
+    } else {
+        atomic_store(&hz3_self.slab, at);
+    }
+}
+
+static void fork_in_a_handler(void)
+{
+    hz3_front_fork_begin();
+    assert_true(hz3_front_fork_prepare());
+    hz3_front_fork_stop();
+    hz3_front_fork_parent();
+    hz3_front_fork_give_back();
+}
+
+// A drain, or the end of a thread, that a signal has interrupted between the mark and the pointer.
+static void a_fork_leaves_a_slab_as_it_was(void **state)
+{
+    (void)state;
+    Hz3Slab *slab = own_slab();
+    assert_non_null(slab);
+    assert_ptr_equal(pointer_to(slab), slab);
+    slab->is_seized = true;
+    fork_in_a_handler();
+    assert_ptr_equal(pointer_to(slab), slab);
+    assert_true(slab->is_seized);
+    set_pointer(slab, &hz3_slab_none);
+    fork_in_a_handler();
+    assert_ptr_equal(pointer_to(slab), &hz3_slab_none);
+    slab->is_seized = false;
+    fork_in_a_handler();
+    assert_ptr_equal(pointer_to(slab), &hz3_slab_none);
+    set_pointer(slab, slab);
+    fork_in_a_handler();
+    assert_ptr_equal(pointer_to(slab), slab);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -234,6 +285,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_thread_takes_nothing_along_to_another_cpu),
         cmocka_unit_test(a_child_inherits_the_slabs_whole),
         cmocka_unit_test(no_signal_comes_between_the_locks_and_the_fork),
+        cmocka_unit_test(a_fork_leaves_a_slab_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
