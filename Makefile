@@ -2,7 +2,7 @@
 #
 #   make            everything            make test       set-up, build, all tests
 #   make setup      Debian packages       make install    PREFIX=/usr/local DESTDIR=
-#   make clean      removes build/        make CC=clang   the other compiler
+#   make clean      removes build/        make CC=clang   the other compiler, after make clean
 #   make check-model                      the models of the lock-free protocols with their large bounds
 #   make fuzz       the malloc API and hzb's readers of files under libFuzzer, 60 s each
 #   make fuzz-storm                       the same calls at random and at full speed, until 1e9 are verified
@@ -49,7 +49,7 @@ setup:
 test: setup
 	@$(MAKE) --no-print-directory test-built
 
-# Split from `test` so that set-up has installed pkg-config and the libraries before this Makefile is read again.
+# Split from `test` so that set-up has installed the compiler and the libraries before this Makefile is read again.
 test-built: test-programs
 	@BUILD=$(BUILD) perl .ci/tap $(TESTS)
 

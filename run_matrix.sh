@@ -24,7 +24,8 @@ Options are those of \`build/hzb run\`, among them:
 Paths in options start from the repository's top folder.
 A matrix with gates is decided by \`hzb gate\`: verdict.json and a table. One that was cut short goes on when it is called
 again without options. Pinned libraries that are missing are pinned from this build: \`hzb baseline set NAME hz3\`.
-Exit code: 0 clean, 10 regression, 12 bad samples, 13 environment changed, 64 usage, 70 internal, 74 input or output.
+Exit code: 0 clean, 10 regression, 12 bad samples, 13 environment changed, 64 usage, 69 a package
+cannot be installed, 70 internal, 74 input or output, 130 interrupted.
 TXT
 }
 

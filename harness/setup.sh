@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(
-    gcc libc6-dev make perl pkg-config  # build and test runner
+    gcc libc6-dev make perl           # build and test runner
     spin tcc                          # the exhaustive models: model checker, and a compiler for its output
     clang libclang-rt-dev             # libFuzzer
     binutils                          # objdump for the golden test of the fast path, objcopy for the planted faults

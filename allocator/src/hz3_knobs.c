@@ -9,7 +9,8 @@
 #include "hz3_config_rss_memory.h"
 #include "hz3_log.h"
 
-// A lane may set these with -D.
+// A lane may set these with -D. The tests' own builds are no lanes and have small transfer arrays, so that objects come
+// by their runs often.
 #ifndef HZ3_LANE_FRONT_BYTES
 #define HZ3_LANE_FRONT_BYTES 1M
 #endif

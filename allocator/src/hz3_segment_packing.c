@@ -82,7 +82,7 @@ void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
     set_hints(level_of(run < pages ? pages : run), slot); // less than pages: others have taken some again
 }
 
-// HZ3_PAGE_STEAL=0: segments serve the shard that opened them, as in the design that ran dry.
+// HZ3_PAGE_STEAL=0: segments serve the shard that opened them, as in the allocator that ran dry.
 static bool may_use(uint32_t shard, uint32_t slot)
 {
     return hz3_knobs.PAGE_STEAL || opened_by[slot] == shard;

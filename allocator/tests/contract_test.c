@@ -11,7 +11,7 @@
 
 #include "contract.h"
 
-#define CHECKS_MIN 1000
+#define CHECKS_MIN 8000
 
 // ---- blocks ----
 

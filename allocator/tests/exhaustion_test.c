@@ -121,11 +121,11 @@ static void judge_fault(const ChildResult *result, const void *arg, char *why, s
 static void judge_cure(const ChildResult *result, const void *arg, char *why, size_t why_bytes)
 {
     (void)arg;
-    unsigned long long failed = number_after(result->err, "[HZ3_S45]") + number_after(result->err, "alloc_failed=");
-    bool is_skipped = strstr(result->note, "got=") == NULL;
-    if (result->status != 0 || failed != 0 || (!is_skipped && number_after(result->note, "got=") < 31))
-        snprintf(why, why_bytes, "wait status 0x%x, alloc_failed=%llu, %llu MiB", (unsigned)result->status, failed,
-                 number_after(result->note, "got="));
+    unsigned long long failed = number_after(result->err, "alloc_failed=");
+    bool has_counted = strstr(result->err, "[HZ3_S45]") != NULL && strstr(result->err, "alloc_failed=") != NULL;
+    if (result->status != 0 || !has_counted || failed != 0 || number_after(result->note, "got=") < 31)
+        snprintf(why, why_bytes, "wait status 0x%x, %s=%llu, %llu MiB", (unsigned)result->status,
+                 has_counted ? "alloc_failed" : "no alloc_failed", failed, number_after(result->note, "got="));
 }
 
 // ---- many threads asleep ----

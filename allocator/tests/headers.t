@@ -4,24 +4,13 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 flags=(-D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wconversion -Iinclude -Isrc -fsyntax-only)
 headers=(include/*.h src/*.h)
-n=0
+. ../.ci/tap.bash
 
 check() { # check COMPILER LANGUAGE STANDARD HEADER
     local said
-    n=$((n + 1))
     said=$(printf '#include "%s"\n#include "%s"\ntypedef int not_empty;\n' "$4" "$4" |
         "$1" -x "$2" "-std=$3" "${flags[@]}" -I. - 2>&1)
-    if [ $? -eq 0 ]; then
-        echo "ok $n - $4 with $1"
-    else
-        echo "not ok $n - $4 with $1"
-        printf '%s\n' "$said" | sed 's/^/# /'
-    fi
-}
-
-skip() { # skip WHAT REASON
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
+    report $? "$4 with $1" "$said"
 }
 
 for compiler in gcc clang; do
@@ -38,4 +27,4 @@ for compiler in g++ clang++; do
         skip "include/hz3.h with $compiler" "$compiler not installed"
     fi
 done
-echo "1..$n"
+done_testing

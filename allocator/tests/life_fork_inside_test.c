@@ -249,7 +249,7 @@ static void fork_after_each_lock(const void *arg)
     trap_flag_clear();
     if (in_forked_child == 1) child_of_handler_goes_on();
     child_note("info=%d forks in %d instructions", (int)stepping_forks, (int)steps);
-    EXPECT(steps > 1000, "only %d steps", (int)steps);
+    EXPECT(steps > 1000 && stepping_forks > 0, "only %d steps, %d forks", (int)steps, (int)stepping_forks);
     heap_exercise(2, 30);
 }
 
@@ -276,7 +276,7 @@ static void fork_after_each_lock_under_contention(const void *arg)
     for (size_t i = 0; i < COUNT_OF(threads); i++)
         pthread_join(threads[i], NULL);
     child_note("info=%d forks in %d instructions", (int)stepping_forks, (int)steps);
-    EXPECT(steps > 1000, "only %d steps", (int)steps);
+    EXPECT(steps > 1000 && stepping_forks > 0, "only %d steps, %d forks", (int)steps, (int)stepping_forks);
 }
 #else
 static void fork_after_each_lock_under_contention(const void *arg)

@@ -209,7 +209,7 @@ static void a_childs_threads_free_each_others_blocks(const void *arg)
     pid_t pid = fork();
     EXPECT(pid >= 0, "fork");
     if (pid == 0) {
-        alarm(10);
+        alarm(30);
         pthread_t thread;
         EXPECT(pthread_create(&thread, NULL, free_on_another_cpu, blocks) == 0, "a thread of the child");
         pthread_join(thread, NULL);

@@ -302,10 +302,22 @@ static void wrapper_that_uses_dlsym_next(const void *arg)
     run_helper_with("under_a_wrapper", "LD_PRELOAD", both);
 }
 
+static void under_an_auditor(const void *arg)
+{
+    (void)arg;
+    char line[512];
+    bool is_mapped = false;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps && fgets(line, sizeof line, maps))
+        is_mapped |= strstr(line, "auditor_plugin.so") != NULL;
+    EXPECT(maps && fclose(maps) == 0 && is_mapped, "the auditor is not loaded");
+    plain_use(NULL);
+}
+
 static void under_ld_audit(const void *arg)
 {
     (void)arg;
-    run_helper_with("plain_use", "LD_AUDIT", plugin_path("auditor"));
+    run_helper_with("under_an_auditor", "LD_AUDIT", plugin_path("auditor"));
 }
 
 static void under_ld_bind_now(const void *arg)
@@ -393,6 +405,7 @@ static const TestCase cases[] = {
     {.name = "plain_use", .run = plain_use, .helper = true},
     {.name = "first_block_is_large", .run = first_block_is_large, .helper = true},
     {.name = "under_a_wrapper", .run = under_a_wrapper, .helper = true},
+    {.name = "under_an_auditor", .run = under_an_auditor, .helper = true},
     {.name = "opened_late", .run = opened_late, .helper = true},
 };
 

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -104,10 +105,13 @@ static const char *make_setuid_guest(void)
 {
     NEEDS(preload_path() != NULL, "nothing is preloaded");
     NEEDS(geteuid() == 0, "not root: no setuid program of another user can be made");
+    NEEDS(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0, "no process may have new privileges here");
     static char guest[PATH_BYTES];
     make_folder();
     snprintf(guest, sizeof guest, "%s", in_folder("guest"));
     copy_file(guest_path("life_guest"), guest, 0600);
+    struct statvfs place;
+    NEEDS(statvfs(guest, &place) == 0 && (place.f_flag & ST_NOSUID) == 0, "the build folder is mounted nosuid");
     EXPECT(chown(guest, NOBODY, NOBODY) == 0 && chmod(guest, 04755) == 0, "chown and chmod of %s", guest);
     return guest;
 }

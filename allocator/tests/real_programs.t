@@ -7,7 +7,7 @@ build=$(cd "${BUILD:-$top/build}" && pwd) || exit 1
 lanes=(scale fast)
 work=$(mktemp -d)
 server=
-n=0
+. "$top/.ci/tap.bash"
 
 finish() {
     [ -n "$server" ] && kill -9 "$server" 2> /dev/null
@@ -195,15 +195,9 @@ run_redis() {
 
 # ---- comparison ----
 
-report() { # report STATUS NAME FOLDER
-    n=$((n + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        tail -n 15 "$3/err" | sed 's/^/#   stderr: /'
-        diff "$work/$program.none/out" "$3/out" 2>&1 | head -n 10 | sed 's/^/#   /'
-    fi
+result() { # result STATUS NAME FOLDER
+    report "$1" "$2" "$(tail -n 15 "$3/err" | sed 's/^/stderr: /'
+        diff "$work/$program.none/out" "$3/out" 2>&1 | head -n 10)"
 }
 
 run_in() { # run_in LANE: the program in an empty folder; leaves out and err in the lane's
@@ -230,17 +224,16 @@ for program in "$@"; do
     missing=
     for command in ${!needs}; do command -v "$command" > /dev/null || missing=$command; done
     if [ -n "$missing" ]; then
-        n=$((n + 1))
-        echo "ok $n - $program # SKIP $missing not installed"
+        skip "$program" "$missing not installed"
         continue
     fi
     if ! run_in none || [ ! -s "$work/$program.none/out" ]; then
-        report 1 "$program without hz3" "$work/$program.none"
+        result 1 "$program without hz3" "$work/$program.none"
         continue
     fi
     for lane in "${lanes[@]}"; do
         same_output "$lane"
-        report $? "$program under $lane" "$work/$program.$lane"
+        result $? "$program under $lane" "$work/$program.$lane"
     done
 done
-echo "1..$n"
+done_testing

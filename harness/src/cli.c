@@ -255,7 +255,7 @@ static void print_usage(FILE *out)
         fprintf(out, "  %s %s\n        %s\n", commands[i].name, commands[i].args_doc, commands[i].doc);
     fputs("\n`hzb COMMAND --help` lists a command's options.\n"
           "Exit codes: 0 clean, 10 regression, 11 inconclusive (gate --strict), 12 bad samples, 13 environment "
-          "changed, 64 usage, 70 internal, 74 input/output.\n",
+          "changed, 64 usage, 70 internal, 74 input/output, 130 interrupted.\n",
           out);
 }
 

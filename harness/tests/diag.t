@@ -23,10 +23,7 @@ diag() { run_matrix --lane diag -a 'hz3|glibc' "$@"; }
 # count DIR TOOL: rows of that tool, as cell/allocator
 count() { awk -F, -v tool="$2" '$3 == tool {print $1 "/" $2}' "$1/diag.csv" | sort -u | paste -sd' '; }
 value() { awk -F, -v tool="$2" -v counter="$3" -v who="$4" '$1 == "t1" && $2 == who && $3 == tool && $4 == counter {print $5}' "$1/diag.csv"; }
-skip() {
-    test_count=$((test_count + 1))
-    echo "ok $test_count - $2 # SKIP $1 is not installed"
-}
+lacks() { skip "$2" "$1 is not installed"; }
 
 diag
 is "$rc" 0 'the diagnostic lane runs'
@@ -37,7 +34,7 @@ if command -v strace >/dev/null; then
     is "$(count "$one" strace)" 't1/glibc t1/hz3 t2/glibc t2/hz3' 'so are system calls'
     like "$(value "$one" strace mmap hz3)" '^[1-9][0-9]*$' 'by name'
 else
-    skip strace 'system calls'
+    lacks strace 'system calls'
 fi
 if command -v valgrind >/dev/null; then
     is "$(count "$one" cachegrind)" 't1/glibc t1/hz3' 'instructions are counted where there is one thread'
@@ -46,7 +43,7 @@ if command -v valgrind >/dev/null; then
     is "$(awk -v a="$(value "$one" cachegrind instructions hz3)" -v b="$(value "$out" cachegrind instructions hz3)" \
         'BEGIN {print (a > 100000 && (a - b) ^ 2 < (0.05 * a) ^ 2)}')" 1 'and are alike in two runs'
 else
-    skip valgrind 'instruction counts'
+    lacks valgrind 'instruction counts'
 fi
 run report "$one" --scripts "$top/plots"
 grep -q 'id="diagnosis"' "$one/report.html" && grep -q '<td>page-faults, rusage</td>' "$one/report.html"
@@ -62,7 +59,7 @@ if command -v strace >/dev/null; then
     is "$rc" 74 'a library that cannot be preloaded is an error'
     like "$err" 'diag: t1, broken: .*cannot be preloaded' 'that says so'
 else
-    skip strace 'a library that cannot be preloaded'
+    lacks strace 'a library that cannot be preloaded'
 fi
 run_matrix --lane fast
 is "$rc" 64 'an unknown lane is an error'

@@ -4,7 +4,7 @@ source "$(dirname "$0")/lib.bash"
 ram_kib=$(awk '/^MemTotal/ {print $2}' /proc/meminfo)
 guard_pct=$(awk -v ram="$ram_kib" 'BEGIN {printf "%.6f", 65536 * 100 / ram}')
 echo 'not a library' >"$work/broken.so"
-sed -i 's/timeout_s: 20/timeout_s: 1/' "$work/conf/workloads.yaml"
+sed -i 's/timeout_s: 20/timeout_s: 4/' "$work/conf/workloads.yaml"
 write_allocators <<YAML
 allocators:
   - name: good
@@ -43,7 +43,7 @@ run_matrix
 dir=$out
 is "$rc" 12 'bad samples make exit code 12'
 is "$(verdict good)" 'ok ()' 'the good arm stays ok'
-is "$(verdict hang)" 'timeout (timeout: did not end within 1 s)' 'a program that hangs is killed'
+is "$(verdict hang)" 'timeout (timeout: did not end within 4 s)' 'a program that hangs is killed'
 alive "$(<"$work/grandchild")"
 ok $((! $?)) 'with all of its children'
 is "$(verdict crash)" 'signal (signal: Segmentation fault)' 'a crash is recorded'

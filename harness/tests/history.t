@@ -31,8 +31,12 @@ is "$rc" 0 'it is made from the result folders'
 history
 is "$(wc -l <<<"$out")" 14 'every run is listed'
 like "$out" '^20260101T000000Z_host_c1_m +unjudged +10 of 10 ok' 'oldest first, with its verdict and samples'
-is "$(sqlite3 "$results/history.sqlite" "SELECT DISTINCT round(ratio, 3) FROM ratios WHERE cell_id = 'one' AND allocator = 'a' AND metric = 'ops_per_s' AND run_id LIKE '%_c5_%'" 2>/dev/null || echo 1.996)" \
-    1.996 'ratios are stored, not figures'
+if command -v sqlite3 >/dev/null; then
+    is "$(sqlite3 "$results/history.sqlite" "SELECT DISTINCT round(ratio, 3) FROM ratios WHERE cell_id = 'one' AND
+        allocator = 'a' AND metric = 'ops_per_s' AND run_id LIKE '%_c5_%'")" 1.996 'ratios are stored, not figures'
+else
+    skip 'ratios are stored, not figures' 'sqlite3 is not installed'
+fi
 
 history changes --metric ops_per_s -a a
 is "$rc $(tail -1 <<<"$out")" '0 2 changes in 2 series' 'one change a series is found, though the machine changed too'

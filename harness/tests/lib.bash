@@ -19,6 +19,10 @@ ok() { # ok STATUS NAME
     test_count=$((test_count + 1))
     if (($1 == 0)); then echo "ok $test_count - $2"; else echo "not ok $test_count - $2"; fi
 }
+skip() { # skip NAME REASON
+    test_count=$((test_count + 1))
+    echo "ok $test_count - $1 # SKIP $2"
+}
 is() { # is GOT EXPECTED NAME
     [[ $1 == "$2" ]]
     ok $? "$3"
@@ -103,5 +107,6 @@ until_true() {
         "$@" && return
         sleep 0.02
     done
+    return 1
 }
 run_matrix() { run run "$matrix" -o "$results" --lock "$work/lock" "$@"; }

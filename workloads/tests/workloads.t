@@ -7,7 +7,7 @@ mixed=$build/bench_random_mixed_mt_remote_malloc
 burst=$build/bench_burst_idle_v2
 sleepers=$build/bench_sleepers
 hz3=$(realpath "$build")/libhakozuna_hz3_scale.so
-peer=$(ldconfig -p | awk '/libjemalloc\.so\.2 / {print $NF; exit}')
+peer=$(/sbin/ldconfig -p | awk '/libjemalloc\.so\.2 / {print $NF; exit}')
 . "$(dirname "$0")/../../.ci/tap.bash"
 
 refuses() { # refuses WHAT-THE-MESSAGE-SAYS PROGRAM ARGUMENTS...

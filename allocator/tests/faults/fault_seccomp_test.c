@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "fault_run.h"
 
@@ -52,6 +53,7 @@ static const char *const lanes[] = {"scale", "fast"};
 static const char *const moments[MOMENTS] = {"from the start", "after warm-up", "between bursts", "beside threads"};
 
 static unsigned long cases, failed, skipped;
+static char stats_file[64];
 
 static void run_case(const char *lane, const Refusal *refusal, int error, int moment)
 {
@@ -67,9 +69,9 @@ static void run_case(const char *lane, const Refusal *refusal, int error, int mo
                          "HZ3_PURGER_START=256K",
                          "HZ3_MAPPED_CACHE_BYTES=24M",
                          "HZ3_ARENA_SIZE=16M",
-                         "HZ3_STATS_FILE=/tmp/hz3_fault_stats",
+                         stats_file,
                          NULL};
-    remove("/tmp/hz3_fault_stats");
+    remove(strchr(stats_file, '/'));
     run_workload(env, argument, &result);
     if (refusal->number != SYS_mmap) judge_refusals(&result);
     cases++;
@@ -96,6 +98,7 @@ int main(void)
 {
     const char *stride = getenv("FAULTS_STRIDE");
     unsigned long every = stride && strtoul(stride, NULL, 10) != 0 ? strtoul(stride, NULL, 10) : STRIDE_DEFAULT;
+    snprintf(stats_file, sizeof stats_file, "HZ3_STATS_FILE=/tmp/hz3_fault_stats.%d", (int)getpid());
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("1..%zu\n", COUNT_OF(lanes));
     unsigned long before = 0;
@@ -107,6 +110,6 @@ int main(void)
         printf("%sok %zu - lane %s: %lu cases, %lu failures%s\n", ok ? "" : "not ", i + 1, lanes[i], cases - before,
                failed - failed_before, skipped == cases ? " # SKIP no seccomp here" : "");
     }
-    remove("/tmp/hz3_fault_stats");
+    remove(strchr(stats_file, '/'));
     return failed == 0 ? 0 : 1;
 }

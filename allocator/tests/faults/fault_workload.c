@@ -1,7 +1,6 @@
 // The program whose calls to the kernel are refused: a round that comes by every call site of the library, with the
 // fault, and a shorter one without. After each everything goes back, and what is held then goes to the test's note.
-// With
-// --forbid=nr:errno:moment it refuses a system call to itself.
+// With --forbid=nr:errno:moment it refuses a system call to itself.
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,19 +29,30 @@ static Heap worker_heap[WORKERS];
 
 // ---- a system call that is refused from some moment on ----
 
-typedef enum Moment { NEVER, AFTER_WARM_UP, BETWEEN_BURSTS, WITH_THREADS } Moment;
+// FROM_THE_START: a library loaded before us has done it.
+typedef enum Moment { FROM_THE_START, AFTER_WARM_UP, BETWEEN_BURSTS, WITH_THREADS, NEVER } Moment;
 
 static struct {
     int call;
     int error;
     Moment moment;
-} forbidden;
+} forbidden = {.moment = NEVER};
+
+// With arguments that no call does anything with.
+static bool is_refused(void)
+{
+    errno = 0;
+    return syscall(forbidden.call, -1L, -1L, -1L, -1L, -1L, -1L) == -1 && errno == forbidden.error;
+}
 
 static void moment_is(Moment now)
 {
-    if (forbidden.moment != now || now == NEVER) return;
+    if (forbidden.moment != now) return;
     forbidden.moment = NEVER;
+    if (now == FROM_THE_START && is_refused()) return;
     NEEDS(forbid_call(forbidden.call, forbidden.error), "no seccomp here");
+    EXPECT(now != FROM_THE_START, "system call %d was not refused from the start", forbidden.call);
+    EXPECT(is_refused(), "system call %d is not refused", forbidden.call);
 }
 
 // Goes on also where sleeping is what is refused.
@@ -287,8 +298,11 @@ int main(int argc, char **argv)
     if (argc > 1 && sscanf(argv[1], "--forbid=%d:%d:%d", &forbidden.call, &forbidden.error, &moment) == 3)
         forbidden.moment = (Moment)moment;
     // A library that is refused its fork handlers can promise nothing to the child of a program with threads.
+    EXPECT(argc < 2 || hz3_stats_read != NULL, "hz3 is not loaded");
     forks_beside_threads = argc < 2 || strcmp(argv[1], "--no-fork-beside-threads") != 0;
+    moment_is(FROM_THE_START);
     round_with_the_fault();
+    EXPECT(forbidden.moment == NEVER, "the moment to refuse system call %d never came", forbidden.call);
     note_refusals();
     if (fault_disarm) {
         fault_disarm();

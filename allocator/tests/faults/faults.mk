@@ -37,10 +37,10 @@ $(BUILD)/tests/fault_sites_test: $(addprefix $(FAULTS_OBJ)/,fault_sites_test.o f
 $(BUILD)/tests/fault_seccomp_test: $(addprefix $(FAULTS_OBJ)/,fault_seccomp_test.o fault_run.o) $(TESTS_SUPPORT)
 $(FAULTS_TESTS): $(BUILD)/tests/fault_workload $(FAULTS_LIB) $(FAULTS_PLUGIN)
 
-$(FAULTS_PLUGIN): $(FAULTS_SRC)/fault_forbid_plugin.c $(FAULTS_SRC)/fault_forbid.c
+$(FAULTS_PLUGIN): $(FAULTS_SRC)/fault_forbid_plugin.c $(FAULTS_SRC)/fault_forbid.c $(FAULTS_SRC)/fault_forbid.h
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
-	@$(CC) $(filter-out -MMD -MP,$(TESTS_CFLAGS)) -fPIC -shared -o $@ $^
+	@$(CC) $(filter-out -MMD -MP,$(TESTS_CFLAGS)) -fPIC -shared -o $@ $(filter %.c,$^)
 
 $(BUILD)/tests/fault_workload $(FAULTS_TESTS):
 	@mkdir -p $(@D)

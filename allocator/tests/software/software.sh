@@ -14,7 +14,7 @@ home=$build/software
 unit_s=${SOFTWARE_UNIT_S:-900}
 suites=(redis sqlite python perl git)
 # Preloaded too, so that a program that was linked with another malloc has the C library's.
-glibc=$(ldconfig -p | awk '/libc\.so\.6 .*x86-64/ { print $NF; exit }')
+glibc=$(/sbin/ldconfig -p | awk '/libc\.so\.6 .*x86-64/ { print $NF; exit }')
 # shellcheck source=suites.bash
 . "$here/suites.bash"
 

@@ -88,7 +88,7 @@ fi
 for lane in "${lanes[@]}"; do
     library=$build/libhakozuna_hz3_$lane.so
     compiler=$(compiler_of "$library")
-    if ! command -v objdump readelf perl > /dev/null || [ "$(uname -m)" != x86_64 ]; then
+    if ! { command -v objdump && command -v readelf && command -v perl; } > /dev/null || [ "$(uname -m)" != x86_64 ]; then
         skip "hot paths of lane $lane" "needs objdump, readelf and x86-64"
     elif [ -z "$compiler" ] || ! grep -qF "$compiler," $golden; then
         skip "hot paths of lane $lane" "built by ${compiler:-another compiler than gcc}; the golden file is for another"

@@ -1,8 +1,7 @@
 // A small program for the scripts beside it, run under LD_PRELOAD of a lane:
 //   probe rss                 prints its peak and present RSS in KiB
 //   probe fill SIZE MIB       fills MIB MiB with blocks of SIZE bytes, touches all; prints blocks, bytes and the RSS
-//   they cost probe work                threads, all sizes, remote frees, realloc, calloc, aligned blocks, epochs, a
-//   child
+//   probe work                threads, all sizes, remote frees, realloc, calloc, aligned blocks, epochs, a child
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
