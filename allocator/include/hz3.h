@@ -16,7 +16,7 @@ extern "C" {
 void hz3_epoch_force(void);
 
 // Reads one event counter by its name ("purged_pages", "alloc_failed", ...). 0 on success; -1, and *value untouched,
-// when there is no such counter. The sum is exact once other threads are quiet.
+// when there is no such counter. Threads that move between CPUs may lose a count.
 int hz3_stats_read(const char *name, uint64_t *value);
 
 // The file that HZ3_STATS_FILE names: this header, n_counters names of HZ3_STATS_NAME_BYTES each at names_off, and

@@ -10,6 +10,7 @@
 #include "hz3_large.h"
 #include "hz3_log.h"
 #include "hz3_mapping.h"
+#include "hz3_mem_budget.h"
 #include "hz3_size_class.h"
 #include "hz3_small.h"
 #include "hz3_stats.h"
@@ -162,6 +163,9 @@ HZ3_EXPORT void *realloc(void *p, size_t size)
         return p;
     }
     if (size > HZ3_SPAN_MAX && size <= PTRDIFF_MAX && !hz3_arena_owns(p)) {
+        if (block_size(size) > usable) {
+            hz3_mem_budget_charge((block_size(size) - usable) >> HZ3_PAGE_SHIFT);
+        }
         void *resized = hz3_mapping_resize(p, block_size(size));
         if (resized != NULL || size <= usable) {
             return resized != NULL ? resized : p;

@@ -4,6 +4,7 @@
 #include "hz3_lock.h"
 #include "hz3_log.h"
 #include "hz3_os.h"
+#include "hz3_release_ledger.h"
 #include "hz3_segment_packing.h"
 #include "hz3_stats.h"
 
@@ -91,15 +92,21 @@ static void try_sizes(void)
     }
 }
 
+static Hz3Lock init_lock = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
+
 void hz3_arena_init(void)
 {
-    static Hz3Lock lock = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
-    if (hz3_lock_try(&lock)) { // else another thread is trying
+    if (hz3_lock_try(&init_lock)) { // else another thread is trying
         if (atomic_load_explicit(&hz3_arena.slots, memory_order_acquire) == 0) {
             try_sizes();
         }
-        hz3_lock_release(&lock);
+        hz3_lock_release(&init_lock);
     }
+}
+
+void hz3_arena_fork_child(void)
+{
+    hz3_lock_fork_child(&init_lock);
 }
 
 bool hz3_arena_exists(void)
@@ -131,17 +138,20 @@ static bool commit_slot(uint32_t slot)
            (!HZ3_HARDENED || hz3_os_commit(states_of_slot(slot), STATE_BYTES_PER_SEG));
 }
 
+// The slot's pages count as on their way until they are published or the slot is given back.
 static uint32_t take_lowest_slot(void)
 {
     for (uint32_t w = 0; w < (hz3_arena.slots + 63) / 64; w++) {
         uint64_t word = atomic_load_explicit(&slot_free[w], memory_order_relaxed);
         while (word != 0) {
             uint64_t bit = word & -word;
+            hz3_release_purging_add(HZ3_PAGES_PER_SEG); // before nobody sees them any more
             if (atomic_compare_exchange_weak_explicit(&slot_free[w], &word, word & ~bit, memory_order_acquire,
                                                       memory_order_relaxed)) {
                 atomic_fetch_sub_explicit(&hz3_arena.slots_left, 1, memory_order_relaxed);
                 return w * 64 + (uint32_t)__builtin_ctzl(bit);
             }
+            hz3_release_purging_sub(HZ3_PAGES_PER_SEG);
         }
     }
     return HZ3_PAGE_NONE;
@@ -161,6 +171,7 @@ uint32_t hz3_arena_slot_open(void)
     }
     if (!commit_slot(slot)) {
         give_slot(slot);
+        hz3_release_purging_sub(HZ3_PAGES_PER_SEG);
         return HZ3_PAGE_NONE;
     }
     uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_relaxed);
@@ -174,6 +185,7 @@ uint32_t hz3_arena_slot_open(void)
         atomic_store_explicit(&meta->free_bits[w], UINT64_MAX, memory_order_seq_cst);
     }
     hz3_pack_on_free(slot, 0, HZ3_PAGES_PER_SEG);
+    hz3_release_purging_sub(HZ3_PAGES_PER_SEG);
     return slot;
 }
 

@@ -25,6 +25,7 @@ extern HZ3_HIDDEN Hz3Arena hz3_arena;
 // Reserves what HZ3_ARENA_SIZE asks, halved until the kernel agrees. When it agrees to nothing the arena has no slots
 // and every object is a mapping, until a later try succeeds.
 void hz3_arena_init(void);
+void hz3_arena_fork_child(void);
 // Has the arena slots? Where it has none, tries now and then. Called without locks.
 bool hz3_arena_exists(void);
 

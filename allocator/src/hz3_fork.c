@@ -1,9 +1,10 @@
 #include "hz3_fork.h"
 
+#include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 
+#include "hz3_arena.h"
 #include "hz3_central.h"
 #include "hz3_epoch.h"
 #include "hz3_front.h"
@@ -12,8 +13,13 @@
 #include "hz3_lock.h"
 #include "hz3_mapping.h"
 #include "hz3_mem_budget.h"
+#include "hz3_os.h"
 #include "hz3_purger.h"
 #include "hz3_stats.h"
+
+// Then prepare sleeps between its tries: a thread that holds a lock may have a lower priority.
+#define YIELDS_MAX 100
+#define SLEEP_US 1000
 
 // glibc's lock of its list of streams, with the meaning its fork gives to it: taken before every lock of malloc. Who
 // holds it may be waiting for a stream whose owner is waiting for malloc. fork itself comes to it after our handler.
@@ -21,6 +27,11 @@ __attribute__((weak)) void _IO_list_lock(void);
 __attribute__((weak)) void _IO_list_unlock(void);
 __attribute__((weak)) void _IO_list_resetlock(void);
 __attribute__((weak)) extern char __libc_single_threaded;
+
+// pthread_atfork, but for nobody: else the C library would drop the handlers when exit() finalises this library, while
+// other threads still run and other libraries' destructors may fork.
+__attribute__((weak)) int(__register_atfork)(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+                                             void *library);
 
 static sigset_t signals_before; // written under all leaf locks
 static bool has_locked_streams; // likewise
@@ -67,10 +78,11 @@ static void prepare(void)
     bool locked_streams = lock_streams();
     hz3_front_fork_begin();
     hz3_lock_fork_begin();
+    uint32_t turns = 0;
     while (
         !(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare() && prepare_hardened())) {
         give_back_all(); // another fork may be waiting for what we hold
-        sched_yield();
+        hz3_os_pause(turns++ < YIELDS_MAX ? 0 : SLEEP_US);
     }
     hz3_front_fork_stop();
     signals_before = before;
@@ -94,6 +106,7 @@ static void parent(void)
 // to it, but never owned twice.
 static void child(void)
 {
+    hz3_stats_fork_child(); // first: what follows counts
     hz3_front_fork_child();
     if (HZ3_HARDENED) {
         hz3_guard_fork_child();
@@ -102,14 +115,19 @@ static void child(void)
     hz3_mapping_fork_child();
     hz3_central_fork_child();
     hz3_mem_budget_fork_child();
+    hz3_arena_fork_child();
     hz3_epoch_fork_child();
-    hz3_stats_fork_child();
     hz3_lock_fork_end(true);
     if (has_locked_streams) {
         _IO_list_resetlock(); // as fork has done
     }
     hz3_purger_fork_child();
     pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+}
+
+static int register_handlers(void)
+{
+    return __register_atfork != NULL ? __register_atfork(prepare, parent, child, NULL) : ENOSYS;
 }
 
 bool hz3_fork_register(void)
@@ -119,7 +137,7 @@ bool hz3_fork_register(void)
     if (!atomic_compare_exchange_strong_explicit(&state, &before, 1, memory_order_relaxed, memory_order_relaxed)) {
         return before == 2;
     }
-    bool done = pthread_atfork(prepare, parent, child) == 0; // may allocate
+    bool done = register_handlers() == 0; // may allocate
     atomic_store_explicit(&state, done ? 2 : 0, memory_order_relaxed);
     return done;
 }

@@ -352,20 +352,33 @@ void *hz3_mapping_resize(void *p, size_t new_bytes)
     return moved;
 }
 
+// The oldest, or bytes = 0.
+static Mapping take_aged(bool all)
+{
+    Mapping aged = {.bytes = 0};
+    hz3_lock_acquire(&registry.lock);
+    if ((all ? registry.cached : registry.unused_since_trim) != 0) {
+        aged = cache_take_at(0);
+    }
+    hz3_lock_release(&registry.lock);
+    return aged;
+}
+
+// One at a time: what is in nobody's table while another thread forks is the child's for ever.
 size_t hz3_mapping_trim(bool all)
 {
-    Mapping evicted[CACHE_MAX];
-    uint32_t n = 0;
     size_t bytes = 0;
-    hz3_lock_acquire(&registry.lock);
-    uint32_t aged = all ? registry.cached : registry.unused_since_trim;
-    while (n < aged) {
-        evicted[n] = cache_take_at(0);
-        bytes += evicted[n++].bytes;
+    for (uint32_t n = 0; n < CACHE_MAX; n++) {
+        Mapping aged = take_aged(all);
+        if (aged.bytes == 0) {
+            break;
+        }
+        unmap_all(&aged, 1);
+        bytes += aged.bytes;
     }
+    hz3_lock_acquire(&registry.lock);
     registry.unused_since_trim = registry.cached;
     hz3_lock_release(&registry.lock);
-    unmap_all(evicted, n);
     return bytes >> HZ3_PAGE_SHIFT;
 }
 

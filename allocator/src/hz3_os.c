@@ -101,6 +101,15 @@ void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
+// With its memory, so that a store cannot find that there is none. No more than the process may write: that is a
+// signal.
+static bool fill_file(int fd, size_t bytes)
+{
+    struct rlimit limit;
+    bool may = getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= bytes; // RLIM_INFINITY is the greatest
+    return may && posix_fallocate(fd, 0, (off_t)bytes) == 0;
+}
+
 void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists)
 {
     int saved_errno = errno;
@@ -108,7 +117,7 @@ void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists)
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     *exists = fd < 0 && errno == EEXIST;
     if (fd >= 0) {
-        if (ftruncate(fd, (off_t)bytes) == 0) {
+        if (fill_file(fd, bytes)) {
             p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         }
         close(fd);

@@ -165,26 +165,23 @@ static void main_thread_ends(void *unused)
 static pthread_key_t main_key;
 static bool main_key_exists;
 
-static void watch_over_this_thread(void)
+static bool watch_over_this_thread(void)
 {
-    must_not_outlive_main =
-        !main_key_exists || main_key >= KEYS_WITHOUT_MEMORY || pthread_setspecific(main_key, &hz3_purger_state) != 0;
+    return main_key_exists && pthread_setspecific(main_key, &hz3_purger_state) == 0;
 }
 
 // Loaded by another thread, nobody can tell when main ends.
 void hz3_purger_init(void)
 {
     main_key_exists = pthread_key_create(&main_key, main_thread_ends) == 0;
-    must_not_outlive_main = true;
-    if (hz3_os_is_main_thread()) {
-        watch_over_this_thread();
-    }
+    must_not_outlive_main = !hz3_os_is_main_thread() || !watch_over_this_thread();
 }
 
 // The purger is not in the child. Of all threads only the one that forked is, which is main there.
 void hz3_purger_fork_child(void)
 {
-    watch_over_this_thread();
+    bool is_watched = main_key_exists && pthread_getspecific(main_key) != NULL;
+    must_not_outlive_main = !is_watched && (main_key >= KEYS_WITHOUT_MEMORY || !watch_over_this_thread());
     if (state_now() != HZ3_PURGER_NEVER) {
         atomic_store_explicit(&hz3_purger_state, HZ3_PURGER_NONE, memory_order_seq_cst);
     }

@@ -39,7 +39,9 @@ static void begin_steps(void)
 static void end_steps(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
-    if (--steps_begun == 0 && HZ3_UNLIKELY(list_is_half_copied)) {
+    steps_begun--;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (steps_begun == 0 && HZ3_UNLIKELY(list_is_half_copied)) {
         make_anew();
     }
 }
@@ -206,7 +208,12 @@ static uint64_t claim_dirty_word(Hz3SegMeta *meta, uint32_t w, bool young_too)
 static void close_if_empty(uint32_t slot)
 {
     Hz3SegMeta *meta = &hz3_arena.seg[slot];
-    if (hz3_segment_free_pages(meta) != HZ3_PAGES_PER_SEG || !hz3_segment_claim_whole(meta)) {
+    if (hz3_segment_free_pages(meta) != HZ3_PAGES_PER_SEG) {
+        return;
+    }
+    hz3_release_purging_add(HZ3_PAGES_PER_SEG);
+    if (!hz3_segment_claim_whole(meta)) {
+        hz3_release_purging_sub(HZ3_PAGES_PER_SEG);
         return;
     }
     if (hz3_segment_is_clean(meta, 0, HZ3_PAGES_PER_SEG)) {
@@ -216,6 +223,7 @@ static void close_if_empty(uint32_t slot)
         hz3_pack_on_free(slot, 0, HZ3_PAGES_PER_SEG);
         requeue_if_dirty(slot);
     }
+    hz3_release_purging_sub(HZ3_PAGES_PER_SEG);
 }
 
 // A refusal leaves the pages dirty, and so in the ledger: nothing is lost, the next purge tries again.
@@ -276,14 +284,12 @@ static size_t claim_segment(Batch *batch, uint32_t slot, bool young_too)
 {
     uint64_t claimed[HZ3_WORDS_PER_SEG];
     uint32_t pages = 0;
+    hz3_release_purging_add(HZ3_PAGES_PER_SEG); // before the claims: who misses pages must see where they are
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
         claimed[w] = claim_dirty_word(&hz3_arena.seg[slot], w, young_too);
-        uint32_t in_word = (uint32_t)__builtin_popcountl(claimed[w]);
-        if (in_word != 0) {
-            hz3_release_purging_add(in_word);
-            pages += in_word;
-        }
+        pages += (uint32_t)__builtin_popcountl(claimed[w]);
     }
+    hz3_release_purging_sub(HZ3_PAGES_PER_SEG - pages);
     uint32_t start = 0;
     for (uint32_t idx = 0; pages != 0 && idx <= HZ3_PAGES_PER_SEG; idx++) {
         bool is_claimed = idx < HZ3_PAGES_PER_SEG && (claimed[idx / 64] >> (idx % 64) & 1) != 0;

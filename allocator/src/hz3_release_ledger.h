@@ -35,10 +35,11 @@ bool hz3_ledger_is_empty(void);
 // Segments that hold free dirty pages and are not in the ledger: 0 while nobody drains it.
 uint32_t hz3_ledger_drops(void);
 
-// Pages that look taken because somebody is about to purge them; they will be free again in a moment.
+// Pages that look taken because somebody purges them, or opens or closes their slot; they will be free again in a
+// moment. Rather too many than too few.
 uint32_t hz3_release_pages_in_purging(void);
 
-// For purges that claim by other means than free_bits.
+// By who takes pages for a moment: add before they look taken, sub after they are free again. In one thread.
 void hz3_release_purging_add(uint32_t pages);
 void hz3_release_purging_sub(uint32_t pages);
 

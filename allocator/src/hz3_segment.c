@@ -3,6 +3,7 @@
 #include "hz3_arena.h"
 #include "hz3_log.h"
 #include "hz3_release_ledger.h"
+#include "hz3_segment_packing.h"
 
 // False: of a test.
 static bool is_in_arena(const Hz3SegMeta *meta)
@@ -72,12 +73,14 @@ uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page
     return claim_short(meta, pages, UINT64_MAX, page_idx, want);
 }
 
-// Pages that were taken in vain; dirty ones may have left the ledger meanwhile.
+// Pages that were taken in vain; dirty ones may have left the ledger meanwhile, and their hints may have been cleared.
 static void give_back(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
 {
     hz3_segment_publish(meta, page_idx, pages);
     if (is_in_arena(meta)) {
-        hz3_ledger_enter((uint32_t)(meta - hz3_arena.seg));
+        uint32_t slot = (uint32_t)(meta - hz3_arena.seg);
+        hz3_pack_on_free(slot, page_idx, pages);
+        hz3_ledger_enter(slot);
     }
 }
 

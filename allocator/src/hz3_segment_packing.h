@@ -9,8 +9,8 @@
 // up to the run it made, from the longest down, and stops at one that is set, for then the shorter ones are set too; a
 // failed try clears its level and all longer ones. A hint may say yes in vain. That it does not say no in vain rests on
 // one order: a releaser publishes the pages and then reads or sets the hints; a failed claimer clears them and then
-// looks once more (seq_cst on both sides). A claim of several words that is rolled back may still lose one, so before
-// the arena is called full all segments are tried without hints.
+// looks once more (seq_cst on both sides). A claim of several words that is rolled back is such a release, too. Still,
+// before the arena is called full all segments are tried without hints.
 #ifndef HZ3_SEGMENT_PACKING_H
 #define HZ3_SEGMENT_PACKING_H
 

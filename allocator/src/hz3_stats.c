@@ -91,14 +91,20 @@ static unsigned long long sum_of(Hz3Counter counter)
     return hz3_stats_sum(counter);
 }
 
+static unsigned long long coalesced(void)
+{
+    unsigned long long entries = sum_of(HZ3_STAT_ledger_enq);
+    unsigned long long calls = sum_of(HZ3_STAT_boundary_calls);
+    return calls > entries ? calls - entries : 0;
+}
+
 void hz3_stats_print(const char *front)
 {
     hz3_log("[HZ3_BUILD] lane=%s front=%s defs=%s", HZ3_LANE, front, HZ3_BUILD_DEFS);
     hz3_log("[HZ3_S65] enq=%llu coalesce=%llu purged_pages=%llu madvise_calls=%llu idle_ticks=%llu busy_ticks=%llu "
             "drop=%u",
-            sum_of(HZ3_STAT_ledger_enq), sum_of(HZ3_STAT_boundary_calls) - sum_of(HZ3_STAT_ledger_enq),
-            sum_of(HZ3_STAT_purged_pages), sum_of(HZ3_STAT_madvise_calls), sum_of(HZ3_STAT_idle_ticks),
-            sum_of(HZ3_STAT_busy_ticks), hz3_ledger_drops());
+            sum_of(HZ3_STAT_ledger_enq), coalesced(), sum_of(HZ3_STAT_purged_pages), sum_of(HZ3_STAT_madvise_calls),
+            sum_of(HZ3_STAT_idle_ticks), sum_of(HZ3_STAT_busy_ticks), hz3_ledger_drops());
     hz3_log("[HZ3_S65_MEDIUM] reclaim_runs=%llu reclaim_pages=%llu boundary_calls=%llu", sum_of(HZ3_STAT_reclaim_runs),
             sum_of(HZ3_STAT_reclaim_medium_pages), sum_of(HZ3_STAT_boundary_calls));
     hz3_log("[HZ3_S45] reclaim_calls=%llu reclaim_pages=%llu alloc_failed=%llu", sum_of(HZ3_STAT_reclaim_calls),

@@ -42,7 +42,7 @@ static inline void hz3_stats_add(Hz3Counter counter, uint64_t n)
 #endif
 }
 
-// Sum over the stripes; exact once writers are quiet.
+// Sum over the stripes; once writers are quiet it stays, less the counts that were lost.
 uint64_t hz3_stats_sum(Hz3Counter counter);
 
 // How every entry point ends that has no memory to give: counts, sets errno to ENOMEM, returns NULL.

@@ -386,6 +386,22 @@ static void resident_memory_stays_below_a_budget(const void *arg)
            (unsigned long long)counter("budget_reclaims"));
 }
 
+// 40 MiB of free pages, and a mapping that grows to 60.
+static void a_mapping_that_grows_is_charged(const void *arg)
+{
+    (void)arg;
+    Chain chain = {0};
+    while (chain.blocks * 5000 < 40 * MIB)
+        EXPECT(chain_grow(&chain, 5000), "NULL at %zu MiB", chain.blocks * 5000 / MIB);
+    chain_free(&chain);
+    void *block = malloc(2 * MIB);
+    unsigned long long before = counter("budget_reclaims");
+    block = realloc(block, 60 * MIB);
+    EXPECT(block != NULL, "realloc");
+    EXPECT(counter("budget_reclaims") > before, "%llu reclaims, none by the realloc", before);
+    free(block);
+}
+
 static void a_budget_is_no_hard_limit(const void *arg)
 {
     (void)arg;
@@ -414,6 +430,7 @@ static const char *const seeds_policy[] = {FIXED,
 static const char *const report_once[] = {FIXED, "HZ3_OOM_SHOT=1", NULL};
 static const char *const fail_fast[] = {FIXED, "HZ3_OOM_FAILFAST=1", NULL};
 static const char *const budget[] = {"HZ3_MEM_BUDGET=64M", NULL};
+static const char *const budget_alone[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=64M", NULL};
 static const char *const no_budget[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=0", NULL};
 
 static const TestCase cases[] = {
@@ -449,6 +466,7 @@ static const TestCase cases[] = {
      .arg = budget,
      .child = {.env = budget}},
     {.name = "without_a_budget_it_does_not", .run = resident_memory_stays_below_a_budget, .child = {.env = no_budget}},
+    {.name = "a_mapping_that_grows_is_charged", .run = a_mapping_that_grows_is_charged, .child = {.env = budget_alone}},
     {.name = "a_budget_is_no_hard_limit", .run = a_budget_is_no_hard_limit, .child = {.env = budget}},
 };
 

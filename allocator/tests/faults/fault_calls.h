@@ -44,7 +44,6 @@
 #define mprotect(...) SETS_ERRNO(mprotect(__VA_ARGS__), "mprotect", -1, ERRORS(ENOMEM, EACCES))
 #define madvise(...) SETS_ERRNO(madvise(__VA_ARGS__), "madvise", -1, ERRORS(EINVAL, EAGAIN))
 #define open(...) SETS_ERRNO(open(__VA_ARGS__), "open", -1, ERRORS(EMFILE, EEXIST))
-#define ftruncate(...) SETS_ERRNO(ftruncate(__VA_ARGS__), "ftruncate", -1, ERRORS(ENOSPC, EINTR))
 #define unlink(...) SETS_ERRNO(unlink(__VA_ARGS__), "unlink", -1, ERRORS(EACCES))
 #define write(...) SETS_ERRNO(write(__VA_ARGS__), "write", -1, ERRORS(ENOSPC, EBADF, EAGAIN))
 #define prctl(...) SETS_ERRNO(prctl(__VA_ARGS__), "prctl", -1, ERRORS(EPERM))
@@ -67,6 +66,7 @@
 #define pthread_key_create(...)                                                                                        \
     RETURNS_ERROR(pthread_key_create(__VA_ARGS__), "pthread_key_create", ERRORS(EAGAIN, ENOMEM))
 #define pthread_setspecific(...) RETURNS_ERROR(pthread_setspecific(__VA_ARGS__), "pthread_setspecific", ERRORS(ENOMEM))
-#define pthread_atfork(...) RETURNS_ERROR(pthread_atfork(__VA_ARGS__), "pthread_atfork", ERRORS(ENOMEM))
+#define posix_fallocate(...) RETURNS_ERROR(posix_fallocate(__VA_ARGS__), "posix_fallocate", ERRORS(ENOSPC, EINTR))
+#define __register_atfork(...) RETURNS_ERROR(__register_atfork(__VA_ARGS__), "__register_atfork", ERRORS(ENOMEM))
 
 #endif

@@ -42,7 +42,7 @@ static const Refusal refusals[] = {
     REFUSAL(sysinfo, ENOSYS, EPERM),
     REFUSAL(prlimit64, EPERM, ENOSYS),
     REFUSAL(openat, EMFILE, EACCES),
-    REFUSAL(ftruncate, ENOSPC, EFBIG),
+    REFUSAL(fallocate, ENOSPC, EFBIG),
     REFUSAL(close, EIO, EINTR),
     REFUSAL(prctl, EPERM, EINVAL),
     REFUSAL(gettid, ENOSYS, EPERM),

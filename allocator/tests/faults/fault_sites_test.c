@@ -69,7 +69,7 @@ static void run_with_plan(const Config *config, uint32_t mode, uint32_t site, ui
     unlink(stats_path);
     memset(plan, 0, sizeof *plan);
     *plan = (FaultPlan){.mode = mode, .site = site, .k = k, .error = error};
-    bool no_handlers = mode == FAULT_EVERYTHING || (mode == FAULT_EVER && is_site(site, "pthread_atfork"));
+    bool no_handlers = mode == FAULT_EVERYTHING || (mode == FAULT_EVER && is_site(site, "__register_atfork"));
     run_workload(env, no_handlers ? "--no-fork-beside-threads" : NULL, result);
 }
 

@@ -118,6 +118,10 @@ said=$(with_lane scale HZ3_HARDEN=zero "$probe" rss 2>&1 > /dev/null)
 [[ $said == "hz3: HZ3_HARDEN has no effect in lane scale; "* ]]
 report $? "a lane without the checks says so" "$said"
 
+said=$(ulimit -f 1; with_lane scale "HZ3_STATS_FILE=$tmp/stats" "$probe" work 2>&1)
+[[ $said == "hz3: HZ3_STATS_FILE=$tmp/stats: cannot create it; "*$'\n'done ]] && [ ! -e "$tmp/stats" ]
+report $? "a stats file that is larger than the process may write is refused" "$said"
+
 while read -r text bytes; do
     is=$(printed_value HZ3_MAPPED_CACHE_BYTES "HZ3_MAPPED_CACHE_BYTES=$text")
     [ "$is" = "$bytes" ]

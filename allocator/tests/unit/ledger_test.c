@@ -28,6 +28,7 @@
 static uintptr_t refused_from, refused_to; // ranges that begin here are refused
 static uint32_t purged_while_free;
 static uint32_t seen_in_purging;
+static uint32_t seen_while_closing;
 static uint32_t ranges_seen;
 static bool forks_inside; // as in a child of a signal handler that comes amid the next call
 
@@ -43,6 +44,9 @@ static bool look_at(void *addr, size_t bytes)
         }
         purged_while_free += hz3_segment_any_free(&hz3_arena.seg[page / HZ3_PAGES_PER_SEG], page % HZ3_PAGES_PER_SEG,
                                                   (uint32_t)(bytes / HZ3_PAGE_SIZE));
+    }
+    if (!hz3_arena_owns(addr)) { // tables of a slot that is being closed
+        seen_while_closing = hz3_release_pages_in_purging();
     }
     return (uintptr_t)addr < refused_from || (uintptr_t)addr >= refused_to;
 }
@@ -223,6 +227,8 @@ static void a_segment_of_clean_pages_is_closed(void **state)
     hz3_release_pages(page, HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
     purge_everything();
     assert_int_equal(open_slots(), slots - 1);
+    assert_int_equal(seen_while_closing, HZ3_PAGES_PER_SEG); // an exhausted arena must wait for them
+    assert_int_equal(hz3_release_pages_in_purging(), 0);
 }
 
 static void *purge_for_ever(void *arg)
