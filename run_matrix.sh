@@ -48,7 +48,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 hzb_pid=
 stop() {
-    [[ -z $hzb_pid ]] || { kill -TERM "$hzb_pid" 2>/dev/null; wait "$hzb_pid" || true; }
+    [[ -z $hzb_pid ]] || { kill -TERM "$hzb_pid" 2>/dev/null || true; wait "$hzb_pid" || true; }
     echo "$called_as: interrupted; build/hzb resume goes on with what is missing" >&2
     exit 130
 }

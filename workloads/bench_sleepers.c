@@ -95,6 +95,19 @@ static void setup(void)
     crew_wait(&crew);
 }
 
+// What each allocator offers to give back all it can: malloc_trim is glibc's and hz3's.
+__attribute__((weak)) void mi_collect(bool force);
+__attribute__((weak)) int mallctl(const char *name, void *old, size_t *old_bytes, void *new, size_t new_bytes);
+__attribute__((weak)) void MallocExtension_ReleaseFreeMemory(void);
+
+static void trim_all(void)
+{
+    if (mi_collect != NULL) mi_collect(true);
+    if (mallctl != NULL) mallctl("arena.4096.purge", NULL, NULL, NULL, 0); // 4096: all of them
+    if (MallocExtension_ReleaseFreeMemory != NULL) MallocExtension_ReleaseFreeMemory();
+    malloc_trim(0);
+}
+
 static void drain(uint64_t baseline)
 {
     hzb_phase("drain", 0);
@@ -103,7 +116,7 @@ static void drain(uint64_t baseline)
             hz3_epoch_force();
         rss_print("after_epochs", baseline);
     }
-    malloc_trim(0);
+    trim_all();
     rss_print("after_trim", baseline);
 }
 
@@ -138,7 +151,8 @@ static void config_parse(int argc, char **argv)
                "All `threads` threads (1000) are started; then one after the other allocates `blocks` blocks (256) of "
                "min to max bytes (16 to 2048), frees them and sleeps. As only one of them works at a time, memory "
                "above the baseline is what the allocator keeps for those that sleep. After `idle_s` seconds (0.5) the "
-               "main thread calls hz3_epoch_force() `epochs` times (5), if there is one, and malloc_trim(). RSS is "
+               "main thread calls hz3_epoch_force() `epochs` times (5), if there is one, and what the allocator has "
+               "to give back all it can (malloc_trim, mi_collect, mallctl, MallocExtension_ReleaseFreeMemory). RSS is "
                "printed after each step, all threads still asleep.\n\n"
                "One op is one malloc or one free; the time is from the first thread's start to the last one's end, "
                "the handing on of the turn included.",

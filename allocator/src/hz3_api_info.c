@@ -51,11 +51,13 @@ static size_t in_use_bytes(const HeapFigures *f)
 HZ3_EXPORT struct mallinfo2 mallinfo2(void)
 {
     HeapFigures f = heap_figures();
+    size_t in_use = in_use_bytes(&f);
+    size_t mapped = f.mappings.live_bytes; // counted in hblkhd alone, as in glibc
     return (struct mallinfo2){
         .arena = f.held_bytes + f.free_bytes - f.mappings.live_bytes,
         .hblks = f.mappings.live_count,
         .hblkhd = f.mappings.live_bytes,
-        .uordblks = in_use_bytes(&f),
+        .uordblks = in_use > mapped ? in_use - mapped : 0,
         .fordblks = f.free_bytes + f.cached_bytes,
         .keepcost = f.free_bytes,
     };

@@ -66,7 +66,7 @@ static size_t first_other(const char *at, uint8_t value, size_t bytes)
         return bytes;
     }
     size_t i = 0;
-    while ((uint8_t)at[i] == value) {
+    while (i < bytes && (uint8_t)at[i] == value) {
         i++;
     }
     return i;
@@ -321,13 +321,17 @@ static void give_back_all(void **objects, uint32_t n)
 
 bool hz3_harden_drain(void)
 {
-    bool had_any = false;
+    size_t bytes = hz3_quarantine_bytes(); // what others put in meanwhile is theirs to wait for
+    size_t given = 0;
     void *left[HZ3_QUARANTINE_LEAVE_MAX];
-    for (uint32_t n = hz3_quarantine_take(left); n != 0; n = hz3_quarantine_take(left)) {
+    for (uint32_t n = 1; n != 0 && given < bytes;) {
+        n = hz3_quarantine_take(left);
+        for (uint32_t i = 0; i < n; i++) {
+            given += hz3_classes[hz3_tag_of(hz3_page_of(left[i]))].size;
+        }
         give_back_all(left, n);
-        had_any = true;
     }
-    return had_any;
+    return given != 0;
 }
 
 static void free_mapping(const Block *b)

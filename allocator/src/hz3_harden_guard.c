@@ -104,9 +104,9 @@ bool hz3_guard_is_sealed(const void *p)
 
 bool hz3_guard_release(void)
 {
-    uint32_t n;
+    uint32_t n = LEAVE_MAX;
     bool had_any = false;
-    do {
+    for (uint32_t i = 0; n == LEAVE_MAX && i < SEALED_MAX / LEAVE_MAX; i++) {
         Range left[LEAVE_MAX];
         n = 0;
         hz3_lock_acquire(&sealed.lock);
@@ -116,7 +116,7 @@ bool hz3_guard_release(void)
         hz3_lock_release(&sealed.lock);
         unmap_all(left, n);
         had_any |= n != 0;
-    } while (n == LEAVE_MAX);
+    }
     return had_any;
 }
 

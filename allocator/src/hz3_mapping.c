@@ -31,7 +31,7 @@ static struct {
     uint32_t cached;
     uint32_t unused_since_trim; // the first n of the cache were there at the last trim
     size_t cached_bytes;
-    Mapping cache[CACHE_MAX];
+    Mapping cache[CACHE_MAX + 1]; // one too many between a put and the eviction after it
 } registry = {.lock = HZ3_LOCK_INIT(HZ3_RANK_LEAF)};
 
 // --- table; all under the lock -----------------------------------------------------------------------------------
@@ -205,33 +205,25 @@ static Mapping cache_merge(Mapping freed)
     return freed;
 }
 
-// Returns how many had to go for it.
-static uint32_t cache_put(Mapping freed, Mapping *evicted)
+static void cache_put(Mapping freed)
 {
-    uint32_t n = 0;
-    if (freed.bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
-        evicted[n++] = freed;
-        return n;
-    }
-    while (registry.cached_bytes + freed.bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
-        evicted[n++] = cache_take_at(0);
-    }
     freed = cache_merge(freed);
-    if (registry.cached == CACHE_MAX) {
-        evicted[n++] = cache_take_at(0);
-    }
     registry.cache[registry.cached++] = freed;
     registry.cached_bytes += freed.bytes;
-    return n;
 }
 
-static void unmap_all(const Mapping *mappings, uint32_t n)
+// The oldest, if there are too many or too large ones; else bytes = 0.
+static Mapping cache_evict(void)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        if (!hz3_os_unmap((void *)mappings[i].addr, mappings[i].bytes)) {
-            // The process has too many mappings to split one more: the addresses are lost, the memory is not.
-            hz3_os_purge((void *)mappings[i].addr, mappings[i].bytes);
-        }
+    bool is_over = registry.cached > CACHE_MAX || registry.cached_bytes > hz3_knobs.MAPPED_CACHE_BYTES;
+    return is_over ? cache_take_at(0) : (Mapping){.bytes = 0};
+}
+
+static void unmap(Mapping m)
+{
+    if (!hz3_os_unmap((void *)m.addr, m.bytes)) {
+        // The process has too many mappings to split one more: the addresses are lost, the memory is not.
+        hz3_os_purge((void *)m.addr, m.bytes);
     }
 }
 
@@ -290,11 +282,20 @@ bool hz3_mapping_free(void *p)
         hz3_guard_unmap(p, freed.bytes);
         return true;
     }
-    Mapping evicted[CACHE_MAX + 1];
+    if (freed.bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
+        unmap(freed);
+        return true;
+    }
     hz3_lock_acquire(&registry.lock);
-    uint32_t n = cache_put(freed, evicted);
+    cache_put(freed);
+    Mapping evicted = cache_evict();
     hz3_lock_release(&registry.lock);
-    unmap_all(evicted, n);
+    while (evicted.bytes != 0) { // one at a time, as in a trim
+        unmap(evicted);
+        hz3_lock_acquire(&registry.lock);
+        evicted = cache_evict();
+        hz3_lock_release(&registry.lock);
+    }
     hz3_purger_poll_freed();
     return true;
 }
@@ -373,7 +374,7 @@ size_t hz3_mapping_trim(bool all)
         if (aged.bytes == 0) {
             break;
         }
-        unmap_all(&aged, 1);
+        unmap(aged);
         bytes += aged.bytes;
     }
     hz3_lock_acquire(&registry.lock);

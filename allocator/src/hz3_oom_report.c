@@ -88,7 +88,7 @@ static void print_all(uint32_t pages, uint32_t class, size_t front_bytes)
     Hz3CentralFigures central = hz3_central_figures();
     size_t taken = (census.open - census.free) << HZ3_PAGE_SHIFT;
     size_t idle = central.transfer_bytes + central.inbox_bytes + central.run_bytes +
-                  ((census.claimed + hz3_release_pages_in_purging()) << HZ3_PAGE_SHIFT);
+                  (census.claimed << HZ3_PAGE_SHIFT); // most of what is in purging, too
     size_t live = taken > idle ? taken - idle : 0;
     hz3_log("[HZ3_OOM_PAGES] arena=%zu open=%zu free=%zu longest_run=%zu small=%zu medium=%zu span=%zu claimed=%zu "
             "purging=%u",

@@ -78,8 +78,12 @@ static void clear_hints(uint32_t level, uint32_t slot)
 
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
 {
-    uint32_t run = hz3_segment_free_run_around(&hz3_arena.seg[slot], page_idx);
-    set_hints(level_of(run < pages ? pages : run), slot); // less than pages: others have taken some again
+    const Hz3SegMeta *meta = &hz3_arena.seg[slot];
+    uint32_t first = hz3_segment_free_run_around(meta, page_idx);
+    // Others may have taken some of the pages again: what they grew on either side is a run of its own then.
+    uint32_t last = first < pages ? hz3_segment_free_run_around(meta, page_idx + pages - 1) : first;
+    uint32_t run = first > last ? first : last;
+    set_hints(level_of(run < pages ? pages : run), slot);
 }
 
 // HZ3_PAGE_STEAL=0: segments serve the shard that opened them, as in the allocator that ran dry.
@@ -218,7 +222,7 @@ uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
 {
     uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
-    if (slot == HZ3_PAGE_NONE || want == 0 || is_scarce()) {
+    if (slot == HZ3_PAGE_NONE || want == 0 || is_scarce() || !may_use(shard, slot)) {
         return 0;
     }
     uint32_t found = hz3_segment_claim_many(&hz3_arena.seg[slot], pages, page, want);

@@ -82,8 +82,8 @@ static bool write_about(const char *dir, const Arm *arm)
 
 static bool name_is_good(const char *name)
 {
-    bool good = name && *name && *name != '.' && !strchr(name, '/') && !strchr(name, ':') && !strchr(name, ' ');
-    if (!good) hzb_error("baseline '%s': expected a name without blanks, '/' and ':'", name ? name : "");
+    bool good = name && *name && config_name_is_plain(name);
+    if (!good) hzb_error("baseline '%s': expected a name of letters, digits, '_', '.', '-'", name ? name : "");
     return good;
 }
 

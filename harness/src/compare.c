@@ -58,6 +58,12 @@ typedef struct {
     unsigned n;
 } Pairs;
 
+static bool holds_more(const RunRow *cand, const RunRow *base)
+{
+    double mine, its;
+    return row_number(cand, RUN_idle_rss_kib, &mine) && row_number(base, RUN_idle_rss_kib, &its) && mine > its;
+}
+
 static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
 {
     const RunRows *runs = &results->runs;
@@ -68,6 +74,7 @@ static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
         bool is_base = is_sample_of(cand, cell_id, c->base), is_cand = is_sample_of(cand, cell_id, c->cand);
         if ((!is_base && !is_cand) || !in_set(results, cand, set)) continue;
         bool failed = row_failed_by_itself(cand);
+        c->measured |= is_cand && !row_status_is(cand, "skipped");
         c->failures |= failed;
         c->cand_failures |= failed && is_cand;
         const RunRow *base = is_cand ? same_round(runs, i, cell_id, c->base) : NULL;
@@ -76,6 +83,7 @@ static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
             continue;
         if (!row_number(cand, c->column, &pairs.cand[pairs.n])) {
             c->missing++;
+            c->kept += c->column == RUN_idle_return_ms && holds_more(cand, base);
             continue;
         }
         c->rounds_more += pairs.cand[pairs.n] > pairs.base[pairs.n];

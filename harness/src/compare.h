@@ -32,6 +32,8 @@ typedef struct {
     bool cand_failures;
     unsigned n;       /* pairs */
     unsigned missing; /* rounds in which the base has a value and the candidate, which ended well, has none */
+    unsigned kept;    /* of these, for a time to give memory back: in which it still holds more than the base */
+    bool measured;    /* some sample of the candidate is there, whatever it is worth */
     double base_median, cand_median;
     double d, d_lo, d_hi; /* ln(cand/base): Hodges-Lehmann and its interval */
     double p, p_holm;

@@ -81,7 +81,8 @@ static bool run_tool(const Subject *subject, StrList *argv, char **said)
 {
     StrList arguments = spawn_arguments(subject->workload, subject->plan), all = {0};
     char *limit = xfmt("%.0f", subject->plan->timeout_s * TIMEOUT_FACTOR);
-    add_texts(&all, (const char *const[]){"timeout", "-k", "5", limit, NULL});
+    /* timeout has a process group of its own, which a terminal's Ctrl-C does not reach: it ends when we do. */
+    add_texts(&all, (const char *const[]){"setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5", limit, NULL});
     for (unsigned i = 0; i < argv->count; i++)
         list_add(&all, argv->items[i]);
     for (unsigned i = 0; i < arguments.count; i++)

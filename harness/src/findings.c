@@ -171,6 +171,7 @@ static bool verdict_cell(const char *where, const json_t *object, Findings *find
         .cell_id = xstrdup(cell_id), .metric = xstrdup(metric), .base = xstrdup(base), .cand = xstrdup(cand)};
     for (unsigned i = 0; i < NUMBERS; i++)
         if (!number_at(where, object, numbers[i].name, number_of(&finding, i))) return false;
+    finding.missing = json_number_value(json_object_get(object, "missing"));
     const json_t *confirmed = json_object_get(object, "confirmed");
     if (json_is_boolean(confirmed)) finding.confirmed = json_is_true(confirmed) ? CONFIRMED_YES : CONFIRMED_NO;
     char *direction = xfmt("%s.direction", where), *verdict = xfmt("%s.verdict", where);

@@ -27,6 +27,7 @@ typedef struct {
     char *cell_id, *metric, *base, *cand;
     Direction direction;
     double n;
+    double missing; /* rounds in which only the base has a value; 0 in stats.csv, which has no such column */
     double base_median, cand_median;
     double ratio, ci_lo, ci_hi; /* cand / base */
     double p, p_holm;

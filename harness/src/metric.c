@@ -5,8 +5,10 @@
 #include "util.h"
 
 const ShownMetric shown_metrics[SHOWN_METRICS] = {
-    {RUN_ops_per_s, "M ops/s"},           {RUN_peak_rss_kib, "peak RSS MiB"}, {RUN_idle_rss_kib, "idle RSS MiB"},
-    {RUN_live_peak_kib, "live peak MiB"}, {RUN_alloc_failed, "alloc_failed"}, {RUN_reclaim_pages, "reclaim_pages"},
+    {RUN_ops_per_s, "M ops/s"},           {RUN_peak_rss_kib, "peak RSS MiB"},
+    {RUN_idle_rss_kib, "idle RSS MiB"},   {RUN_post_rss_kib, "RSS after MiB"},
+    {RUN_live_peak_kib, "live peak MiB"}, {RUN_live_at_fail_kib, "live at fail MiB"},
+    {RUN_alloc_failed, "alloc_failed"},   {RUN_reclaim_pages, "reclaim_pages"},
 };
 
 const CfgMetric *metric_of(const Workload *workload, RunColumn column)
@@ -32,7 +34,7 @@ const char *metric_unit(const char *name)
 char *metric_text(const char *name, double value)
 {
     const char *unit = metric_unit(name);
-    if (strcmp(unit, "M") == 0) return xfmt("%.2f", value / 1e6);
+    if (strcmp(unit, "M") == 0) return xfmt(value < 1e5 ? "%.3g" : "%.2f", value / 1e6);
     if (strcmp(unit, "MiB") == 0) return xfmt("%.1f", value / 1024);
     return xfmt(strcmp(unit, "s") == 0 ? "%.3f" : "%.0f", value);
 }

@@ -10,7 +10,7 @@ typedef struct {
     const char *title; /* with its unit */
 } ShownMetric;
 
-enum { SHOWN_METRICS = 6 };
+enum { SHOWN_METRICS = 8 };
 extern const ShownMetric shown_metrics[SHOWN_METRICS];
 
 /* The workload's metric that is this column, or NULL. */

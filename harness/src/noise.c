@@ -56,13 +56,15 @@ static bool is_aa(const json_t *manifest, const char *allocator)
 static bool take_samples(const json_t *manifest, const CsvTable *table, Noise *noise)
 {
     int cell = csv_column(table, "cell_id"), params = csv_column(table, "params"), metric = csv_column(table, "metric");
-    int cand = csv_column(table, "cand"), ratio = csv_column(table, "ratio");
-    bool has_columns = cell >= 0 && params >= 0 && metric >= 0 && cand >= 0 && ratio >= 0;
+    int cand = csv_column(table, "cand"), ratio = csv_column(table, "ratio"), pairs = csv_column(table, "n");
+    bool has_columns = cell >= 0 && params >= 0 && metric >= 0 && cand >= 0 && ratio >= 0 && pairs >= 0;
     unsigned before = noise->count, folder = before > 0 ? noise->samples[before - 1].folder + 1 : 1;
     for (unsigned r = 0; has_columns && r < table->row_count; r++) {
         char **field = table->rows[r];
-        double value;
-        if (!is_aa(manifest, field[cand]) || !parse_double(field[ratio], &value) || !(value > 0)) continue;
+        double value, n;
+        if (!is_aa(manifest, field[cand]) || !parse_double(field[pairs], &n) || n < NOISE_PAIRS_MIN ||
+            !parse_double(field[ratio], &value) || !(value > 0))
+            continue;
         noise->samples = xrealloc(noise->samples, noise->count + 1, sizeof *noise->samples);
         noise->samples[noise->count++] = (NoiseSample){xstrdup(field[cell]), xstrdup(field[params]),
                                                        xstrdup(field[metric]), expm1(fabs(log(value))), folder};

@@ -184,7 +184,8 @@ static void put_curve(FILE *out, const Curve *curve, const StrList *counters)
 {
     for (unsigned r = 0; r < curve->table.row_count; r++) {
         char **field = curve->table.rows[r];
-        fprintf(out, "%s,%s,%s", curve->allocator, field[0], field[1]);
+        fprintf(out, "%s,%s,", curve->allocator, field[0]);
+        csv_put(out, field[1]);
         put_mib(out, field[2]);
         put_mib(out, field[3]);
         for (unsigned i = 0; i < counters->count; i++) {
@@ -203,7 +204,7 @@ static bool write_curves(const Plots *plots, const char *name, const Curve *curv
     if (!out) return false;
     fputs("allocator,t_ms,phase,rss_mib,live_mib", out);
     for (unsigned i = 0; i < counters.count; i++)
-        fprintf(out, ",%s", counters.items[i]);
+        fprintf(out, ",%.*s", (int)strcspn(counters.items[i], ",\""), counters.items[i]);
     fputc('\n', out);
     for (unsigned i = 0; i < count; i++) {
         if (i) fputs("\n\n", out);

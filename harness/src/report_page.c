@@ -84,6 +84,7 @@ void report_plots(const Report *report, FILE *out)
     fputs("<h2 id=\"plots\">Plots</h2>\n", out);
     figure(report, "forest", ++number, out);
     figure(report, "throughput", ++number, out);
+    figure(report, "scaling", ++number, out);
     for (unsigned c = 0; c < report->results.cells.count; c++) {
         for (size_t i = 0; i < 2; i++) {
             char *name = xfmt("%s_%s", of_cells[i], report->results.cells.items[c]);

@@ -30,7 +30,7 @@ typedef struct {
     unsigned change_count;
 } Series;
 
-enum { KEY_CELL = 2, KEY_PARAMS = 3, KEY_ALLOCATOR = 4, KEY_METRIC = 5, KEYS = 6 };
+enum { KEY_MATRIX = 0, KEY_HOST = 1, KEY_CELL = 2, KEY_PARAMS = 3, KEY_ALLOCATOR = 4, KEY_METRIC = 5, KEYS = 6 };
 
 typedef struct {
     Series *items;
@@ -151,7 +151,8 @@ static double level_at(const Series *series, unsigned at)
 static char *series_name(const Series *series)
 {
     char *metric = metric_label(series->key[KEY_METRIC]);
-    char *name = xfmt("%s, %s, %s", series->key[KEY_CELL], series->key[KEY_ALLOCATOR], metric);
+    char *name =
+        xfmt("%s %s, %s, %s", series->key[KEY_MATRIX], series->key[KEY_CELL], series->key[KEY_ALLOCATOR], metric);
     free(metric);
     return name;
 }
@@ -199,11 +200,32 @@ static bool write_trend(const char *path, const Series *series)
     return fclose(out) == 0;
 }
 
-static bool draw_trend(const char *scripts, const char *dir, const char *reference, const Series *series)
+/* Series that differ by host or parameters only are numbered. */
+static char *file_name(const SeriesList *list, unsigned index)
 {
-    char *name = xfmt("%s_%s_%s", series->key[KEY_CELL], series->key[KEY_ALLOCATOR], series->key[KEY_METRIC]);
+    static const int parts[] = {KEY_MATRIX, KEY_CELL, KEY_ALLOCATOR, KEY_METRIC};
+    const Series *series = &list->items[index];
+    unsigned namesakes = 0;
+    for (unsigned i = 0; i < index; i++) {
+        bool same = true;
+        for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
+            same = same && strcmp(list->items[i].key[parts[p]], series->key[parts[p]]) == 0;
+        namesakes += same;
+    }
+    char *number = namesakes ? xfmt("_%u", namesakes + 1) : xstrdup("");
+    char *name = xfmt("%s_%s_%s_%s%s", series->key[KEY_MATRIX], series->key[KEY_CELL], series->key[KEY_ALLOCATOR],
+                      series->key[KEY_METRIC], number);
+    free(number);
+    return name;
+}
+
+static bool draw_trend(const char *scripts, const char *dir, const char *reference, const SeriesList *list,
+                       unsigned index)
+{
+    const Series *series = &list->items[index];
+    char *name = file_name(list, index);
     char *path = xfmt("%s/%s.csv", dir, name), *what = series_name(series);
-    char *title = xfmt("%s, against %s", what, reference);
+    char *title = xfmt("%s, against %s, on %s", what, reference, series->key[KEY_HOST]);
     bool ok = write_trend(path, series) && plots_draw(scripts, dir, "trend", name, title);
     for (unsigned c = 0; ok && c < series->change_count; c++)
         print_change(series, &series->changes[c]);
@@ -225,7 +247,7 @@ static HzbExit draw_trends(sqlite3 *db, const char *results, const Options *opti
     if (!ok) hzb_error("%s: %s", dir, strerror(errno));
     if (list->count == 0) hzb_error("history: no series of that cell, allocator and metric");
     for (unsigned i = 0; ok && i < list->count; i++)
-        ok = draw_trend(scripts, dir, reference, &list->items[i]);
+        ok = draw_trend(scripts, dir, reference, list, i);
     return ok && list->count ? HZB_OK : HZB_IO;
 }
 

@@ -127,15 +127,42 @@ rewrite '$f{round} == 1' invalid_reason 'block: checksum: base has 1; equal has 
 run gate "$dir"
 is "$rc $(cell ops_per_s verdict)" '12 failed' 'unequal work is'
 
+rewrite 1 status invalid
+rewrite 1 invalid_reason 'block: base: steal: 9.0 % of CPU time went to other guests'
+run gate "$dir"
+is "$rc $(cell ops_per_s verdict)" '12 failed' 'and so is a run of which nothing counts'
+
 arms equal
 gated
 rewrite '$f{allocator} eq "equal" && $f{round} <= 3' ops_per_s ''
 run gate "$dir" --strict
 is "$rc $(cell ops_per_s verdict) $(cell ops_per_s missing)" '11 inconclusive 3' 'rounds without a value are not passed over'
-rewrite '$f{allocator} eq "equal" && $f{round} <= 6' ops_per_s ''
+
+# A time to give memory back: the base takes 50 ms, the candidate gives none back and holds more, or less.
+arms equal
+sed -i 's/metric: ops_per_s, threshold_pct: 3/metric: idle_return_ms, threshold_pct: 5/' "$matrix"
+sed -i 's/metrics: .*/metrics: [{name: ops_per_s, direction: up}, {name: idle_return_ms, direction: down}]/' "$work/conf/workloads.yaml"
+gated
+rewrite '$f{allocator} eq "base"' idle_return_ms 50
+rewrite '$f{allocator} eq "base"' idle_rss_kib 1000
+rewrite '$f{allocator} eq "equal"' idle_rss_kib 2000
 run gate "$dir"
-is "$rc $(cell ops_per_s verdict) $(cell ops_per_s missing)" '10 regression 6' 'a metric that is gone in most rounds is a regression'
-like "$out" 'REGRESSION \(in 6 rounds only base has a value\)' 'which the table says'
+is "$rc $(cell idle_return_ms verdict) $(cell idle_return_ms missing)" '10 regression 10' 'memory that is not given back is a regression'
+like "$out" 'REGRESSION \(in 10 rounds only base has a value\)' 'which the table says'
+run report "$dir" --scripts "$(dirname "$0")/../../plots"
+like "$(<"$dir/report.md")" 'gone in 10 rounds' 'and the report'
+rewrite '$f{allocator} eq "equal"' idle_rss_kib 900
+run gate "$dir"
+is "$rc $(cell idle_return_ms verdict)" '0 inconclusive' 'but not if it was given back before'
+sed -i 's/metrics: .*/metrics: [{name: ops_per_s, direction: up}]/' "$work/conf/workloads.yaml"
+
+arms equal
+sed -i 's/rounds: 10/rounds: 5/' "$matrix"
+gated --strict
+is "$rc $(cell ops_per_s verdict)" '11 inconclusive' 'five rounds have no interval'
+run_matrix -a equal -w one
+run gate "$out" --strict
+is "$rc" 11 'a gate without its base says nothing'
 
 arms slow 'rounds_max: 30'
 sed -i 's/rounds: 10/rounds: 4/' "$matrix"
@@ -235,7 +262,7 @@ for night in 1 2 3 4 5; do
     mkdir -p "$folder"
     perl -MJSON::PP -0ne '$m = decode_json($_); $_->{role} = "aa" for grep { $_->{name} eq "slow" } @{$m->{allocators}};
         print encode_json($m)' "$dir/manifest.json" >"$folder/manifest.json"
-    printf '%s\n' cell_id,params,metric,cand,ratio one,ms=1,ops_per_s,slow,0.9 one,ms=1,ops_per_s,other,0.5 >"$folder/stats.csv"
+    printf '%s\n' cell_id,params,metric,cand,n,ratio one,ms=1,ops_per_s,slow,10,0.9 one,ms=1,ops_per_s,other,10,0.5 >"$folder/stats.csv"
 done
 run gate "$dir"
 is "$rc" 0 'is within what five nights of A/A showed'

@@ -40,14 +40,14 @@ fi
 
 history changes --metric ops_per_s -a a
 is "$rc $(tail -1 <<<"$out")" '0 2 changes in 2 series' 'one change a series is found, though the machine changed too'
-like "$out" 'one, a, ops/s: -[78]\.[0-9]+ %, worse, since 20260110T000000Z_host_c10_m \(commit c10, after c9; p=0\.0' 'and the first bad run is named'
+like "$out" 'm one, a, ops/s: -[78]\.[0-9]+ %, worse, since 20260110T000000Z_host_c10_m \(commit c10, after c9; p=0\.0' 'and the first bad run is named'
 history changes --metric ops_per_s -a a -w two
 like "$out" '1 change in 1 series' 'filters select'
 history trend --metric ops_per_s -a a -w one
 is "$rc" 0 'a trend is drawn'
-svg=$results/history/one_a_ops_per_s.svg
+svg=$results/history/m_one_a_ops_per_s.svg
 like "$out" "$svg" 'its path is printed'
-grep -q '>one, a, ops/s, against plain<' "$svg" && grep -q '>c10<' "$svg"
+grep -q '>m one, a, ops/s, against plain, on ' "$svg" && grep -q '>c10<' "$svg"
 ok $? 'with its title and the commit of the change'
 history trend -w nowhere
 is "$rc" 74 'a trend of nothing is an error'
