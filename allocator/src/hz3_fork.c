@@ -17,8 +17,10 @@
 #include "hz3_purger.h"
 #include "hz3_stats.h"
 
-// Then prepare sleeps between its tries: a thread that holds a lock may have a lower priority.
-#define YIELDS_MAX 100
+// Tries for the leaves: at first others are only let pass, then we sleep, for a thread that holds one may have a lower
+// priority.
+#define YIELDS_MAX 1000
+#define SLEEPS_MAX 20
 #define SLEEP_US 1000
 
 // glibc's lock of its list of streams, with the meaning its fork gives to it: taken before every lock of malloc. Who
@@ -47,6 +49,13 @@ static bool lock_streams(void)
     return true;
 }
 
+static void unlock_streams(bool are_locked)
+{
+    if (are_locked) {
+        _IO_list_unlock();
+    }
+}
+
 static bool prepare_hardened(void)
 {
     return !HZ3_HARDENED || (hz3_quarantine_fork_prepare() && hz3_guard_fork_prepare());
@@ -68,25 +77,43 @@ static void give_back_all(void)
     hz3_central_fork_parent();
 }
 
-// Signals stay blocked until after the fork: a handler that forks in between would give back what this fork took.
+static bool take_leaves(void)
+{
+    for (uint32_t turns = 0; turns < YIELDS_MAX + SLEEPS_MAX; turns++) {
+        if (hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare() &&
+            prepare_hardened()) {
+            return true;
+        }
+        give_back_all(); // another fork may be waiting for what we hold
+        hz3_os_pause(turns < YIELDS_MAX ? 0 : SLEEP_US);
+    }
+    return false;
+}
+
+// Signals stay blocked until after the fork: a handler that forks in between would give back what this fork took. A
+// fork in the handler of a thread that holds a leaf waits for the streams, too, so they are not kept for ever by one
+// that waits for the leaf.
 static void prepare(void)
 {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    bool locked_streams = lock_streams();
-    hz3_front_fork_begin();
-    hz3_lock_fork_begin();
-    uint32_t turns = 0;
-    while (
-        !(hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare() && prepare_hardened())) {
-        give_back_all(); // another fork may be waiting for what we hold
-        hz3_os_pause(turns++ < YIELDS_MAX ? 0 : SLEEP_US);
+    for (;;) {
+        bool locked_streams = lock_streams();
+        hz3_front_fork_begin();
+        hz3_lock_fork_begin();
+        if (take_leaves()) {
+            has_locked_streams = locked_streams;
+            break;
+        }
+        hz3_lock_fork_end(false);
+        hz3_front_fork_cancel();
+        unlock_streams(locked_streams);
+        hz3_os_pause(SLEEP_US);
     }
     hz3_front_fork_stop();
     signals_before = before;
-    has_locked_streams = locked_streams;
 }
 
 static void parent(void)
@@ -96,9 +123,7 @@ static void parent(void)
     hz3_front_fork_parent();
     give_back_all();
     hz3_lock_fork_end(false);
-    if (locked_streams) {
-        _IO_list_unlock();
-    }
+    unlock_streams(locked_streams);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -59,6 +59,7 @@ size_t hz3_front_cached_bytes(void);
 // Around a fork, from hz3_fork.c. begin: before any lock is taken. stop: with all leaf locks held, makes every slab
 // stand still, so that the child's copy of it is whole.
 void hz3_front_fork_begin(void);
+void hz3_front_fork_cancel(void); // before stop
 bool hz3_front_fork_prepare(void);
 void hz3_front_fork_give_back(void);
 void hz3_front_fork_stop(void);

@@ -221,6 +221,11 @@ void hz3_front_fork_begin(void)
     }
 }
 
+void hz3_front_fork_cancel(void)
+{
+    hz3_lock_fork_parent(&drain_lock);
+}
+
 // Under all leaf locks: what is seized now stays so until the fork is over. fork copies memory page by page while other
 // threads run; with no pointer leading to a slab and nobody inside, they cannot change it meanwhile. A drain that is
 // waiting for a leaf lock can: it empties bins before it gives their objects away. So whatever the child sees of a bin,

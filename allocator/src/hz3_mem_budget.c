@@ -179,9 +179,9 @@ size_t hz3_mem_budget_resident_pages(void)
 
 // A reclaim that found little is not repeated before more was charged, up to a quarter of the limit: the program simply
 // uses that much.
-static void keep_below(size_t limit)
+static void keep_below(size_t limit, size_t wanted)
 {
-    size_t margin = limit / 64 + 1;
+    size_t margin = limit / 64 + 1 + wanted;
     size_t resident = hz3_mem_budget_resident_pages();
     if (resident + margin > limit) {
         size_t before = resident;
@@ -209,7 +209,7 @@ void hz3_mem_budget_charge(size_t pages)
     if (before > (int64_t)pages || atomic_exchange_explicit(&budget.runs, true, memory_order_acquire)) {
         return;
     }
-    keep_below(limit);
+    keep_below(limit, pages);
     atomic_store_explicit(&budget.runs, false, memory_order_release);
 }
 
