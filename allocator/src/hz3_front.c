@@ -116,6 +116,12 @@ static void free_past_the_bin(void *p, uint32_t class)
     }
 }
 
+// As free() has tried: a section that was aborted has not looked whether p is the bin's newest object, freed twice.
+static bool push_again(void *p, uint32_t class)
+{
+    return is_on_cpu_front() ? hz3_rseq_push(class, p) : hz3_thread_push(class, p);
+}
+
 void hz3_front_overflow(void *p, Hz3Tag tag)
 {
     if (tag == HZ3_TAG_SPAN) {
@@ -125,7 +131,7 @@ void hz3_front_overflow(void *p, Hz3Tag tag)
     if (tag < HZ3_TAG_CLASS_FIRST || tag > HZ3_TAG_CLASS_LAST) {
         die_not_an_object("free", p, tag);
     }
-    if (push_batch(tag, &p, 1) == 1) {
+    if (push_again(p, tag)) {
         return;
     }
     free_past_the_bin(p, tag);
