@@ -181,8 +181,8 @@ size_t hz3_mem_budget_resident_pages(void)
 // uses that much.
 static void keep_below(size_t limit, size_t wanted)
 {
-    size_t margin = limit / 64 + 1 + wanted;
-    size_t resident = hz3_mem_budget_resident_pages();
+    size_t margin = limit / 64 + 1;
+    size_t resident = hz3_mem_budget_resident_pages() + wanted;
     if (resident + margin > limit) {
         size_t before = resident;
         hz3_stat_add(budget_reclaims, 1);
@@ -190,7 +190,7 @@ static void keep_below(size_t limit, size_t wanted)
         hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
         hz3_mapping_trim(true);
         hz3_release_purge_all();
-        resident = hz3_mem_budget_resident_pages();
+        resident = hz3_mem_budget_resident_pages() + wanted;
         bool was_worth_it = before > resident && before - resident >= margin;
         budget.step = was_worth_it ? margin : budget.step * 2 < limit / 4 ? budget.step * 2 + margin : limit / 4 + 1;
     }
