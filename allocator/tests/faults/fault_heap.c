@@ -6,8 +6,7 @@
 #include <string.h>
 
 // One reclaim of a full arena, or one look for an arena of any size.
-// 64 cached mappings that cannot be unmapped are two calls each, and both a memory budget and a full arena try.
-#define CALLS_PER_FAILING_CALL 300
+#define CALLS_PER_FAILING_CALL 200
 
 // Larger blocks have a piece of the pattern in each page, those above 64 KiB one in some: touching pages is what takes
 // the time.
