@@ -7,8 +7,6 @@
 #include "stats.h"
 
 static const double alpha = 0.05;
-/* The least and the greatest of fewer lie on both sides of the median in less than 95 of 100 cases, so nothing can. */
-enum { INTERVAL_ROUNDS_MIN = 6 };
 
 static void set_threshold(const Noise *noise, Comparison *c)
 {
@@ -43,7 +41,7 @@ static Ruling rule_exact(const Comparison *c)
 
 static Ruling rule_interval(const Comparison *c)
 {
-    if (isnan(c->d) || c->n < INTERVAL_ROUNDS_MIN) return RULING_INCONCLUSIVE;
+    if (isnan(c->d) || c->n < INTERVAL_N_MIN) return RULING_INCONCLUSIVE;
     double limit = log1p(c->threshold), sign = compare_worse_sign(c);
     double worst = fmax(sign * c->d_lo, sign * c->d_hi), best = fmin(sign * c->d_lo, sign * c->d_hi);
     bool significant = c->p_holm<alpha, worse = sign * c->d> 0;

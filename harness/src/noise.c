@@ -62,7 +62,7 @@ static bool take_samples(const json_t *manifest, const CsvTable *table, Noise *n
     for (unsigned r = 0; has_columns && r < table->row_count; r++) {
         char **field = table->rows[r];
         double value, n;
-        if (!is_aa(manifest, field[cand]) || !parse_double(field[pairs], &n) || n < NOISE_PAIRS_MIN ||
+        if (!is_aa(manifest, field[cand]) || !parse_double(field[pairs], &n) || n < INTERVAL_N_MIN ||
             !parse_double(field[ratio], &value) || !(value > 0))
             continue;
         noise->samples = xrealloc(noise->samples, noise->count + 1, sizeof *noise->samples);

@@ -21,7 +21,6 @@ void noise_load(const char *dir, Noise *noise);
  * by. */
 double noise_p95(const Noise *noise, const PlanRow *cell, const char *metric);
 
-/* PAIRS: a run of fewer, as one to try things, says nothing of a night. */
-enum { NOISE_RUNS_MIN = 5, NOISE_RUNS_MAX = 20, NOISE_PAIRS_MIN = 6 };
+enum { NOISE_RUNS_MIN = 5, NOISE_RUNS_MAX = 20 };
 
 #endif

@@ -6,6 +6,9 @@
 
 /* Above this many non-zero differences a p-value is unknown: 0.5 to that power is still a normal double. */
 enum { WILCOXON_N_MAX = 1000 };
+/* The least and the greatest of fewer lie on both sides of the median in less than 95 of 100 cases, so no interval
+ * does. */
+enum { INTERVAL_N_MIN = 6 };
 
 typedef struct {
     double lo, hi;
