@@ -82,7 +82,8 @@ static bool is_refused(const FaultPlan *by, uint32_t site, uint64_t nth_of_site,
 // A thread that waits for others may have to look often; what the kernel lends its code for costs no system call.
 static bool counts(const FaultSite *site)
 {
-    static const char *const others[] = {"SYS_futex", "SYS_clock_nanosleep", "sched_getcpu", "clock_gettime"};
+    static const char *const others[] = {"SYS_futex", "SYS_clock_nanosleep", "sched_yield", "sched_getcpu",
+                                         "clock_gettime"};
     bool counts = true;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         counts = counts && strcmp(site->call, others[i]) != 0;
