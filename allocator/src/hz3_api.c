@@ -52,7 +52,7 @@ static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
     return HZ3_LIKELY(object != NULL) ? hz3_medium_place(object, size) : refill_medium(size);
 }
 
-HZ3_EXPORT void *malloc(size_t size)
+HZ3_EXPORT HZ3_AT_CACHE_LINE void *malloc(size_t size)
 {
     if (HZ3_HARDENED) {
         return hz3_harden_alloc(size, HZ3_MIN_ALIGN, false);
@@ -72,7 +72,7 @@ static HZ3_NOINLINE void free_foreign(void *p)
     hz3_die("free", p, "foreign pointer: not allocated by hz3, or unmapped since");
 }
 
-HZ3_EXPORT void free(void *p)
+HZ3_EXPORT HZ3_AT_CACHE_LINE void free(void *p)
 {
     if (HZ3_HARDENED) {
         hz3_harden_free(p);
@@ -120,6 +120,7 @@ static size_t usable_size(const void *p, const char *function)
     }
     hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_object_starts_at(tag, p), function, p,
                 "interior pointer: not the start of its block");
+    hz3_require(!hz3_front_holds(tag, p), function, p, "use after free: this block is free already");
     size_t colour = hz3_class_is_medium(tag) ? (uintptr_t)p & (HZ3_PAGE_SIZE - 1) : 0;
     return hz3_classes[tag].size - colour;
 }

@@ -8,6 +8,7 @@
 #include "hz3_log.h"
 #include "hz3_purger.h"
 #include "hz3_size_class.h"
+#include "hz3_small.h"
 #include "hz3_stats.h"
 
 // Sections that were aborted are tried again so often; then the object goes past the front.
@@ -86,12 +87,33 @@ void *hz3_front_refill(uint32_t class)
     return batch[0];
 }
 
-static _Noreturn HZ3_COLD void die_not_an_object(const char *function, const void *p, Hz3Tag tag)
+// The slab that serves this thread now; after the next instruction it may serve another.
+static Hz3Slab *slab_now(void)
 {
-    if (tag == HZ3_TAG_NONE) {
-        hz3_die(function, p, "double free or wild pointer: this page is not allocated");
+    int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
+    return atomic_load_explicit(cpu >= 0 ? &hz3_cpu_slabs[2 + cpu] : &hz3_self.slab, memory_order_acquire);
+}
+
+// No section, so the slab may change hands at any point. What lay between `top` and `empty` when `top` was read were
+// objects of the bin; what came there since was freed since. A live p was neither, however late its slot is read.
+bool hz3_front_holds(uint32_t class, const void *p)
+{
+    const Hz3Slab *slab = slab_now();
+    void **slot = atomic_load_explicit(&slab->top[class], memory_order_acquire);
+    void **noted = atomic_load_explicit(&slab->freed[hz3_freed_index(p)], memory_order_relaxed);
+    if (__atomic_load_n(noted > slot ? noted : slot, __ATOMIC_RELAXED) != p) {
+        return false;
     }
-    hz3_die(function, p, "interior pointer: not the start of its block");
+    while (slot < slab->empty[class] && __atomic_load_n(slot, __ATOMIC_RELAXED) != p) {
+        slot++;
+    }
+    return slot < slab->empty[class];
+}
+
+// As free() has tried: a section that was aborted has not looked for a note.
+static bool push_again(void *p, uint32_t class)
+{
+    return is_on_cpu_front() ? hz3_rseq_push(class, p) : hz3_thread_push(class, p);
 }
 
 // The newest objects leave: popping them is one commit, and what stays is in order.
@@ -107,19 +129,22 @@ static void make_room(uint32_t class, uint32_t n)
 static void free_past_the_bin(void *p, uint32_t class)
 {
     uint32_t half = note_miss(class);
-    if (push_batch(class, &p, 1) == 1) {
+    if (push_again(p, class)) {
         return;
     }
     make_room(class, half);
-    if (push_batch(class, &p, 1) == 0) {
+    if (!push_again(p, class)) {
         hz3_central_give(hz3_shard_now(), class, &p, 1);
     }
 }
 
-// As free() has tried: a section that was aborted has not looked whether p is the bin's newest object, freed twice.
-static bool push_again(void *p, uint32_t class)
+// Without its note it is pushed like any other.
+void hz3_front_free_noted(void *p, Hz3Tag class)
 {
-    return is_on_cpu_front() ? hz3_rseq_push(class, p) : hz3_thread_push(class, p);
+    hz3_require(!hz3_front_holds(class, p), "free", p, "double free: the block of %u bytes is free already",
+                hz3_classes[class].size);
+    atomic_store_explicit(&slab_now()->freed[hz3_freed_index(p)], NULL, memory_order_relaxed);
+    hz3_front_overflow(p, class);
 }
 
 void hz3_front_overflow(void *p, Hz3Tag tag)
@@ -128,8 +153,10 @@ void hz3_front_overflow(void *p, Hz3Tag tag)
         hz3_span_free(p);
         return;
     }
-    if (tag < HZ3_TAG_CLASS_FIRST || tag > HZ3_TAG_CLASS_LAST) {
-        die_not_an_object("free", p, tag);
+    hz3_require(tag != HZ3_TAG_NONE, "free", p, "double free or wild pointer: this page is not allocated");
+    if (tag > HZ3_TAG_CLASS_LAST || !hz3_object_starts_at(tag, p)) {
+        hz3_slab_die_interior(p);
+        return;
     }
     if (push_again(p, tag)) {
         return;

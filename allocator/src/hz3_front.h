@@ -23,14 +23,14 @@ static inline void *hz3_front_pop(size_t class)
     return HZ3_FRONT_CPU ? hz3_rseq_pop(class) : hz3_thread_pop(class);
 }
 
-// With the size check and the class in malloc(): 8 loads, 2 stores, 2 branches, no call.
+// With the size check and the class in malloc(): 7 loads, 2 stores, 2 branches, no call.
 static inline void *hz3_front_alloc(size_t class)
 {
     void *object = hz3_front_pop(class);
     return HZ3_LIKELY(object != NULL) ? object : hz3_front_refill((uint32_t) class);
 }
 
-// p lies in the arena. With the range check in free(): 10 loads, 3 stores, 3 branches, no call.
+// p lies in the arena. With the range check in free(): 12 loads, 4 stores, 4 branches, no call.
 static inline void hz3_front_free(void *p)
 {
     size_t page = ((uintptr_t)p - hz3_arena.base) >> HZ3_PAGE_SHIFT;
@@ -39,6 +39,10 @@ static inline void hz3_front_free(void *p)
         hz3_front_overflow(p, (Hz3Tag)tag);
     }
 }
+
+// For who holds p: true only if it is free already, and in this CPU's or this thread's bin. It may be there all the
+// same.
+bool hz3_front_holds(uint32_t class, const void *p);
 
 // Chooses the front; after the size classes and the shards are ready.
 void hz3_front_init(void);

@@ -59,7 +59,7 @@ static inline void *hz3_thread_pop(size_t class)
     Hz3Slab *slab = hz3_thread_enter();
     void **top = atomic_load_explicit(&slab->top[class], memory_order_relaxed);
     void *object = *top;
-    if (HZ3_UNLIKELY(top == slab->empty[class])) {
+    if (HZ3_UNLIKELY(object == NULL)) { // *empty, and nothing in a bin, is NULL
         hz3_thread_leave();
         return NULL;
     }
@@ -68,13 +68,10 @@ static inline void *hz3_thread_pop(size_t class)
     }
     atomic_store_explicit(&slab->top[class], top + 1, memory_order_relaxed);
     hz3_thread_leave();
-    if (object == NULL) {
-        __builtin_unreachable(); // bins never hold NULL; saves the callers' second test
-    }
     return object;
 }
 
-// False: the bin is full. As hz3_rseq_push, it sees an object that is freed twice in a row.
+// False: the bin is full. As hz3_rseq_push, it sees objects that were freed not long ago, and where none begins.
 static inline bool hz3_thread_push(size_t class, void *object)
 {
     Hz3Slab *slab = hz3_thread_enter();
@@ -83,9 +80,18 @@ static inline bool hz3_thread_push(size_t class, void *object)
         hz3_thread_leave();
         return false;
     }
-    if (HZ3_UNLIKELY(*top == object)) {
-        hz3_slab_die_freed_twice(object);
+    if (HZ3_UNLIKELY(((uintptr_t)object & slab->never_set[class]) != 0)) {
+        hz3_slab_die_interior(object);
+        return true;
     }
+    uint32_t index = hz3_freed_index(object);
+    void **noted = atomic_load_explicit(&slab->freed[index], memory_order_relaxed);
+    if (HZ3_UNLIKELY(*(noted < top ? top : noted) == object)) {
+        hz3_thread_leave();
+        hz3_front_free_noted(object, (Hz3Tag) class);
+        return true;
+    }
+    atomic_store_explicit(&slab->freed[index], top - 1, memory_order_relaxed);
     top[-1] = object;
     atomic_store_explicit(&slab->top[class], top - 1, memory_order_relaxed);
     hz3_thread_leave();

@@ -92,6 +92,12 @@ static inline int32_t hz3_rseq_cpu(void)
 #define HZ3_RSEQ_TOP "(%[slab],%[class],8)"
 #define HZ3_RSEQ_EMPTY HZ3_TEXT(HZ3_SLAB_EMPTY_OFFSET) "(%[slab],%[class],8)"
 #define HZ3_RSEQ_FULL HZ3_TEXT(HZ3_SLAB_FULL_OFFSET) "(%[slab],%[class],8)"
+#define HZ3_RSEQ_NEVER_SET HZ3_TEXT(HZ3_SLAB_NEVER_SET_OFFSET) "(%[slab],%[class],2)"
+#define HZ3_RSEQ_NOTE HZ3_TEXT(HZ3_SLAB_FREED_OFFSET) "(%[slab],%[index],8)"
+// The index of a note: hz3_freed_index().
+#define HZ3_RSEQ_INDEX                                                                                                 \
+    "imul $" HZ3_TEXT(HZ3_FREED_FACTOR) ", %k[object], %k[index]\n\t"                                                  \
+                                        "shr $" HZ3_TEXT(HZ3_FREED_SHIFT) ", %k[index]\n\t"
 
 // Descriptor 63 of the section 61..62 with the abort handler 64; then the store that announces it, and the first loads:
 // %[slab] = the slab of this CPU.
@@ -110,50 +116,63 @@ static inline int32_t hz3_rseq_cpu(void)
                                       "61: movslq %%fs:4(%[area]), %[slab]\n\t"                                        \
                                       "mov 16(%[slabs],%[slab],8), %[slab]\n\t"
 
-// Pops the newest object of the class; NULL: the bin is empty, or the section was aborted.
+// Pops the newest object of the class; NULL: the bin is empty, or the section was aborted. *empty is NULL, and nothing
+// in a bin is. The class comes, here and in push, in the register in which the slow path wants it.
 static inline void *hz3_rseq_pop(size_t class)
 {
     Hz3Slab *slab;
     void **top;
     void *object;
     __asm__ volatile goto(HZ3_RSEQ_BEGIN(missed) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                                                 "cmp " HZ3_RSEQ_EMPTY ", %[top]\n\t"
-                                                 "je %l[missed]\n\t"
                                                  "mov (%[top]), %[object]\n\t"
+                                                 "test %[object], %[object]\n\t"
+                                                 "jz %l[missed]\n\t"
                                                  "add $8, %[top]\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
                           : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&r"(object)
-                          : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class)
+                          : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "D"(class)
                           : "memory", "cc"
                           : missed);
     if (object == NULL) {
-        __builtin_unreachable(); // bins never hold NULL; saves the callers' second test
+        __builtin_unreachable(); // saves the callers' second test
     }
     return object;
 missed:
     return NULL;
 }
 
-// False: the bin is full, or the section was aborted. An object that is the newest of its bin already is freed twice: by
-// P2 the slot was read while it was the top, and nobody can have got the object since.
+// False: the bin is full, or the section was aborted. Where a bit is set that no object of the class has, none begins.
+// An object that lies in the bin already is seen by its note (hz3_freed_index); by P2 note, slot and `top` belong
+// together, and what an aborted section noted is a slot below `top`.
 static inline bool hz3_rseq_push(size_t class, void *object)
 {
     Hz3Slab *slab;
     void **top;
+    uint64_t index;
+    void **noted_at;
     __asm__ volatile goto(
         HZ3_RSEQ_BEGIN(missed) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
                                "cmp " HZ3_RSEQ_FULL ", %[top]\n\t"
                                "jbe %l[missed]\n\t"
-                               "cmp %[object], (%[top])\n\t"
-                               "je %l[twice]\n\t"
-                               "mov %[object], -8(%[top])\n\t"
-                               "sub $8, %[top]\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
-        : [slab] "=&r"(slab), [top] "=&r"(top)
-        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "r"(class), [object] "r"(object)
+                               "test %w[object], " HZ3_RSEQ_NEVER_SET "\n\t"
+                               "jnz %l[interior]\n\t" HZ3_RSEQ_INDEX "mov " HZ3_RSEQ_NOTE ", %[noted_at]\n\t"
+                               "cmp %[top], %[noted_at]\n\t"
+                               "cmovb %[top], %[noted_at]\n\t"
+                               "cmp %[object], (%[noted_at])\n\t"
+                               "je %l[noted]\n\t"
+                               "sub $8, %[top]\n\t"
+                               "mov %[object], (%[top])\n\t"
+                               "mov %[top], " HZ3_RSEQ_NOTE "\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
+        : [slab] "=&r"(slab), [top] "=&r"(top), [index] "=&r"(index), [noted_at] "=&r"(noted_at)
+        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [class] "S"(class), [object] "r"(object)
         : "memory", "cc"
-        : missed, twice);
+        : missed, noted, interior);
     return true;
-twice:
-    hz3_slab_die_freed_twice(object);
+noted:
+    hz3_front_free_noted(object, (Hz3Tag) class);
+    return true;
+interior:
+    hz3_slab_die_interior(object);
+    return true;
 missed:
     return false;
 }

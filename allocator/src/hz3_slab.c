@@ -27,14 +27,22 @@ static Hz3Slab *pool;               // under the lock
 static Hz3Slab *_Atomic first_made; // written under the lock
 static size_t slab_bytes;
 
-void hz3_slab_die_freed_twice(const void *object)
+void hz3_slab_die_interior(const void *object)
 {
-    hz3_die("free", object, "double free: nothing was freed or allocated since the first");
+    hz3_die("free", object, "interior pointer: not the start of its block");
 }
 
 static uint32_t cap_start(uint32_t class)
 {
     return hz3_classes[class].front_cap < CAP_START ? hz3_classes[class].front_cap : CAP_START;
+}
+
+// Runs begin on pages, so a small object's address is a multiple of the power of two in its size.
+static uint16_t never_set(uint32_t class)
+{
+    uint32_t size = hz3_classes[class].size;
+    uintptr_t low_bits = hz3_class_is_medium(class) ? ~HZ3_COLOUR_MASK : (size & -size) - 1;
+    return (uint16_t)(low_bits & (HZ3_PAGE_SIZE - 1));
 }
 
 static void set_cap(Hz3Slab *slab, uint32_t class, uint32_t cap)
@@ -60,6 +68,7 @@ static void lay_out(Hz3Slab *slab)
         slab->empty[c] = slot + hz3_classes[c].front_cap;
         atomic_store_explicit(&slab->top[c], slab->empty[c], memory_order_relaxed);
         set_cap(slab, c, cap_start(c));
+        slab->never_set[c] = never_set(c);
         slot = slab->empty[c] + 1; // for *empty
     }
 }

@@ -13,6 +13,11 @@
 
 typedef struct Hz3ThreadFront Hz3ThreadFront;
 
+// Numbers without a suffix, for the assembly.
+#define HZ3_FREED_FACTOR 0x9E3779B1
+#define HZ3_FREED_SHIFT 23
+#define HZ3_FREED_COUNT (1u << (32 - HZ3_FREED_SHIFT))
+
 // Slabs are never unmapped, so a list of them can be walked without a lock. What is not said otherwise changes under
 // the registry's lock.
 typedef struct Hz3Slab {
@@ -20,6 +25,7 @@ typedef struct Hz3Slab {
     void **empty[HZ3_TAG_COUNT];        // constant. top == empty: nothing cached; *empty may be read and is NULL
     void **_Atomic full[HZ3_TAG_COUNT]; // no push at or below it. Any value from the lowest slot to `empty` is safe, so
                                         // raising the capacity is one store by anybody
+    uint16_t never_set[HZ3_TAG_COUNT];  // constant. Bits that are 0 in the address of every object of the class
     _Atomic uint8_t misses[HZ3_TAG_COUNT]; // refills and overflows, modulo 256; approximate
     uint8_t scans_unmoved[HZ3_TAG_COUNT];  // by drains, as the next
     void **top_seen[HZ3_TAG_COUNT];
@@ -31,20 +37,39 @@ typedef struct Hz3Slab {
     bool is_orphan;              // in a fork's child: of a thread that is not there; the next drain empties it
     bool is_stopped;             // scratch of a fork: it has taken the pointer away
     bool is_settled;             // and nobody is inside an operation on it
+    void **_Atomic freed[HZ3_FREED_COUNT]; // by pushes: where they put an object, or NULL; see hz3_freed_index()
     void *slots[];
 } Hz3Slab;
+
+// How free() sees a double free whose first is not long ago. At a hash of an object's address it notes the slot that it
+// puts it in. When the slot noted there lies below the bin's `top`, the object has left it; else, if the slot still
+// holds that address, it is in the bin and freed again. Below `top` the newest slot is looked at instead, so an
+// immediate double free is seen without a note. Others overwrite a note, then nothing is seen; a slot of another class
+// may hold what was once there, so a hit is searched for in the bin before it ends the program (hz3_front_free_noted).
+static inline uint32_t hz3_freed_index(const void *object)
+{
+    return (uint32_t)(uintptr_t)object * HZ3_FREED_FACTOR >> HZ3_FREED_SHIFT;
+}
 
 #define HZ3_CPU_NONE (-1)
 
 // For the assembly of hz3_rseq.h.
 #define HZ3_SLAB_EMPTY_OFFSET 320
 #define HZ3_SLAB_FULL_OFFSET 640
+#define HZ3_SLAB_NEVER_SET_OFFSET 960
+#define HZ3_SLAB_FREED_OFFSET 1472
 _Static_assert(offsetof(Hz3Slab, top) == 0 && offsetof(Hz3Slab, empty) == HZ3_SLAB_EMPTY_OFFSET &&
-                   offsetof(Hz3Slab, full) == HZ3_SLAB_FULL_OFFSET,
+                   offsetof(Hz3Slab, full) == HZ3_SLAB_FULL_OFFSET &&
+                   offsetof(Hz3Slab, never_set) == HZ3_SLAB_NEVER_SET_OFFSET &&
+                   offsetof(Hz3Slab, freed) == HZ3_SLAB_FREED_OFFSET,
                "the sections know where the fields are");
 
-// Ends the program: the object is in a bin already.
-_Noreturn HZ3_COLD void hz3_slab_die_freed_twice(const void *object);
+// Ends the program: no object begins there. The compiler is not told that it doesn't return, or it would be called,
+// with a frame for that in free(), and not jumped to.
+HZ3_COLD void hz3_slab_die_interior(const void *object);
+
+// free() of an object that seems to be in its bin: ends the program if it is (hz3_front.c).
+HZ3_COLD void hz3_front_free_noted(void *object, Hz3Tag class);
 
 // Every operation misses on it.
 extern HZ3_HIDDEN Hz3Slab hz3_slab_none;

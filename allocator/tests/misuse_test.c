@@ -1,8 +1,8 @@
 // One bug a process: the program must end by SIGABRT after one line on stderr that names the pointer and the fault.
 //
-// A case is a bad pointer, what is done to it, and how the caches are settled afterwards: an interior free of a cached
-// size, or a double free of one that is no longer the newest of its cache, may stay in the front until the flush;
-// everything else must be caught on the spot.
+// A case is a bad pointer, what is done to it, and how the caches are settled afterwards: a free of an address inside a
+// cached block, or a second free long after the first, may stay in the front until the flush; everything else must be
+// caught on the spot.
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,7 +16,7 @@
 
 #include "support.h"
 
-#define CASES_MAX 400
+#define CASES_MAX 480
 #define NAME_BYTES 96
 
 typedef enum Settle { AT_ONCE, AT_TRIM, AT_EXIT, SETTLE_COUNT } Settle;
@@ -61,6 +61,21 @@ static void *make_freed_just_now(size_t size)
     NEEDS(run_on_cpu(0), "threads cannot be kept on one CPU");
     sched_yield(); // a new time slice: whoever is preempted amid a free may not be told at once
     return make_freed(size);
+}
+
+// So few others have gone since that the cache still knows where the block lies.
+static void *make_freed_a_while_ago(size_t size)
+{
+    enum { OTHERS = 4 };
+    NEEDS(run_on_cpu(0), "threads cannot be kept on one CPU");
+    sched_yield();
+    void *other[OTHERS];
+    for (size_t i = 0; i < OTHERS; i++)
+        other[i] = malloc(size);
+    void *block = make_freed(size);
+    for (size_t i = 0; i < OTHERS; i++)
+        free(other[i]);
+    return opaque(block);
 }
 
 static void *make_freed_aligned(size_t size)
@@ -273,7 +288,10 @@ static const Maker interior_makers[] = {
     {"block_plus_1", make_plus_1},  {"block_plus_8", make_plus_8},          {"block_plus_16", make_plus_16},
     {"middle_of_block", make_half}, {"last_byte_of_block", make_last_byte}, {"second_page_of_block", make_second_page},
 };
-static const Maker just_now_maker = {"block_freed_just_now", make_freed_just_now};
+static const Maker at_once_makers[] = {
+    {"block_freed_just_now", make_freed_just_now},
+    {"block_freed_a_while_ago", make_freed_a_while_ago},
+};
 static const Maker unused_maker = {"place_never_given", make_never_given};
 static const Maker foreign_makers[] = {
     {"own_mapping", make_mapping},
@@ -459,7 +477,10 @@ static void add_freed(void)
         }
     }
     for (size_t i = 0; i < COUNT_OF(cached); i++) {
-        add(&just_now_maker, &action_free, cached[i], AT_ONCE, freed_words);
+        for (size_t m = 0; m < COUNT_OF(at_once_makers); m++) {
+            for (size_t a = 0; a < COUNT_OF(actions); a++)
+                add(&at_once_makers[m], &actions[a], cached[i], AT_ONCE, freed_words);
+        }
         add(&sleeping_maker, &action_free, cached[i], AT_ONCE, freed_words);
         add(&unused_maker, &action_free, cached[i], AT_TRIM, unused_words);
     }
@@ -477,7 +498,8 @@ static void add_interior(void)
         for (size_t i = 0; i < COUNT_OF(sizes); i++) {
             if (sizes[i] <= 4096 && interior_makers[m].make == make_second_page) continue;
             for (size_t a = 0; a < COUNT_OF(actions); a++) {
-                bool may_be_late = sizes[i] <= 32768 && actions[a].act != act_usable_size;
+                bool is_odd = interior_makers[m].make == make_plus_1 || interior_makers[m].make == make_plus_8;
+                bool may_be_late = sizes[i] <= 32768 && actions[a].act == act_free && !is_odd;
                 bool few = sizes[i] == 1000 || sizes[i] == 20000 || sizes[i] == 300000 || sizes[i] == 2 * MIB;
                 if (a > 0 && !few) continue;
                 add(&interior_makers[m], &actions[a], sizes[i], may_be_late ? AT_TRIM : AT_ONCE, interior_words);

@@ -58,6 +58,57 @@ static void sleeper_end(Sleeper *sleeper)
     pthread_join(sleeper->thread, NULL);
 }
 
+// --- notes of what was freed ---
+
+static Hz3Slab *own_slab(void)
+{
+    int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
+    return cpu >= 0 ? hz3_cpu_open(cpu) : hz3_thread_open();
+}
+
+static bool pin_to_cpu(size_t cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+typedef struct NotesSeen {
+    bool pushed, held, held_after_drain;
+} NotesSeen;
+
+// The note names a slot of another class, where the address once lay and still stands.
+static void *free_with_stale_note(void *arg)
+{
+    NotesSeen *seen = arg;
+    pin_to_cpu((size_t)sched_getcpu());
+    char *block = malloc(100);
+    hz3_front_drain(HZ3_FRONT_ALL);
+    Hz3Slab *slab = own_slab();
+    void **stale = slab->empty[HZ3_CLASS_LAST] - 1;
+    *stale = block;
+    atomic_store(&slab->freed[hz3_freed_index(block)], stale);
+    free(block);
+    seen->pushed = *atomic_load(&slab->top[hz3_class_of(100)]) == block;
+    seen->held = hz3_front_holds(hz3_class_of(100), block);
+    hz3_front_drain(HZ3_FRONT_ALL);
+    seen->held_after_drain = hz3_front_holds(hz3_class_of(100), block);
+    return NULL;
+}
+
+static void a_note_that_is_out_of_date_ends_nothing(void **state)
+{
+    (void)state;
+    NotesSeen seen = {false, false, false};
+    pthread_t thread;
+    pthread_create(&thread, NULL, free_with_stale_note, &seen);
+    pthread_join(thread, NULL);
+    assert_true(seen.pushed);
+    assert_true(seen.held);
+    assert_false(seen.held_after_drain);
+}
+
 // --- drains ---
 
 static void a_drain_empties_the_slabs_of_sleepers(void **state)
@@ -151,10 +202,7 @@ static void an_unregistered_thread_has_a_slab_of_its_own(void **state)
 static void *use_every_cpu(void *arg)
 {
     for (size_t cpu = 0; cpu < 64; cpu++) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(cpu, &set);
-        if (sched_setaffinity(0, sizeof set, &set) == 0) {
+        if (pin_to_cpu(cpu)) {
             cache_blocks(128);
         }
     }
@@ -221,12 +269,6 @@ static void no_signal_comes_between_the_locks_and_the_fork(void **state)
     assert_false(sigismember(&now, SIGALRM) || sigismember(&now, SIGUSR1));
 }
 
-static Hz3Slab *own_slab(void)
-{
-    int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
-    return cpu != HZ3_CPU_NONE ? hz3_cpu_open(cpu) : hz3_thread_open();
-}
-
 static Hz3Slab *pointer_to(const Hz3Slab *slab)
 {
     return slab->cpu != HZ3_CPU_NONE ? atomic_load(&hz3_cpu_slabs[2 + slab->cpu]) : atomic_load(&hz3_self.slab);
@@ -278,6 +320,7 @@ int main(int argc, char **argv)
     unit_need_env(argv, (const char *const[]){"HZ3_EPOCH_TICK_MS=0", NULL}); // no drains but the tests' own
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_note_that_is_out_of_date_ends_nothing),
         cmocka_unit_test(a_drain_empties_the_slabs_of_sleepers),
         cmocka_unit_test(only_what_has_not_moved_is_idle),
         cmocka_unit_test(capacity_follows_use),
