@@ -138,7 +138,8 @@ static void free_past_the_bin(void *p, uint32_t class)
     }
 }
 
-// Without its note it is pushed like any other.
+// Without its note it is pushed like any other, by the slab that the thread is on by then; who comes here again for the
+// same object was moved back to a slab with such a note.
 void hz3_front_free_noted(void *p, Hz3Tag class)
 {
     hz3_require(!hz3_front_holds(class, p), "free", p, "double free: the block of %u bytes is free already",
@@ -154,13 +155,10 @@ void hz3_front_overflow(void *p, Hz3Tag tag)
         return;
     }
     hz3_require(tag != HZ3_TAG_NONE, "free", p, "double free or wild pointer: this page is not allocated");
-    if (tag > HZ3_TAG_CLASS_LAST || !hz3_object_starts_at(tag, p)) {
+    if (tag > HZ3_TAG_CLASS_LAST) {
         hz3_slab_die_interior(p);
-        return;
+    } else if (!push_again(p, tag)) {
+        free_past_the_bin(p, tag);
+        hz3_purger_poll_freed();
     }
-    if (push_again(p, tag)) {
-        return;
-    }
-    free_past_the_bin(p, tag);
-    hz3_purger_poll_freed();
 }

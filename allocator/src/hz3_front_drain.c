@@ -226,6 +226,12 @@ void hz3_front_fork_cancel(void)
     hz3_lock_fork_parent(&drain_lock);
 }
 
+// By a drain that may not have come to its barrier yet.
+static bool is_seized_cpu(const Hz3Slab *slab)
+{
+    return slab->is_seized && slab->cpu != HZ3_CPU_NONE;
+}
+
 // Under all leaf locks: what is seized now stays so until the fork is over. fork copies memory page by page while other
 // threads run; with no pointer leading to a slab and nobody inside, they cannot change it meanwhile. A drain that is
 // waiting for a leaf lock can: it empties bins before it gives their objects away. So whatever the child sees of a bin,
@@ -239,13 +245,15 @@ void hz3_front_fork_stop(void)
         slab->is_stopped = is_in_place(slab);
         if (slab->is_stopped) {
             point(slab, &hz3_slab_none);
+        }
+        if (slab->is_stopped || is_seized_cpu(slab)) {
             note_kind(&stopped, slab);
         }
     }
     Kinds passed = barrier(stopped);
     FOR_EACH_SLAB(slab)
     {
-        slab->is_settled = slab->is_stopped && nobody_is_inside(slab, passed);
+        slab->is_settled = (slab->is_stopped || is_seized_cpu(slab)) && nobody_is_inside(slab, passed);
     }
 }
 
@@ -277,7 +285,7 @@ void hz3_front_fork_child(void)
         bool drainer_has_gone = slab->is_seized && !drain_goes_on;
         if (slab->owner != NULL && slab->owner != &hz3_self) {
             bereave(slab);
-        } else if (slab->cpu != HZ3_CPU_NONE && slab->is_stopped && !slab->is_settled) {
+        } else if (slab->cpu != HZ3_CPU_NONE && (slab->is_stopped || drainer_has_gone) && !slab->is_settled) {
             hz3_cpu_abandon(slab);
         } else if (slab->is_stopped || drainer_has_gone) {
             slab->is_seized = slab->is_seized && drain_goes_on;

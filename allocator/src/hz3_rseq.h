@@ -5,9 +5,10 @@
 // (P. Turner, A. Hunter, M. Desnoyers: rseq(2). The per-CPU cache on top of it was first shown by tcmalloc.)
 //
 // Each section is: load the CPU's number, its slab and a bin's `top`; read or write slots; store the new `top`, last.
-//   P1  That store is the only one that others can see. An abort before it leaves the bin as it was, whatever was read
-//       or written: slots below `top` are nobody's until `top` covers them. After it the section is over (its last byte
-//       is the section's last byte), so an operation that was committed is never repeated.
+//   P1  That store is the only one that others rely on. An abort before it leaves the bin as it was, whatever was read
+//       or written: slots below `top` are nobody's until `top` covers them, and notes of such slots tell nothing. After
+//       it the section is over (its last byte is the section's last byte), so an operation that was committed is never
+//       repeated.
 //   P2  Between the load of the CPU's number and the store no other thread ran on this CPU, or the store does not
 //       happen. So `top` in the register is `top` in memory at the store, and only the CPU's own sections write it.
 //   P3  Whoever exchanges hz3_cpu_slabs[2 + cpu] and then calls membarrier(PRIVATE_EXPEDITED_RSEQ) owns the old slab:

@@ -153,7 +153,7 @@ size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only)
     return bytes;
 }
 
-// What lies in empty slots is never read for its value, so zero will do. The first page holds the tops.
+// In empty slots and for notes NULL will do. The first page holds what must stay.
 void hz3_slab_purge_slots(Hz3Slab *slab)
 {
     hz3_os_purge((char *)slab + HZ3_PAGE_SIZE, slab_bytes - HZ3_PAGE_SIZE);

@@ -63,6 +63,8 @@ _Static_assert(offsetof(Hz3Slab, top) == 0 && offsetof(Hz3Slab, empty) == HZ3_SL
                    offsetof(Hz3Slab, never_set) == HZ3_SLAB_NEVER_SET_OFFSET &&
                    offsetof(Hz3Slab, freed) == HZ3_SLAB_FREED_OFFSET,
                "the sections know where the fields are");
+_Static_assert(offsetof(Hz3Slab, freed) <= HZ3_PAGE_SIZE,
+               "hz3_slab_purge_slots() drops what lies behind the first page");
 
 // Ends the program: no object begins there. The compiler is not told that it doesn't return, or it would be called,
 // with a frame for that in free(), and not jumped to.
