@@ -12,7 +12,7 @@ redis_units="unit/type/list unit/type/list-2 unit/type/hash unit/type/zset unit/
 redis_fetch() {
     fetch_source redis || return 1
     local program
-    for program in redis-server redis-cli redis-benchmark redis-check-aof redis-check-rdb redis-sentinel; do
+    for program in redis-server redis-cli redis-benchmark redis-check-aof redis-check-rdb; do
         ln -sf "$(command -v "$program")" "redis/src/$program" || return 1
     done
 }
