@@ -84,6 +84,14 @@ static Grid make_grid(const Results *results, const char *cell_id, bool markdown
     return grid;
 }
 
+/* A metric that no arm of the cell has takes no room. */
+static bool is_shown(const Grid *grid, unsigned column)
+{
+    for (unsigned r = 1; r < grid->count; r++)
+        if (strcmp(grid->rows[r][column], unknown) != 0) return true;
+    return false;
+}
+
 static unsigned column_width(const Grid *grid, unsigned column)
 {
     size_t width = 0;
@@ -96,6 +104,7 @@ static void print_text(const Grid *grid, FILE *out)
 {
     for (unsigned r = 0; r < grid->count; r++) {
         for (unsigned c = 0; c < COLUMNS; c++) {
+            if (!is_shown(grid, c)) continue;
             int width = (int)column_width(grid, c);
             /* A marked number keeps its last digit under those of the others. */
             const char *text = grid->rows[r][c];
@@ -111,11 +120,11 @@ static void print_markdown(const Grid *grid, FILE *out)
 {
     for (unsigned r = 0; r < grid->count; r++) {
         for (unsigned c = 0; c < COLUMNS; c++)
-            fprintf(out, "| %s ", grid->rows[r][c]);
+            if (is_shown(grid, c)) fprintf(out, "| %s ", grid->rows[r][c]);
         fputs("|\n", out);
         if (r > 0) continue;
         for (unsigned c = 0; c < COLUMNS; c++)
-            fputs(c == 0 ? "|---" : "|---:", out);
+            if (is_shown(grid, c)) fputs(c == 0 ? "|---" : "|---:", out);
         fputs("|\n", out);
     }
 }

@@ -52,6 +52,7 @@ is "$(builds "$dir/manifest.json")" 'a=lane=fake front=auto defs=-DX=1 -DY;b=;pl
 
 run table "$dir"
 like "$out" 'one: fake ms=60 unused=.*a +1\.00 .* 42 +3 +0.*two: fake ms=20' 'table has a line for each arm of each cell'
+is "$(grep -c 'live at fail' <<< "$out") $(grep -c 'reclaim_pages' <<< "$out")" '0 2' 'what no arm of a cell has takes no column'
 run table --markdown "$dir"
 like "$out" '\| plain \| 1\.00 \| ' 'table speaks Markdown'
 run resume "$dir" --lock "$work/lock"
