@@ -31,14 +31,18 @@ apt_prepare() {
     APT_CONFIG=$home/apt/conf apt-get update -qq
 }
 
-# The source of the version that is installed, or of the newest where it is not or has left the archive.
+# The source of the version that is installed, or of the newest that the archive has: mirrors list files that they lack.
 fetch_source() { # fetch_source PACKAGE: unpacks it into a folder of that name
     local version
-    version=$(dpkg-query -W -f='${Version}' "$1" 2> /dev/null)
     [ -e "$home/apt/conf" ] || apt_prepare || return 1
-    APT_CONFIG=$home/apt/conf apt-get source -qq --only-source --download-only "$1${version:+=$version}" ||
-        APT_CONFIG=$home/apt/conf apt-get source -qq --only-source --download-only "$1" || return 1
-    dpkg-source --no-check -x "$1"_*.dsc "$1"
+    for version in $(dpkg-query -W -f='${Version}' "$1" 2> /dev/null) \
+        $(APT_CONFIG=$home/apt/conf apt-cache showsrc --only-source "$1" | sed -n 's/^Version: //p' | sort -rV); do
+        rm -f "$1"_*.dsc
+        APT_CONFIG=$home/apt/conf apt-get source -qq --only-source --download-only "$1=$version" || continue
+        dpkg-source --no-check -x "$1"_*.dsc "$1"
+        return
+    done
+    return 1
 }
 
 under() { timeout -k 5 "$unit_s" env LD_PRELOAD="$library" "$@"; }
