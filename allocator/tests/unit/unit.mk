@@ -57,7 +57,7 @@ test-programs: $(UNIT_PROBE)
 
 UNIT_RENAMED := malloc free calloc realloc reallocarray posix_memalign aligned_alloc memalign valloc pvalloc \
     malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_stats malloc_info mallopt
-UNIT_RACE_FLAGS := $(BASE_CFLAGS) -O1 -g $(UNIT_INCLUDES) -DHZ3_DEBUG=1 -pthread
+UNIT_RACE_FLAGS := $(BASE_CFLAGS) -O1 -g $(UNIT_INCLUDES) -DHZ3_DEBUG=1 -DHZ3_LOCK_SLEEP_MAX_MS=3600000 -pthread
 UNIT_RACE_HZ3_FLAGS := $(UNIT_RACE_FLAGS) $(foreach name,$(UNIT_RENAMED),-D$(name)=hz3_unit_$(name)) \
     -include $(UNIT_SRC)/yield_atomics.h
 # -Wno-tsan: the sanitizer does not model fences, which order packing's hints and no data.
