@@ -284,6 +284,12 @@ static void *try_alloc(size_t size, size_t align, bool wants_zero)
     return p != NULL ? open_large(p, size, wants_zero, is_zero) : hz3_alloc_failed();
 }
 
+static bool release_what_waits(void)
+{
+    bool has_drained = hz3_harden_drain();
+    return hz3_guard_release() || has_drained;
+}
+
 void *hz3_harden_alloc(size_t size, size_t align, bool is_zero)
 {
     if (!HZ3_HARDENED || size > PTRDIFF_MAX || align > PTRDIFF_MAX) {
@@ -292,7 +298,7 @@ void *hz3_harden_alloc(size_t size, size_t align, bool is_zero)
     size = size != 0 ? size : HZ3_MIN_ALIGN;
     int saved_errno = errno;
     void *p = try_alloc(size, align, is_zero);
-    if (HZ3_UNLIKELY(p == NULL) && hz3_harden_drain() | hz3_guard_release()) {
+    if (HZ3_UNLIKELY(p == NULL) && release_what_waits()) {
         errno = saved_errno;
         p = try_alloc(size, align, is_zero);
     }
