@@ -6,6 +6,7 @@
 
 #include "metric.h"
 #include "report.h"
+#include "stats.h"
 
 /* Together with what stands around them, below 100 lines. */
 enum { ROWS_MAX = 60, FAILURES_MAX = 15 };
@@ -46,6 +47,16 @@ static unsigned column_width(const Lines *lines, unsigned column)
     return width;
 }
 
+static const char no_interval[] = "±∞";
+
+static bool has_no_interval(const Lines *lines)
+{
+    for (unsigned r = 0; r < lines->count; r++)
+        for (unsigned c = 0; c < lines->columns; c++)
+            if (strstr(lines->rows[r].items[c], no_interval)) return true;
+    return false;
+}
+
 /* The first column is the diff's sign; the next `left` ones and those from `words` on are aligned to the left. */
 static void lines_print(const Lines *lines, unsigned left, unsigned words, FILE *out)
 {
@@ -67,6 +78,8 @@ static void lines_print(const Lines *lines, unsigned left, unsigned words, FILE 
         free(text);
     }
     fputs("```\n", out);
+    if (has_no_interval(lines))
+        fprintf(out, "\n%s: fewer than %d samples have no interval.\n", no_interval, INTERVAL_N_MIN);
 }
 
 /* "38.12M ±2%": the half of the median's interval that reaches farther. */
@@ -79,7 +92,7 @@ static char *median_text(const Report *report, const char *cell_id, const char *
     char *value = metric_text(metric, spread.median), *text;
     double reach = fmax(spread.ci_hi - spread.median, spread.median - spread.ci_lo);
     if (!isfinite(reach))
-        text = xfmt("%s%s ±∞", value, metric_unit(metric));
+        text = xfmt("%s%s %s", value, metric_unit(metric), no_interval);
     else
         text = xfmt("%s%s ±%.0f%%", value, metric_unit(metric), spread.median > 0 ? 100 * reach / spread.median : 0);
     free(value);

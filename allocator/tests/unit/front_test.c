@@ -12,6 +12,7 @@
 
 #include "hz3_front.h"
 #include "hz3_front_cpu.h"
+#include "hz3_os.h"
 #include "hz3_size_class.h"
 
 #define BLOCKS 200
@@ -314,6 +315,41 @@ static void a_fork_leaves_a_slab_as_it_was(void **state)
     assert_ptr_equal(pointer_to(slab), slab);
 }
 
+static unsigned rseq_barriers;
+
+bool __real_hz3_os_membarrier(Hz3OsBarrier kind);
+bool __wrap_hz3_os_membarrier(Hz3OsBarrier kind);
+bool __wrap_hz3_os_membarrier(Hz3OsBarrier kind)
+{
+    rseq_barriers += kind == HZ3_OS_BARRIER_RSEQ;
+    return __real_hz3_os_membarrier(kind);
+}
+
+// A section may still be at work on a slab that a drain has taken and has made no barrier for.
+static void a_fork_waits_for_the_sections_of_seized_slabs(void **state)
+{
+    (void)state;
+    if (!hz3_cpu_front_is_used()) {
+        skip();
+    }
+    for (Hz3Slab *slab = hz3_slab_first(); slab != NULL; slab = slab->next_made) {
+        slab->is_seized = slab->cpu != HZ3_CPU_NONE;
+        if (slab->is_seized) {
+            set_pointer(slab, &hz3_slab_none);
+        }
+    }
+    rseq_barriers = 0;
+    fork_in_a_handler();
+    unsigned barriers = rseq_barriers;
+    for (Hz3Slab *slab = hz3_slab_first(); slab != NULL; slab = slab->next_made) {
+        if (slab->is_seized) {
+            slab->is_seized = false;
+            set_pointer(slab, slab);
+        }
+    }
+    assert_int_equal(barriers, 1);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -329,6 +365,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_child_inherits_the_slabs_whole),
         cmocka_unit_test(no_signal_comes_between_the_locks_and_the_fork),
         cmocka_unit_test(a_fork_leaves_a_slab_as_it_was),
+        cmocka_unit_test(a_fork_waits_for_the_sections_of_seized_slabs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
