@@ -1,5 +1,5 @@
 /*
- * The thread front and its seizer: an asymmetric Dekker (hazards.md, races 1 and 2).
+ * The thread front and its seizer: an asymmetric Dekker.
  *
  * An owner works on its slab between two plain stores, in_op = 1 and in_op = 0. The seizer swaps the owner's slab
  * pointer for the slab that always misses, makes the owner's processor pass a fence (membarrier), and owns the slab iff

@@ -1,5 +1,5 @@
 /*
- * The release ledger: a list of segments that have dirty pages, one entry a segment (allocator.md, Release).
+ * The release ledger: a list of segments that have dirty pages, one entry a segment.
  *
  * A releaser makes pages dirty, then sets the segment's queued flag; whoever set it first links the segment to the list
  * by CAS. A drainer takes the whole list by one exchange, clears an entry's flag before it reads the dirty bits, purges
@@ -87,7 +87,11 @@ proctype releaser(byte me)
 #ifdef BUG_QUEUED_BEFORE_DIRTY
         queue(s);
 #endif
+#ifdef BUG_DIRTY_BY_PLAIN_STORE
+        d_step { load(me, DIRTY(s), old); store(me, DIRTY(s), old | (1 << me)); old = 0 }
+#else
         d_step { drain(me); mem[DIRTY(s)] = mem[DIRTY(s)] | (1 << me) }
+#endif
 #ifndef BUG_QUEUED_BEFORE_DIRTY
         if
         :: true
