@@ -387,6 +387,22 @@ static void all_file_descriptors_closed(const void *arg)
     exit(0);
 }
 
+// By glibc's other names the same functions are meant: not a block of one goes to the other.
+static void other_names_of_glibc(const void *arg)
+{
+    (void)arg;
+    static const char *const names[][2] = {
+        {"cfree", "free"},           {"__libc_free", "free"},       {"__libc_malloc", "malloc"},
+        {"__libc_calloc", "calloc"}, {"__libc_realloc", "realloc"}, {"__libc_memalign", "memalign"},
+        {"__libc_valloc", "valloc"}, {"__libc_pvalloc", "pvalloc"},
+    };
+    NEEDS(preload_path() != NULL, "nothing is preloaded");
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        EXPECT(dlsym(RTLD_DEFAULT, names[i][0]) == dlsym(RTLD_DEFAULT, names[i][1]), "%s is not %s", names[i][0],
+               names[i][1]);
+    }
+}
+
 static const TestCase cases[] = {
     {.name = "malloc_and_dlsym_before_every_constructor", .run = malloc_and_dlsym_before_every_constructor},
     {.name = "large_block_before_every_constructor", .run = large_block_before_every_constructor},
@@ -402,6 +418,7 @@ static const TestCase cases[] = {
     {.name = "under_ld_bind_now", .run = under_ld_bind_now},
     {.name = "dlopen_of_the_library_itself", .run = dlopen_of_the_library_itself},
     {.name = "all_file_descriptors_closed", .run = all_file_descriptors_closed},
+    {.name = "other_names_of_glibc", .run = other_names_of_glibc},
     {.name = "plain_use", .run = plain_use, .helper = true},
     {.name = "first_block_is_large", .run = first_block_is_large, .helper = true},
     {.name = "under_a_wrapper", .run = under_a_wrapper, .helper = true},
