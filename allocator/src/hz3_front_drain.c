@@ -4,7 +4,6 @@
 // them, and then owns each slab in which nobody was inside an operation (why: hz3_rseq.h P3, hz3_front_thread.h). The
 // marks and the pointers change under the slab lock, which fork takes too: a fork sees each slab either in its place or
 // seized.
-#include <sched.h>
 
 #include "hz3_central.h"
 #include "hz3_front.h"
@@ -177,7 +176,7 @@ size_t hz3_front_drain(Hz3FrontScope scope)
     bool busy;
     size_t bytes = drain_orphans() + drain_round(scope, &busy);
     for (int i = 1; busy && scope == HZ3_FRONT_ALL && i < ROUNDS_MAX; i++) {
-        sched_yield();
+        hz3_os_pause(0);
         bytes += drain_round(scope, &busy);
     }
     hz3_lock_release(&drain_lock);
@@ -217,7 +216,7 @@ void hz3_front_fork_give_back(void)
 void hz3_front_fork_begin(void)
 {
     for (int i = 0; i < FORK_YIELDS_MAX && !hz3_lock_fork_prepare(&drain_lock); i++) {
-        sched_yield();
+        hz3_os_pause(0);
     }
 }
 

@@ -22,14 +22,15 @@ static void log_line(const char *prefix, const char *format, va_list args)
     hz3_os_write_stderr(line, bytes + 1);
 }
 
-// A SIGABRT handler may allocate and so run into the lock under which the first fault was found: no second handler
-// then.
+// A SIGABRT handler may allocate and so run into the lock under which its thread found the first fault: no second
+// handler then. A fault of another thread does not cut the first one's handler short.
 static _Noreturn void die_now(void)
 {
-    static _Atomic bool is_dying;
-    if (atomic_exchange(&is_dying, true)) {
+    static HZ3_TLS bool is_dying;
+    if (is_dying) {
         signal(SIGABRT, SIG_DFL);
     }
+    is_dying = true;
     abort();
 }
 

@@ -31,6 +31,9 @@ static void *map_anonymous(size_t bytes, int prot, int flags)
 static void *map_anonymous_aligned(size_t bytes, size_t align, int prot, int flags)
 {
     size_t total;
+    if (align <= HZ3_PAGE_SIZE) {
+        return map_anonymous(bytes, prot, flags);
+    }
     if (__builtin_add_overflow(bytes, align, &total)) {
         return NULL;
     }
@@ -70,9 +73,6 @@ void *hz3_os_map(size_t bytes)
 
 void *hz3_os_map_aligned(size_t bytes, size_t align)
 {
-    if (align <= HZ3_PAGE_SIZE) {
-        return hz3_os_map(bytes);
-    }
     return map_anonymous_aligned(bytes, align, PROT_READ | PROT_WRITE, 0);
 }
 
@@ -113,6 +113,8 @@ static bool fill_file(int fd, size_t bytes)
 void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists)
 {
     int saved_errno = errno;
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state); // malloc is no cancellation point
     void *p = MAP_FAILED;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     *exists = fd < 0 && errno == EEXIST;
@@ -125,6 +127,7 @@ void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists)
             unlink(path);
         }
     }
+    pthread_setcancelstate(cancel_state, NULL);
     errno = saved_errno;
     return p == MAP_FAILED ? NULL : p;
 }
@@ -204,7 +207,7 @@ void hz3_os_no_huge_pages(void *addr, size_t bytes)
     errno = saved_errno;
 }
 
-// Not the C library's call: malloc is no cancellation point.
+// Not the C library's call, which is a cancellation point; malloc and free are none.
 static void sleep_for(const struct timespec *duration)
 {
     syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, duration, NULL);
@@ -425,7 +428,7 @@ void hz3_os_write_stderr(const char *text, size_t bytes)
 {
     int saved_errno = errno;
     while (bytes > 0) {
-        ssize_t n = write(STDERR_FILENO, text, bytes);
+        long n = syscall(SYS_write, STDERR_FILENO, text, bytes); // not the C library's, as above
         if (n < 0 && errno == EINTR) {
             continue;
         }

@@ -45,7 +45,6 @@
 #define madvise(...) SETS_ERRNO(madvise(__VA_ARGS__), "madvise", -1, ERRORS(EINVAL, EAGAIN))
 #define open(...) SETS_ERRNO(open(__VA_ARGS__), "open", -1, ERRORS(EMFILE, EEXIST))
 #define unlink(...) SETS_ERRNO(unlink(__VA_ARGS__), "unlink", -1, ERRORS(EACCES))
-#define write(...) SETS_ERRNO(write(__VA_ARGS__), "write", -1, ERRORS(ENOSPC, EBADF, EAGAIN))
 #define prctl(...) SETS_ERRNO(prctl(__VA_ARGS__), "prctl", -1, ERRORS(EPERM))
 #define sysinfo(...) SETS_ERRNO(sysinfo(__VA_ARGS__), "sysinfo", -1, ERRORS(EPERM))
 #define getrlimit(...) SETS_ERRNO(getrlimit(__VA_ARGS__), "getrlimit", -1, ERRORS(EPERM))
