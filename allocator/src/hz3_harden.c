@@ -49,7 +49,7 @@ static uint32_t what_is_at(const void *p)
 static size_t canary_bytes(const Block *b)
 {
     size_t slack = (size_t)(b->end - b->begin) - b->asked;
-    return !hz3_harden_has(HZ3_HARDEN_CANARY) ? 0 : slack < CANARY_MAX ? slack : CANARY_MAX;
+    return !hz3_harden_has(HZ3_WORD_CANARY) ? 0 : slack < CANARY_MAX ? slack : CANARY_MAX;
 }
 
 // Never a character of ASCII and never zero: the ends of strings that programs write too far are all seen.
@@ -87,7 +87,7 @@ static void require_edges(const char *function, const Block *b)
     size_t at = first_other(b->begin + b->asked, canary_of(b->begin), bytes);
     hz3_require(at == bytes, function, b->begin, "overflow: byte %zu of this block of %zu bytes was written", b->asked + at,
                 b->asked);
-    if (hz3_harden_has(HZ3_HARDEN_ZERO) && b->base != b->begin) {
+    if (hz3_harden_has(HZ3_WORD_ZERO) && b->base != b->begin) {
         size_t before = (size_t)(b->begin - b->base);
         hz3_require(first_other(b->base, 0, before) == before, function, b->begin,
                     "underflow: bytes in front of this block of %zu bytes were written", b->asked);
@@ -96,7 +96,7 @@ static void require_edges(const char *function, const Block *b)
 
 static size_t usable_bytes(const Block *b)
 {
-    return hz3_harden_has(HZ3_HARDEN_CANARY) ? b->asked : (size_t)(b->end - b->begin);
+    return hz3_harden_has(HZ3_WORD_CANARY) ? b->asked : (size_t)(b->end - b->begin);
 }
 
 // --- finding a block -----------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ static void *take_large(size_t bytes, size_t align, bool *is_zero)
     if (!hz3_init()) {
         return hz3_mapping_alloc(hz3_page_round_up(bytes), align, is_zero);
     }
-    if (hz3_harden_has(HZ3_HARDEN_GUARD)) {
+    if (hz3_harden_has(HZ3_WORD_GUARD)) {
         hz3_mem_budget_charge(hz3_page_round_up(bytes) >> HZ3_PAGE_SHIFT);
         void *p = hz3_mapping_alloc_guarded(hz3_page_round_up(bytes), align);
         if (p != NULL) {
@@ -244,7 +244,7 @@ static void *open_large(void *p, size_t asked, bool wants_zero, bool is_zero)
 {
     size_t bytes = hz3_arena_owns(p) ? hz3_span_usable_size(p) : hz3_mapping_size(p);
     Block b = {p, p, (char *)p + bytes, asked, 0};
-    if (hz3_arena_owns(p) && !is_zero && hz3_harden_has(HZ3_HARDEN_ZERO)) {
+    if (hz3_arena_owns(p) && !is_zero && hz3_harden_has(HZ3_WORD_ZERO)) {
         require_zero("malloc", &b);
     } else if (wants_zero && !is_zero) {
         memset(p, 0, asked);
@@ -262,7 +262,7 @@ static void *open_object(void *object, uint32_t class, size_t bytes, size_t alig
     }
     Block b = block_in_class(object, class, 0);
     b.asked = asked;
-    if (hz3_harden_has(HZ3_HARDEN_ZERO)) {
+    if (hz3_harden_has(HZ3_WORD_ZERO)) {
         require_zero("malloc", &b);
     } else if (wants_zero) {
         memset(b.begin, 0, asked);
@@ -272,7 +272,7 @@ static void *open_object(void *object, uint32_t class, size_t bytes, size_t alig
 
 static void *try_alloc(size_t size, size_t align, bool wants_zero)
 {
-    size_t bytes = size + hz3_harden_has(HZ3_HARDEN_CANARY);
+    size_t bytes = size + hz3_harden_has(HZ3_WORD_CANARY);
     bytes += bytes == 0;
     uint32_t class = class_for(bytes, align);
     if (class != 0) {
@@ -292,9 +292,10 @@ static bool release_what_waits(void)
 
 void *hz3_harden_alloc(size_t size, size_t align, bool is_zero)
 {
-    if (!HZ3_HARDENED || size > PTRDIFF_MAX || align > PTRDIFF_MAX) {
+    if (!HZ3_HARDENED || size > HZ3_REQUEST_MAX || align > HZ3_REQUEST_MAX) {
         return hz3_alloc_failed();
     }
+    hz3_init(); // the words are known from there on
     size = size != 0 ? size : HZ3_MIN_ALIGN;
     int saved_errno = errno;
     void *p = try_alloc(size, align, is_zero);
@@ -310,7 +311,7 @@ void *hz3_harden_alloc(size_t size, size_t align, bool is_zero)
 // The last that this layer has to do with a block: it was cleared, and should still be so.
 static void give_back(void *p)
 {
-    if (hz3_harden_has(HZ3_HARDEN_ZERO)) {
+    if (hz3_harden_has(HZ3_WORD_ZERO)) {
         Block b = block_in_class(p, hz3_tag_of(hz3_page_of(p)), 0);
         require_zero("free", &b);
     }
@@ -349,10 +350,10 @@ static void free_mapping(const Block *b)
 static void free_in_class(const Block *b)
 {
     leave_live("free", b, HELD);
-    if (hz3_harden_has(HZ3_HARDEN_ZERO)) {
+    if (hz3_harden_has(HZ3_WORD_ZERO)) {
         memset(b->base, 0, (size_t)(b->end - b->base));
     }
-    if (!hz3_harden_has(HZ3_HARDEN_QUARANTINE)) {
+    if (!hz3_harden_has(HZ3_WORD_QUARANTINE)) {
         give_back(b->begin);
         return;
     }
@@ -373,7 +374,7 @@ void hz3_harden_free(void *p)
         free_in_class(&b);
     } else {
         leave_live("free", &b, FREE);
-        if (hz3_harden_has(HZ3_HARDEN_ZERO)) {
+        if (hz3_harden_has(HZ3_WORD_ZERO)) {
             memset(p, 0, (size_t)(b.end - b.begin));
         }
         hz3_span_free(p);
@@ -385,7 +386,7 @@ void hz3_harden_free(void *p)
 // What a new block of this size would take.
 static bool needs_same_block(const Block *b, size_t size)
 {
-    size_t bytes = size + hz3_harden_has(HZ3_HARDEN_CANARY);
+    size_t bytes = size + hz3_harden_has(HZ3_WORD_CANARY);
     size_t has = (size_t)(b->end - b->begin);
     if (bytes > has) {
         return false;
@@ -414,7 +415,7 @@ void *hz3_harden_realloc(void *p, size_t size)
         hz3_harden_free(p);
         return NULL;
     }
-    if (size <= PTRDIFF_MAX && needs_same_block(&b, size)) {
+    if (size <= HZ3_REQUEST_MAX && needs_same_block(&b, size)) {
         resize_in_place(&b, size);
         return p;
     }

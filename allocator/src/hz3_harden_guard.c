@@ -8,6 +8,10 @@
 #define SEALED_BYTES_MAX ((size_t)1 << 30)
 #define LEAVE_MAX 8u
 
+// Each is two of the process's mappings, of which Linux allows 65,530 unless told otherwise: the program and its
+// threads keep half. Others that are alive at the same time go without guard pages.
+#define GUARDED_MAX 16384u
+
 typedef struct Range {
     char *addr; // with the guard pages
     size_t bytes;
@@ -21,6 +25,8 @@ static struct {
     size_t bytes;
     Range range[SEALED_MAX];
 } sealed = {.lock = HZ3_LOCK_INIT(HZ3_RANK_LEAF)};
+
+static _Atomic uint32_t guarded; // alive
 
 static void unmap_all(const Range *ranges, uint32_t n)
 {
@@ -61,12 +67,23 @@ static void *try_map(size_t bytes, size_t align)
 
 void *hz3_guard_map(size_t bytes, size_t align)
 {
+    if (atomic_fetch_add_explicit(&guarded, 1, memory_order_relaxed) >= GUARDED_MAX) {
+        atomic_fetch_sub_explicit(&guarded, 1, memory_order_relaxed);
+        return NULL;
+    }
     void *p = try_map(bytes, align);
-    return p == NULL && hz3_guard_release() ? try_map(bytes, align) : p;
+    if (p == NULL && hz3_guard_release()) {
+        p = try_map(bytes, align);
+    }
+    if (p == NULL) {
+        atomic_fetch_sub_explicit(&guarded, 1, memory_order_relaxed);
+    }
+    return p;
 }
 
 void hz3_guard_unmap(void *addr, size_t bytes)
 {
+    atomic_fetch_sub_explicit(&guarded, 1, memory_order_relaxed);
     Range freed = {(char *)addr - HZ3_PAGE_SIZE, bytes + 2 * HZ3_PAGE_SIZE};
     if (freed.bytes > SEALED_BYTES_MAX || !hz3_os_seal(freed.addr, freed.bytes)) {
         if (!hz3_os_unmap(freed.addr, freed.bytes)) {

@@ -6,7 +6,8 @@
 
 #include "hz3_types.h"
 
-// Zeroed memory; bytes: a multiple of the page size, align: a power of two. NULL: the kernel refused.
+// Zeroed memory; bytes: a multiple of the page size, align: a power of two. NULL: the kernel refused, or
+// there are too many.
 void *hz3_guard_map(size_t bytes, size_t align);
 // Of a mapping that hz3_guard_map returned.
 void hz3_guard_unmap(void *addr, size_t bytes);

@@ -9,7 +9,8 @@
 
 #define WAITING_MAX 1024u
 
-// Pointers as the program gave them; the class of one is its page's tag, which stays while the object is not in its run.
+// Pointers as the program gave them; the class of one is its page's tag, which stays while the object is not in its
+// run.
 typedef struct Waiting {
     uint32_t count;
     _Atomic size_t bytes; // read without the lock by hz3_quarantine_bytes
@@ -44,6 +45,10 @@ uint32_t hz3_quarantine_put(void *object, uint32_t class, void *left[HZ3_QUARANT
     }
     size_t size = hz3_classes[class].size;
     size_t bytes_max = hz3_knobs.HARDEN_QUARANTINE / hz3_shard_count();
+    if (size > bytes_max) { // nobody leaves for what cannot stay
+        left[0] = object;
+        return 1;
+    }
     uint32_t shard = hz3_shard_now();
     Waiting *w = &waiting[shard];
     uint32_t n = 0;

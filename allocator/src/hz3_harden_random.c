@@ -37,7 +37,7 @@ uint32_t hz3_harden_random_below(uint32_t n)
 
 void hz3_harden_shuffle(void **objects, uint32_t n)
 {
-    if (!hz3_harden_has(HZ3_HARDEN_RANDOM)) {
+    if (!hz3_harden_has(HZ3_WORD_RANDOM)) {
         return;
     }
     for (uint32_t i = n; i > 1; i--) {

@@ -8,11 +8,11 @@
 
 // The words of the knob, in its order (hz3_knobs.def).
 typedef enum Hz3HardenWord {
-    HZ3_HARDEN_CANARY = 1 << 0,
-    HZ3_HARDEN_ZERO = 1 << 1,
-    HZ3_HARDEN_RANDOM = 1 << 2,
-    HZ3_HARDEN_GUARD = 1 << 3,
-    HZ3_HARDEN_QUARANTINE = 1 << 4,
+    HZ3_WORD_CANARY = 1 << 0,
+    HZ3_WORD_ZERO = 1 << 1,
+    HZ3_WORD_RANDOM = 1 << 2,
+    HZ3_WORD_GUARD = 1 << 3,
+    HZ3_WORD_QUARANTINE = 1 << 4,
 } Hz3HardenWord;
 
 static inline bool hz3_harden_has(Hz3HardenWord word)

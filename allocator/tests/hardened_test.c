@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -286,6 +287,35 @@ static void what_waits_is_bounded(const void *arg)
     EXPECT(rss_bytes() < before + 8 * MIB, "%zu KiB grew by %zu KiB", before / KIB, (rss_bytes() - before) / KIB);
 }
 
+// Each has guard pages while there are few, which are two mappings of the process's; the program needs some, too.
+static void many_guarded_blocks_leave_mappings(const void *arg)
+{
+    (void)arg;
+    enum { BLOCKS = 40000 };
+    char **blocks = map_pages(BLOCKS * sizeof *blocks);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc(40000);
+        EXPECT(blocks[i] != NULL, "block %zu", i);
+    }
+    for (size_t i = 0; i < 20000; i++) {
+        void *one = mmap(NULL, 1, i % 2 == 0 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        EXPECT(one != MAP_FAILED, "mapping %zu of the program's own", i);
+    }
+    for (size_t i = 0; i < BLOCKS; i++) {
+        free(blocks[i]);
+    }
+    touch_behind(40000); // they are counted back
+}
+
+static void judge_many_guarded_blocks(const ChildResult *result, const void *arg, char *why, size_t why_bytes)
+{
+    (void)arg;
+    if (!WIFSIGNALED(result->status) || WTERMSIG(result->status) != SIGSEGV) {
+        snprintf(why, why_bytes, "ended by status 0x%x instead of at a guard page: %s", (unsigned)result->status,
+                 result->err);
+    }
+}
+
 // --- the table -------------------------------------------------------------------------------------------------------
 
 #define CASES_MAX 100
@@ -370,6 +400,8 @@ int main(int argc, char **argv)
     add("order_is_drawn_by_lot", order_is_drawn_by_lot, NULL);
     cases[n_cases++] = (TestCase){.name = "say_order", .run = say_order, .helper = true};
     add_touches();
+    add("many_guarded_blocks_leave_mappings", many_guarded_blocks_leave_mappings, with_guard);
+    cases[n_cases - 1].judge = judge_many_guarded_blocks;
     add("freed_blocks_wait", freed_blocks_wait, with_quarantine);
     add("freed_blocks_do_not_wait_without_the_word", freed_blocks_do_not_wait, with_none);
     add("what_waits_is_bounded", what_waits_is_bounded, with_quarantine);

@@ -70,7 +70,11 @@ for function in malloc free calloc realloc hz3_front_refill hz3_front_overflow; 
     report $? "$function is the same code without the chain of S45" "$difference"
 done
 
-build_with '-DHZ3_ARENA_SIZE=banana' all_ldpreload_scale
+every_knob=$(run HZ3_KNOBS=1 HZ3_STATS=0 | sed -n 's/^\(HZ3_[A-Z0-9_]*=[^ ]*\) (default .*/-D\1/p' | grep -v HZ3_ARENA_SIZE)
+[ "$(wc -l <<< "$every_knob")" -eq $(($(grep -c '^HZ3_KNOB(.*, \(BOOL\|COUNT\|BYTES\|CHOICE\|FLAGS\),' allocator/src/hz3_knobs.def) - 1)) ]
+report $? "every knob is printed" "$every_knob"
+build_with "-DHZ3_ARENA_SIZE=banana $(tr '\n' ' ' <<< "$every_knob")" all_ldpreload_scale
+report $? "every knob can be defined" "$said"
 lines=$(run HZ3_KNOBS=1)
 grep -qF 'hz3: HZ3_ARENA_SIZE=banana (build) is not ' <<< "$lines" && grep -q '^HZ3_ARENA_SIZE=0 ' <<< "$lines"
 report $? "a bad definition is reported, too" "$lines"
