@@ -20,7 +20,7 @@
 static HZ3_NOINLINE void *alloc_large(size_t size, size_t align, bool *is_zero)
 {
     void *p = NULL;
-    if (size <= PTRDIFF_MAX && align <= PTRDIFF_MAX) {
+    if (size <= HZ3_REQUEST_MAX && align <= HZ3_REQUEST_MAX) {
         p = hz3_init() ? hz3_large_alloc(size, align, is_zero)
                        : hz3_mapping_alloc(hz3_page_round_up(size), align, is_zero);
     }
@@ -125,7 +125,7 @@ static size_t usable_size(const void *p, const char *function)
     return hz3_classes[tag].size - colour;
 }
 
-// What malloc would give for this size, at most PTRDIFF_MAX.
+// What malloc would give for this size, at most HZ3_REQUEST_MAX.
 static size_t block_size(size_t size)
 {
     return size <= HZ3_MEDIUM_MAX ? hz3_classes[hz3_class_of(size)].size : hz3_large_pages(size) << HZ3_PAGE_SHIFT;
@@ -163,7 +163,7 @@ HZ3_EXPORT void *realloc(void *p, size_t size)
     if (size <= usable && block_size(size) > usable / 2) {
         return p;
     }
-    if (size > HZ3_SPAN_MAX && size <= PTRDIFF_MAX && !hz3_arena_owns(p)) {
+    if (size > HZ3_SPAN_MAX && size <= HZ3_REQUEST_MAX && !hz3_arena_owns(p)) {
         if (block_size(size) > usable) {
             hz3_mem_budget_charge((block_size(size) - usable) >> HZ3_PAGE_SHIFT);
         }
@@ -235,7 +235,7 @@ HZ3_EXPORT void *aligned_alloc(size_t align, size_t size)
 
 HZ3_EXPORT void *memalign(size_t align, size_t size)
 {
-    if (align > PTRDIFF_MAX) {
+    if (align > HZ3_REQUEST_MAX) {
         return hz3_alloc_failed();
     }
     if (!is_power_of_two(align)) {

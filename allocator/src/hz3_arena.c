@@ -18,7 +18,8 @@
 _Static_assert(RUN_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's run metadata is whole pages, so it can be purged");
 _Static_assert(BITS_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's bitmaps are whole pages, so they can be purged");
 
-Hz3Arena hz3_arena;
+// A base that no size makes a program's address ours, while the base of the day is read beside a later size.
+Hz3Arena hz3_arena = {.base = (uintptr_t)1 << 63};
 
 // Bit set = slot free. Taken by CAS, given back by fetch_or: the same rule as for pages.
 static _Atomic uint64_t *slot_free;
@@ -32,9 +33,9 @@ static size_t wanted_bytes(void)
     }
     size_t limit = hz3_os_address_space_limit();
     if (limit != SIZE_MAX && bytes > limit / 4) {
-        bytes = limit / 4; // threads and mappings need room too
+        return limit / 4 & ~(HZ3_SEG_SIZE - 1); // threads and mappings need room too
     }
-    return bytes & ~(HZ3_SEG_SIZE - 1);
+    return (bytes + HZ3_SEG_SIZE - 1) & ~(HZ3_SEG_SIZE - 1);
 }
 
 // One reservation for all tables. What walks or searches touch without opening a slot (seg, tags, slot bitmap, packing)

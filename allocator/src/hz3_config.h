@@ -19,6 +19,8 @@
 #define HZ3_SMALL_MAX ((size_t)3584)
 #define HZ3_MEDIUM_MAX ((size_t)32768)
 #define HZ3_SPAN_MAX ((size_t)1 << 20)
+// Of what is asked for, bytes or alignment: x86-64 gives a process no address beyond it unless it insists.
+#define HZ3_REQUEST_MAX ((size_t)1 << 47)
 
 // Asserts, lock ranks and structure validators. A plain constant: every variant always compiles.
 #ifndef HZ3_DEBUG

@@ -17,6 +17,7 @@
 _Atomic bool hz3_init_done;
 
 static Hz3Lock init_lock = HZ3_LOCK_INIT(HZ3_RANK_INIT);
+static bool knobs_are_read; // under the lock. Others read them meanwhile, so a start that is repeated leaves them alone
 
 // Found by `strings` in a library of unknown origin.
 __attribute__((used)) static const char build_text[] = "hz3 build: lane=" HZ3_LANE " defs=" HZ3_BUILD_DEFS;
@@ -27,11 +28,12 @@ bool hz3_init_slow(void)
     bool was_done = atomic_load_explicit(&hz3_init_done, memory_order_relaxed);
     bool done = was_done;
     if (!done) {
-        if (hz3_arena.slots == 0) {
+        if (!knobs_are_read) {
             hz3_knobs_read();
             hz3_size_class_init();
-            hz3_arena_init();
+            knobs_are_read = true;
         }
+        hz3_arena_init();
         done = hz3_central_init();
         if (done) {
             hz3_front_init();

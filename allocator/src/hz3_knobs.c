@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "hz3_config_rss_memory.h"
@@ -50,6 +51,8 @@ static const Knob knobs[] = {
 
 #define KNOB_COUNT_ALL (sizeof knobs / sizeof knobs[0])
 
+#define NAME_SHOWN_MAX 100u // bytes of a name or a value, in a message
+
 static bool parse_number(const char *text, bool suffix_allowed, uint64_t *out)
 {
     if (*text < '0' || *text > '9') {
@@ -58,7 +61,8 @@ static bool parse_number(const char *text, bool suffix_allowed, uint64_t *out)
     int saved_errno = errno;
     errno = 0;
     char *end;
-    uint64_t number = strtoull(text, &end, 0);
+    bool is_hex = text[0] == '0' && tolower(text[1]) == 'x';
+    uint64_t number = strtoull(text, &end, is_hex ? 16 : 10);
     bool in_range = errno == 0;
     errno = saved_errno;
     const char *suffixes = "KMGT";
@@ -171,20 +175,24 @@ static const char *set_knob_or_complain(const Knob *knob, const char *text, cons
         return text;
     }
     if (knob->type == KNOB_CHOICE) {
-        hz3_log("hz3: %s=%s (%s) is not one of %s; the default %s stays", knob->name, text, where, knob->min, standing);
+        hz3_log("hz3: %s=%.100s (%s) is not one of %s; the default %s stays", knob->name, text, where, knob->min,
+                standing);
     } else if (knob->type == KNOB_FLAGS) {
-        hz3_log("hz3: %s=%s (%s) is not all, none, or words of %s with commas between; the default %s stays", knob->name,
-                text, where, knob->min, standing);
+        hz3_log("hz3: %s=%.100s (%s) is not all, none, or words of %s with commas between; the default %s stays",
+                knob->name, text, where, knob->min, standing);
     } else {
-        hz3_log("hz3: %s=%s (%s) is not %s from %s to %s; the default %s stays", knob->name, text, where,
+        hz3_log("hz3: %s=%.100s (%s) is not %s from %s to %s; the default %s stays", knob->name, text, where,
                 type_text(knob->type), knob->min, knob->max, standing);
     }
     return standing;
 }
 
-// A mistyped name would silently measure the defaults.
+// A mistyped name would silently measure the defaults. A setuid program repeats nothing that its caller wrote.
 static void complain_about_unknown_names(void)
 {
+    if (getauxval(AT_SECURE) != 0) {
+        return;
+    }
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
         size_t length = strcspn(*entry, "=");
         // make exports the build's own variable to what it runs.
@@ -193,7 +201,8 @@ static void complain_about_unknown_names(void)
             is_known = strlen(knobs[i].name) == length && strncmp(*entry, knobs[i].name, length) == 0;
         }
         if (!is_known) {
-            hz3_log("hz3: %.*s is no knob and has no effect; HZ3_KNOBS=1 lists them", (int)length, *entry);
+            hz3_log("hz3: %.*s is no knob and has no effect; HZ3_KNOBS=1 lists them",
+                    (int)(length < NAME_SHOWN_MAX ? length : NAME_SHOWN_MAX), *entry);
         }
     }
 }

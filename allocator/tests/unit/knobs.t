@@ -136,6 +136,17 @@ done << 'EOT'
 0x10 16
 0x10K 16384
 EOT
+is=$(printed_value HZ3_SHARDS HZ3_SHARDS=010)
+[ "$is" = 10 ]
+report $? "a leading zero makes no octal number" "printed: $is"
+long=$(printf '%0600d' 7)
+said=$(with_lane scale HZ3_SHARDS=x$long HZ3_X$long=1 "$probe" rss 2>&1 > /dev/null)
+[[ $said == *"hz3: HZ3_SHARDS=x00"*" is not a whole number from 0 to 64; the default 0 stays"* ]] &&
+    [[ $said == *"hz3: HZ3_X00"*" is no knob and has no effect; "* ]]
+report $? "a long value or name does not take the message's end" "$said"
+said=$(with_lane scale HZ3_ARENA_SIZE=64 HZ3_STATS=1 "$probe" rss 2>&1 > /dev/null)
+[[ $said == *'[HZ3_STATS] segments_opened=1'* ]]
+report $? "the smallest arena is a segment" "$said"
 said=$(with_lane scale HZ3_NO_SUCH_KNOB=1 "$probe" rss 2>&1 > /dev/null)
 [[ $said == "hz3: HZ3_NO_SUCH_KNOB is no knob"* ]]
 report $? "a knob that does not exist is reported" "$said"
