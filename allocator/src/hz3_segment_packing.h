@@ -2,7 +2,7 @@
 // have the room, else a new slot. Address-ordered first fit empties the high segments; any shard may use any segment.
 // Once at most a sixteenth of the slots is left, address order gives way to the tightest fit: of the segments that hold
 // the run, one whose longest free run is the shortest, and in it the shortest run. Random 4096..32768-byte blocks fill
-// 0.97 to 0.99 of the pages so before the first request fails, against 0.94 to 0.96 in address order, at the price of a
+// 0.97 to 0.99 of the pages so before the first request fails, against 0.95 to 0.96 in address order, at the price of a
 // look at the whole page map and of one run a refill.
 //
 // The hint table: per level (a length of free run) one bit per slot, "may hold such a run". A release sets the levels

@@ -10,7 +10,8 @@
 //   span     the pages of one object between 32 KiB and 1 MiB
 //   segment  512 pages, 2 MiB, one slot of the arena
 //   ledger   the segments that may hold free dirty pages, waiting for an epoch
-//   mapping  an object with an mmap of its own: above 1 MiB, odd alignments, and the fallback of a full arena
+//   mapping  an object with an mmap of its own: above 1 MiB or aligned to more, and the fallback of a full arena;
+//            in lane hardened those with guard pages, above 32 KiB
 //
 // Page numbers count from the arena's base over all segments, in 32 bits: an arena is smaller than 16 TiB. Nothing here
 // lives in memory that a user can reach.
