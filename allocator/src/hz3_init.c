@@ -49,11 +49,13 @@ bool hz3_init_slow(void)
     return done;
 }
 
-// Registers the fork handlers before those of libraries that start later, so that ours run last before a fork and first
-// after it: what the others allocate in theirs meets no taken lock.
+// Registers the fork handlers before those of any library, so that ours run last before a fork and first after it: what
+// the others allocate in theirs, or wait for in a thread that allocates, meets no taken lock. So it must be the first
+// constructor of the process (-z initfirst), the C library's included: there is no environment yet, and the knobs are
+// read by the first allocation.
 __attribute__((constructor)) static void constructor(void)
 {
-    hz3_init();
+    hz3_fork_register();
     hz3_purger_init();
 }
 

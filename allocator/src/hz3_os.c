@@ -255,7 +255,6 @@ static int create_thread(pthread_t *thread, void *(*body)(void *), size_t stack_
     if (error != 0) {
         return error;
     }
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     if (stack_bytes != 0) {
         pthread_attr_setstacksize(&attr, stack_bytes);
     }
@@ -264,17 +263,16 @@ static int create_thread(pthread_t *thread, void *(*body)(void *), size_t stack_
     return error;
 }
 
-bool hz3_os_thread_start(void *(*body)(void *))
+bool hz3_os_thread_start(void *(*body)(void *), pthread_t *thread)
 {
     int saved_errno = errno;
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before); // the new thread inherits it
-    pthread_t thread;
-    int error = create_thread(&thread, body, STACK_BYTES);
+    int error = create_thread(thread, body, STACK_BYTES);
     if (error == EINVAL) {
-        error = create_thread(&thread, body, 0);
+        error = create_thread(thread, body, 0);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = saved_errno;

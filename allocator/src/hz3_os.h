@@ -3,6 +3,8 @@
 #ifndef HZ3_OS_H
 #define HZ3_OS_H
 
+#include <pthread.h>
+
 #include "hz3_types.h"
 
 // Address space without memory, aligned to `align` (a power of two ≥ a page); no access until hz3_os_commit. So the
@@ -47,8 +49,8 @@ bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 // Milliseconds of a clock that moves in steps of some of them, and costs little to read.
 uint64_t hz3_os_coarse_ms(void);
 
-// Starts a detached thread that gets no signals; false: this process may have no more threads.
-bool hz3_os_thread_start(void *(*body)(void *));
+// Starts a thread that gets no signals, and may be joined or not; false: this process may have no more threads.
+bool hz3_os_thread_start(void *(*body)(void *), pthread_t *thread);
 void hz3_os_thread_name(const char *name); // of the calling thread
 bool hz3_os_is_main_thread(void);          // true also where that is a secret
 // The C library is taking the calling thread apart: no destructor of its thread-specific data will run any more. glibc

@@ -19,6 +19,8 @@ _Atomic uint32_t hz3_purger_state = HZ3_PURGER_NONE;
 
 static _Atomic uint64_t last_event_tick_ms;
 static bool must_not_outlive_main; // nobody would tell the thread that main has ended
+static pthread_t purger;
+static _Atomic bool purger_is_known;
 
 static uint32_t state_now(void)
 {
@@ -98,7 +100,8 @@ static void start(void)
     if (!hz3_knobs.PURGER || must_not_outlive_main) {
         change(HZ3_PURGER_NONE, HZ3_PURGER_EVENTS);
     } else if (change(HZ3_PURGER_NONE, HZ3_PURGER_AWAKE)) {
-        if (hz3_os_thread_start(purger_main)) {
+        if (hz3_os_thread_start(purger_main, &purger)) {
+            atomic_store_explicit(&purger_is_known, true, memory_order_release);
             hz3_stat_add(purger_starts, 1);
         } else if (!change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS)) {
             change(HZ3_PURGER_ENDED, HZ3_PURGER_EVENTS); // main has ended meanwhile
@@ -138,8 +141,16 @@ void hz3_purger_poll_slow(size_t mapped_bytes)
     }
 }
 
+static void wait_for_its_end(void)
+{
+    if (atomic_load_explicit(&purger_is_known, memory_order_acquire)) { // else it is only being started
+        pthread_join(purger, NULL);
+    }
+}
+
 // A process ends when its last thread does; if that were the purger, a program whose main thread has left by
-// pthread_exit would never end. So the purger leaves with the main thread.
+// pthread_exit would never end, or would run its exit handlers on the purger's small stack with all signals blocked. So
+// the purger leaves before the main thread.
 static void main_thread_ends(void *unused)
 {
     (void)unused;
@@ -152,6 +163,7 @@ static void main_thread_ends(void *unused)
         if (change(state, lives ? HZ3_PURGER_ENDED : HZ3_PURGER_EVENTS)) {
             if (lives) {
                 hz3_os_futex_wake(&hz3_purger_state, 1);
+                wait_for_its_end();
             }
             return;
         }
@@ -180,6 +192,7 @@ void hz3_purger_init(void)
 // The purger is not in the child. Of all threads only the one that forked is, which is main there.
 void hz3_purger_fork_child(void)
 {
+    atomic_store_explicit(&purger_is_known, false, memory_order_relaxed);
     bool is_watched = main_key_exists && pthread_getspecific(main_key) != NULL;
     must_not_outlive_main = !is_watched && (main_key >= KEYS_WITHOUT_MEMORY || !watch_over_this_thread());
     if (state_now() != HZ3_PURGER_NEVER) {
