@@ -186,12 +186,15 @@ static void threads_exhaust_together(const void *arg)
 
 // ---- a limit that comes after the library has made its reservation ----
 
-static void limit_address_space(rlim_t bytes)
+// Returns the limit before.
+static rlim_t limit_address_space(rlim_t bytes)
 {
     struct rlimit limit;
-    getrlimit(RLIMIT_AS, &limit);
+    EXPECT(getrlimit(RLIMIT_AS, &limit) == 0, "getrlimit");
+    rlim_t before = limit.rlim_cur;
     limit.rlim_cur = bytes;
     EXPECT(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit");
+    return before;
 }
 
 static pthread_barrier_t barrier;
@@ -229,10 +232,10 @@ static void mmap_fails_in_a_threads_first_malloc(const void *arg)
         EXPECT(pthread_create(&threads[i], NULL, first_malloc_without_mmap, NULL) == 0, "pthread_create");
     }
     pthread_barrier_wait(&barrier);
-    limit_address_space(1);
+    rlim_t before = limit_address_space(1);
     pthread_barrier_wait(&barrier);
     pthread_barrier_wait(&barrier);
-    limit_address_space(RLIM_INFINITY);
+    limit_address_space(before);
     pthread_barrier_wait(&barrier);
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);

@@ -105,7 +105,7 @@ static void build_env(const char **env, const char *const *extra)
 
 static void limit_set(__rlimit_resource_t resource, rlim_t limit)
 {
-    if (limit) setrlimit(resource, &(struct rlimit){limit, limit});
+    if (limit && setrlimit(resource, &(struct rlimit){limit, limit}) != 0) _exit(127);
 }
 
 static _Noreturn void child_exec(const char *const argv[], const char *const *env, const ChildOptions *options,
@@ -297,6 +297,10 @@ int tests_main(int argc, char **argv, const TestCase *cases, size_t n_cases)
     size_t planned = 1;
     for (size_t i = 0; i < n_cases; i++)
         planned += !cases[i].helper && strstr(cases[i].name, wanted);
+    if (*wanted && planned == 1) {
+        fprintf(stderr, "%s: no case has '%s' in its name\n", program_path, wanted);
+        return 64;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("1..%zu\n", planned);
     bool other_allowed = getenv("TESTS_ANY_MALLOC") != NULL;
