@@ -35,9 +35,12 @@ static void fault_judge(const ChildResult *result, const void *arg, char *why, s
 {
     const Fault *fault = arg;
     int got = WIFSIGNALED(result->status) ? WTERMSIG(result->status) : 0;
-    bool is_seen_late = strstr(result->note, "survived") != NULL && got != 0;
+    bool has_survived = strstr(result->note, "survived") != NULL;
+    bool is_seen_late = has_survived && got != 0;
     if (got != fault->signal) {
         snprintf(why, why_bytes, "ended by signal %d instead of %d", got, fault->signal);
+    } else if (got == 0 && (result->status != 0 || !has_survived)) {
+        snprintf(why, why_bytes, "exit status %d%s", WEXITSTATUS(result->status), has_survived ? "" : ", not survived");
     } else if (fault->says != NULL && strstr(result->err, fault->says) == NULL) {
         snprintf(why, why_bytes, "the message is not '%s'", fault->says);
     } else if (is_seen_late) {

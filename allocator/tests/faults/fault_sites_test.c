@@ -210,6 +210,10 @@ static void test_config(const Config *config, int number)
         for (uint32_t i = 0; i < plan->n_sites; i++)
             n_errors[i] = plan->site_figures[i].n_errors;
         inject_all(&series, plan->n_sites, n_errors);
+        if (series.fired == 0) {
+            series.failed++;
+            printf("#   %s: no fault was injected\n", config->name);
+        }
     }
     failures += series.failed;
     printf("%sok %d - %s: %lu faults injected, %lu failures\n", series.failed ? "not " : "", number, config->name,
