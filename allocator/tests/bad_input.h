@@ -2,7 +2,7 @@
 #ifndef HZ3_TESTS_BAD_INPUT_H
 #define HZ3_TESTS_BAD_INPUT_H
 
-#define N_FOREIGN 15
+#define N_FOREIGN 16
 
 typedef struct ForeignPointer {
     const char *name;

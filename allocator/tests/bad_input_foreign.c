@@ -39,6 +39,11 @@ static void *make_mapping_inside(void)
 {
     return (char *)make_mapping() + 4112;
 }
+static void *make_mapping_at_2m(void)
+{
+    uintptr_t start = (uintptr_t)make_mapping();
+    return (void *)((start + 2 * MIB - 1) & ~(2 * MIB - 1));
+}
 static void *make_read_only(void)
 {
     return mmap(NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -83,6 +88,7 @@ const ForeignPointer foreign_pointers[N_FOREIGN] = {
     {"libc_data", make_libc_data},
     {"mapping", make_mapping},
     {"mapping_inside", make_mapping_inside},
+    {"mapping_at_2m", make_mapping_at_2m},
     {"read_only", make_read_only},
     {"unmapped", make_unmapped},
     {"null_plus_1", make_null_plus_1},

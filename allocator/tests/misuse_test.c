@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "bad_input.h"
 #include "support.h"
 
 #define CASES_MAX 480
@@ -206,72 +206,10 @@ static void *make_never_given(size_t size)
     return highest + malloc_usable_size(highest);
 }
 
-static void *make_mapping(size_t size)
+// Of no size: the number of the pointer takes its place.
+static void *make_foreign(size_t number)
 {
-    (void)size;
-    return map_pages(4 * MIB);
-}
-static void *make_mapping_inside(size_t size)
-{
-    return (char *)make_mapping(size) + 4112;
-}
-static void *make_mapping_aligned_2m(size_t size)
-{
-    uintptr_t start = (uintptr_t)make_mapping(size);
-    return (void *)((start + 2 * MIB - 1) & ~(2 * MIB - 1));
-}
-static void *make_stack(size_t size)
-{
-    static char *kept;
-    char local[64] __attribute__((aligned(16))) = {0};
-    kept = opaque(local);
-    return size ? kept : NULL;
-}
-static void *make_static(size_t size)
-{
-    static char block[8192] __attribute__((aligned(4096)));
-    return size ? block : NULL;
-}
-static void *make_code(size_t size)
-{
-    (void)size;
-    return (void *)((uintptr_t)&make_code & ~(uintptr_t)15);
-}
-static void *make_libc_data(size_t size)
-{
-    (void)size;
-    return (void *)((uintptr_t)stdout & ~(uintptr_t)15);
-}
-static void *make_16(size_t size)
-{
-    (void)size;
-    return (void *)16;
-}
-static void *make_minus_16(size_t size)
-{
-    (void)size;
-    return (void *)-(uintptr_t)16;
-}
-static void *make_non_canonical(size_t size)
-{
-    (void)size;
-    return (void *)((uintptr_t)0x8000 << 48);
-}
-static void *make_kernel_half(size_t size)
-{
-    (void)size;
-    return (void *)((uintptr_t)0xffff8000u << 32);
-}
-// Where the allocator's own reservation may reach, but nothing was ever given out.
-static void *make_far_above_block(size_t size)
-{
-    return (void *)(((uintptr_t)malloc(size) & ~(2 * MIB - 1)) + 1024 * MIB);
-}
-static void *make_unmapped(size_t size)
-{
-    void *block = make_mapping(size);
-    unmap_pages(block, 4 * MIB);
-    return opaque(block);
+    return foreign_pointers[number].make();
 }
 
 static const Maker freed_makers[] = {
@@ -293,21 +231,6 @@ static const Maker at_once_makers[] = {
     {"block_freed_a_while_ago", make_freed_a_while_ago},
 };
 static const Maker unused_maker = {"place_never_given", make_never_given};
-static const Maker foreign_makers[] = {
-    {"own_mapping", make_mapping},
-    {"own_mapping_inside", make_mapping_inside},
-    {"own_mapping_at_2m", make_mapping_aligned_2m},
-    {"unmapped_mapping", make_unmapped},
-    {"stack", make_stack},
-    {"static_array", make_static},
-    {"code", make_code},
-    {"libc_data", make_libc_data},
-    {"0x10", make_16},
-    {"minus_16", make_minus_16},
-    {"non_canonical", make_non_canonical},
-    {"kernel_half", make_kernel_half},
-    {"far_above_a_block", make_far_above_block},
-};
 
 // ---- what is done to them ----
 
@@ -510,9 +433,11 @@ static void add_interior(void)
 
 static void add_foreign(void)
 {
-    for (size_t m = 0; m < COUNT_OF(foreign_makers); m++) {
+    static Maker makers[N_FOREIGN];
+    for (size_t m = 0; m < N_FOREIGN; m++) {
+        makers[m] = (Maker){foreign_pointers[m].name, make_foreign};
         for (size_t a = 0; a < COUNT_OF(actions); a++) {
-            add(&foreign_makers[m], &actions[a], 100, AT_ONCE, foreign_words);
+            add(&makers[m], &actions[a], m, AT_ONCE, foreign_words);
         }
     }
 }

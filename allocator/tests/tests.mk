@@ -1,5 +1,6 @@
-# Black-box tests of hz3 through the public malloc API. Each runs in every lane; what it needs besides its own file is
-# in support*.c. -fno-builtin and the -Wno flags: the tests do on purpose what compilers fold away or warn about.
+# Black-box tests of hz3 through the public malloc API. Each runs in lanes scale, fast and debug; hardened has the lists
+# below. What a test needs besides its own file is in support*.c. -fno-builtin and the -Wno flags: the tests do on
+# purpose what compilers fold away or warn about.
 TESTS_SRC := allocator/tests
 TESTS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread -Wno-deprecated-declarations
 TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-nonheap-object \
@@ -34,7 +35,7 @@ $(BLACK_BOX_PROGRAMS): $(BUILD)/tests/%: $(TESTS_OBJ)/%.o $(TESTS_SUPPORT) $(TES
 	@echo '  LD  $(@F)'
 	@$(CC) $(CFLAGS) -pthread -o $@ $(filter %.o,$^) -ldl
 
-$(BUILD)/tests/bad_input_test: $(TESTS_OBJ)/bad_input_foreign.o
+$(BUILD)/tests/bad_input_test $(BUILD)/tests/misuse_test: $(TESTS_OBJ)/bad_input_foreign.o
 $(BUILD)/tests/contract_test: $(TESTS_OBJ)/contract_entries.o $(TESTS_OBJ)/contract_refusals.o
 
 $(BUILD)/tests/life_places_test: $(BUILD)/tests/life_guest $(BUILD)/tests/life_guest_static
