@@ -359,6 +359,21 @@ static void *make_freed_by_sleeping_thread(size_t size)
     return NULL;
 }
 
+// The message is no point at which a cancelled thread ends.
+static void *make_freed_by_cancelled_thread(size_t size)
+{
+    NEEDS(run_on_cpu(0), "threads cannot be kept on one CPU");
+    void *block = malloc(size);
+    child_note("pointer=%p", block);
+    pthread_cancel(pthread_self());
+    sched_yield(); // a new time slice
+    free(block);
+    free(opaque(block));
+    child_note("survived");
+    return NULL;
+}
+
+static const Maker cancelled_maker = {"block_freed_by_cancelled_thread", make_freed_by_cancelled_thread};
 static const Maker sleeping_maker = {"block_freed_by_sleeping_thread", make_freed_by_sleeping_thread};
 
 // ---- the table ----
@@ -404,11 +419,13 @@ static void add_freed(void)
             for (size_t a = 0; a < COUNT_OF(actions); a++)
                 add(&at_once_makers[m], &actions[a], cached[i], AT_ONCE, freed_words);
         }
+        add(&cancelled_maker, &action_free, cached[i], AT_ONCE, freed_words);
         add(&sleeping_maker, &action_free, cached[i], AT_ONCE, freed_words);
         add(&unused_maker, &action_free, cached[i], AT_TRIM, unused_words);
     }
-    for (size_t a = 1; a < COUNT_OF(actions); a++) {
-        for (size_t i = 0; i < COUNT_OF(uncached); i++) {
+    for (size_t i = 0; i < COUNT_OF(uncached); i++) {
+        add(&cancelled_maker, &action_free, uncached[i], AT_ONCE, freed_words);
+        for (size_t a = 1; a < COUNT_OF(actions); a++) {
             add(&freed_makers[0], &actions[a], uncached[i], AT_ONCE, freed_words);
         }
     }
