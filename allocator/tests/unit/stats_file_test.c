@@ -14,6 +14,7 @@
 
 static const unsigned char *file; // this process's own, mapped a second time, read-only
 static size_t file_bytes;
+static char folder[64]; // a new one
 
 static uint32_t u32_at(size_t offset)
 {
@@ -199,8 +200,8 @@ static void missing_folder_is_reported(void **state)
 static void new_file_needs_no_word(void **state)
 {
     (void)state;
-    char path[64];
-    snprintf(path, sizeof path, "/tmp/hz3_stats_file_test.%d.new", getpid());
+    char path[80];
+    snprintf(path, sizeof path, "%s/new", folder);
     char text[1024];
     run_idle(path, text, sizeof text);
     assert_string_equal(text, "");
@@ -208,13 +209,27 @@ static void new_file_needs_no_word(void **state)
     unlink(path);
 }
 
+// The program that unit_need_env starts finds the folder that was made before.
+static void find_folder(void)
+{
+    static const char name[] = "STATS_FILE_TEST_FOLDER";
+    char template[] = "/tmp/hz3_stats_file_test.XXXXXX";
+    const char *found = getenv(name) != NULL ? getenv(name) : mkdtemp(template);
+    if (found == NULL || setenv(name, found, 1) != 0) {
+        perror(template);
+        exit(1);
+    }
+    snprintf(folder, sizeof folder, "%s", found);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--idle") == 0) {
         return 0;
     }
-    char env[64];
-    snprintf(env, sizeof env, "HZ3_STATS_FILE=/tmp/hz3_stats_file_test.%d", getpid());
+    find_folder();
+    char env[128];
+    snprintf(env, sizeof env, "HZ3_STATS_FILE=%s/stats", folder);
     unit_need_env(argv, (const char *const[]){env, "HZ3_EPOCH_TICK_MS=0", "HZ3_S65_PURGE_AGE_EPOCHS=0", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
@@ -228,5 +243,6 @@ int main(int argc, char **argv)
     };
     int failed = cmocka_run_group_tests(tests, map_own_file, NULL);
     unlink(strchr(env, '=') + 1);
+    rmdir(folder);
     return failed;
 }
