@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -22,24 +23,40 @@
 #define PATH_BYTES 4096
 #define NOBODY 65534
 
-static char folder[64];
-
-static void remove_folder(void)
-{
-    if (!folder[0]) return;
-    ChildResult *result = map_pages(sizeof *result);
-    child_run((const char *const[]){"/bin/rm", "-rf", folder, NULL}, NULL, result);
-}
+static char folder[PATH_BYTES];
 
 // Where nothing is mounted nosuid or noexec: beside the test program.
 static void make_folder(void)
 {
-    char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/places.XXXXXX", program_dir());
-    NEEDS(strlen(path) < sizeof folder, "the path of the build folder is too long");
-    EXPECT(mkdtemp(strcpy(folder, path)), "mkdtemp %s", path);
+    snprintf(folder, sizeof folder, "%s/places.XXXXXX", program_dir());
+    NEEDS(mkdtemp(folder), "no folder can be made beside the test program");
     EXPECT(chmod(folder, 0755) == 0, "chmod %s", folder);
-    atexit(remove_folder);
+}
+
+static void remove_folder(void)
+{
+    static ChildResult result;
+    child_run((const char *const[]){"/bin/rm", "-rf", folder, NULL}, NULL, &result);
+}
+
+typedef struct Body {
+    void (*run)(void);
+} Body;
+
+// In a process of its own, so that nothing stays, a setuid program least of all, however the case ends.
+static void in_a_folder(const void *arg)
+{
+    int status = 0;
+    make_folder();
+    pid_t pid = fork();
+    if (pid == 0) {
+        ((const Body *)arg)->run();
+        _exit(0);
+    }
+    bool ended = pid > 0 && waitpid(pid, &status, 0) == pid;
+    remove_folder();
+    if (ended && WIFEXITED(status) && status != 0) _exit(WEXITSTATUS(status)); // it has said why
+    EXPECT(ended && status == 0, "wait status 0x%x", (unsigned)status);
 }
 
 static void copy_file(const char *from, const char *to, mode_t mode)
@@ -107,7 +124,6 @@ static const char *make_setuid_guest(void)
     NEEDS(geteuid() == 0, "not root: no setuid program of another user can be made");
     NEEDS(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0, "no process may have new privileges here");
     static char guest[PATH_BYTES];
-    make_folder();
     snprintf(guest, sizeof guest, "%s", in_folder("guest"));
     copy_file(guest_path("life_guest"), guest, 0600);
     struct statvfs place;
@@ -116,16 +132,14 @@ static const char *make_setuid_guest(void)
     return guest;
 }
 
-static void setuid_programs_do_without(const void *arg)
+static void setuid_programs_do_without(void)
 {
-    (void)arg;
     expect_guest((const char *const[]){make_setuid_guest(), NULL}, preload_path(), "another");
 }
 
 // In a mount namespace of its own the library takes the place of one that is in the loader's own folders.
-static void setuid_programs_have_a_trusted_library(const void *arg)
+static void setuid_programs_have_a_trusted_library(void)
 {
-    (void)arg;
     static const char place[] = "/usr/lib/x86_64-linux-gnu/libmemusage.so";
     const char *guest = make_setuid_guest();
     char library[PATH_BYTES];
@@ -141,13 +155,11 @@ static void setuid_programs_have_a_trusted_library(const void *arg)
 
 // ---- a root without /proc, /sys and /dev ----
 
-static void without_proc_and_sys(const void *arg)
+static void without_proc_and_sys(void)
 {
-    (void)arg;
     static const char *const libraries[] = {"/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libc.so.6"};
     NEEDS(preload_path() != NULL, "nothing is preloaded");
     NEEDS(geteuid() == 0, "not root: no chroot");
-    make_folder();
     for (size_t i = 0; i < COUNT_OF(libraries); i++) {
         NEEDS(access(libraries[i], R_OK) == 0, "the C library is somewhere else");
         copy_file(libraries[i], in_folder(strrchr(libraries[i], '/') + 1), 0755);
@@ -207,9 +219,11 @@ static void a_sandbox_that_kills(const void *arg)
 static const TestCase cases[] = {
     {.name = "in_a_plain_program", .run = in_a_plain_program},
     {.name = "static_programs_do_not_notice", .run = static_programs_do_not_notice},
-    {.name = "setuid_programs_do_without", .run = setuid_programs_do_without},
-    {.name = "setuid_programs_have_a_trusted_library", .run = setuid_programs_have_a_trusted_library},
-    {.name = "without_proc_and_sys", .run = without_proc_and_sys},
+    {.name = "setuid_programs_do_without", .run = in_a_folder, .arg = &(const Body){setuid_programs_do_without}},
+    {.name = "setuid_programs_have_a_trusted_library",
+     .run = in_a_folder,
+     .arg = &(const Body){setuid_programs_have_a_trusted_library}},
+    {.name = "without_proc_and_sys", .run = in_a_folder, .arg = &(const Body){without_proc_and_sys}},
     {.name = "a_sandbox_that_kills", .run = a_sandbox_that_kills},
     {.name = "guest_in_the_sandbox", .run = guest_in_the_sandbox, .helper = true},
 };
