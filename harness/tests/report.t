@@ -10,7 +10,7 @@ has() { # has FILE TEXT NAME
     grep -qF -- "$2" "$dir/$1" || head -c 3000 "$dir/$1" | sed 's/^/# /'
 }
 has_not() { # has_not FILE REGEX NAME
-    ! grep -qE -- "$2" "$dir/$1"
+    [[ -s $dir/$1 ]] && ! grep -qE -- "$2" "$dir/$1"
     ok $? "$3"
     grep -oE -- "$2" "$dir/$1" | head -3 | sed 's/^/# /'
 }
