@@ -4,6 +4,7 @@
 // outside of the heap that only one holder may set: an object handed out twice is seen at once, an overlap at the free.
 //     STRESS_S=60     seconds for each case
 //     STRESS_SEED=n   the seed that an earlier run printed
+//     STRESS_EPOCHS=1 one more thread that does nothing but epochs
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
