@@ -156,7 +156,8 @@ static bool capture_read(Capture *capture)
 // Time in which this process itself stood still, stopped together with the child, is not the child's.
 #define STEP_MAX_MS 1000
 
-// Until the child has ended and its pipes are drained. A grandchild may keep a pipe open: then its end does not count.
+// Until the child has ended, its group is killed and its pipes are drained. A grandchild that has left the group may
+// keep a pipe open: then the end of the pipe does not count.
 static void child_watch(pid_t pid, Capture captures[3], int64_t left_ms, ChildResult *result)
 {
     bool ended = false;
@@ -173,7 +174,10 @@ static void child_watch(pid_t pid, Capture captures[3], int64_t left_ms, ChildRe
             if (fds[i].fd >= 0 && fds[i].revents && !capture_read(&captures[i])) captures[i].fd = -1;
         }
         if (ready <= 0 && ended) return;
-        if (!ended) ended = waitpid(pid, &result->status, WNOHANG) == pid;
+        if (!ended && waitpid(pid, &result->status, WNOHANG) == pid) {
+            ended = true;
+            kill(-pid, SIGKILL); // before the pipes are drained, which a grandchild may fill on and on
+        }
         int64_t step_ms = now_ms() - last_ms;
         last_ms += step_ms;
         left_ms -= step_ms < STEP_MAX_MS ? step_ms : STEP_MAX_MS;
@@ -213,7 +217,6 @@ void child_run(const char *const argv[], const ChildOptions *options, ChildResul
                            {pipes[2][0], result->note, sizeof result->note, 0}};
     int timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S;
     child_watch(pid, captures, (int64_t)timeout_s * 1000, result);
-    kill(-pid, SIGKILL);
     for (int i = 0; i < 3; i++)
         close(pipes[i][0]);
 }
