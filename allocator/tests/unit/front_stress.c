@@ -32,6 +32,8 @@ static _Atomic(void *) mailbox[MAILBOXES];
 static _Atomic bool stop;
 static _Atomic uint64_t operations;
 static _Atomic uint64_t drained_bytes;
+static uint32_t cpus[CPU_SETSIZE]; // that we may use
+static uint32_t n_cpus;
 
 static _Noreturn void fail(const char *what, const void *object, uint32_t self, uint32_t found)
 {
@@ -101,12 +103,27 @@ static void *exchange(void *object, uint64_t *state, uint32_t self)
     return got;
 }
 
+static void find_cpus(void)
+{
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    for (uint32_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &allowed)) {
+            cpus[n_cpus++] = cpu;
+        }
+    }
+    if (n_cpus == 0) {
+        fail("no CPU", NULL, 0, 0);
+    }
+}
+
 static void hop(uint64_t *state)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
-    CPU_SET(next_random(state) % (uint32_t)sysconf(_SC_NPROCESSORS_ONLN), &set);
-    sched_setaffinity(0, sizeof set, &set); // a CPU we may not use is refused, which is as well
+    CPU_SET(cpus[next_random(state) % n_cpus], &set);
+    sched_setaffinity(0, sizeof set, &set);
 }
 
 static void *worker(void *arg)
@@ -202,6 +219,7 @@ int main(int argc, char **argv)
         return 2;
     }
     hz3_unit_free(hz3_unit_malloc(1));
+    find_cpus();
     start_signals();
     pthread_t threads[WORKERS + 1];
     for (uint32_t i = 0; i < WORKERS; i++) {

@@ -35,8 +35,9 @@ for broken in commit_outside abort_commits thread_blind_seizer thread_early_leav
     done
     if [ $status -eq 0 ] && [[ $said != *front=$front* ]]; then
         skip "a front broken by $broken is found" "not to be had here"
-    else # it says so itself, hz3 does, or it dies of a signal
-        [[ $said == *FAILED* || $said == *hz3:* || $status -gt 128 ]]
+    else # it says so itself, hz3 does, or it hangs or dies of a signal
+        [[ $said == *FAILED* || $said =~ 'hz3: '('internal error'|[a-z0-9_]+'(') ||
+            $status -eq 124 || $status -gt 128 ]]
         report $? "a front broken by $broken is found: ${said##*$'\n'}" "exit code $status: $said"
     fi
 done
