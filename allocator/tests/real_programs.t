@@ -9,18 +9,23 @@ work=$(mktemp -d)
 server=
 . "$top/.ci/tap.bash"
 
+# By timeout, which passes the signal on and follows with another.
+stop_server() {
+    [ -n "$server" ] && kill "$server" 2> /dev/null && wait "$server"
+    server=
+}
 finish() {
-    [ -n "$server" ] && kill -9 "$server" 2> /dev/null
+    stop_server
     rm -rf "$work"
 }
-trap finish EXIT
-trap 'exit 1' INT TERM
+trap finish EXIT # not TERM, for which bash would wait until the program at hand has ended
 
 export LC_ALL=C HOME=$work GIT_CONFIG_NOSYSTEM=1 PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 PERL_HASH_SEED=0
 export NODE_DISABLE_COLORS=1
 
 # Runs a program under the lane at hand; the library's lines at exit prove that it was there.
-under() { timeout -k 5 100 env ${library:+LD_PRELOAD=$library HZ3_STATS=1} "$@"; }
+bound="timeout -k 5 100 env"
+under() { $bound ${library:+LD_PRELOAD=$library HZ3_STATS=1} "$@"; }
 
 # ---- the programs: each function runs one in an empty folder and writes what must not depend on the allocator ----
 
@@ -156,14 +161,16 @@ redis_start() { # on a free port of the loopback
     local try
     for try in 1 2 3 4 5; do
         port=$((20000 + RANDOM))
-        under redis-server --port $port --bind 127.0.0.1 --save '' --appendonly no --dir "$PWD" > server.log &
+        # Not by `under`: $! would be a shell that waits for it.
+        $bound ${library:+LD_PRELOAD=$library HZ3_STATS=1} redis-server --port $port --bind 127.0.0.1 --save '' \
+            --appendonly no --dir "$PWD" > server.log &
         server=$!
         for _ in $(seq 100); do
             [ "$(redis-cli -p $port ping 2> /dev/null)" = PONG ] && grep -q "Ready to accept" server.log && return 0
             kill -0 $server 2> /dev/null || break
             sleep 0.05
         done
-        kill -9 $server 2> /dev/null
+        stop_server
     done
     return 1
 }
