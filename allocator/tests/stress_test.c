@@ -225,6 +225,16 @@ static uint64_t free_everything(void)
     return operations;
 }
 
+// A file of holes: the kernel refuses private memory of this size to everybody where it does not overcommit.
+static void shadow_map(void)
+{
+    int fd = memfd_create("ownership", MFD_CLOEXEC);
+    NEEDS(fd >= 0 && ftruncate(fd, SHADOW_BYTES) == 0, "no file of 8 TiB for the ownership bytes");
+    shadow = mmap(NULL, SHADOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    NEEDS(shadow != MAP_FAILED, "no 8 TiB of address space for the ownership bytes");
+    close(fd);
+}
+
 static long env_number(const char *name, long otherwise)
 {
     const char *text = getenv(name);
@@ -244,8 +254,7 @@ static void stress(const void *arg)
     n_workers = (unsigned)(uintptr_t)arg;
     uint64_t seed = (uint64_t)env_number("STRESS_SEED", (long)(now_ns() % 1000000007));
     child_note("info=STRESS_SEED=%lu", (unsigned long)seed);
-    shadow = mmap(NULL, SHADOW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    NEEDS(shadow != MAP_FAILED, "no 8 TiB of address space for the ownership bytes");
+    shadow_map();
     workers = map_pages(n_workers * sizeof *workers);
     deadline_ns = now_ns() + env_number("STRESS_S", DEFAULT_S) * 1000000000;
     unsigned long threads = n_workers;
