@@ -1,9 +1,8 @@
-// Threads that start, end and hand memory to each other in every awkward way.
+// Threads that start and end in every awkward way.
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,106 +290,6 @@ static void short_threads_4000_without_growth(const void *arg)
     EXPECT(after <= before + 16 * MIB, "RSS %zu, then %zu", before, after);
 }
 
-// ---- memory handed between threads ----
-
-#define HANDED_BLOCKS 40000
-
-static void *handed[HANDED_BLOCKS];
-
-static void *free_handed(void *arg)
-{
-    free(NULL);
-    for (size_t i = 0; i < HANDED_BLOCKS; i++)
-        free(handed[i]);
-    return arg;
-}
-
-static void *allocate_handed(void *arg)
-{
-    for (size_t i = 0; i < HANDED_BLOCKS; i++) {
-        handed[i] = malloc(100);
-        EXPECT(handed[i] != NULL, "malloc");
-        memset(handed[i], 1, 100);
-    }
-    return arg;
-}
-
-// Each consumer's first call is free, and it ends with what it freed: 200 x 4 MiB must not pile up.
-static void first_call_of_a_thread_is_free(const void *arg)
-{
-    (void)arg;
-    size_t before = 0;
-    for (int round = 0; round < 200; round++) {
-        if (round == 10) before = rss_bytes();
-        allocate_handed(NULL);
-        pthread_join(thread_start(free_handed, NULL, 0), NULL);
-    }
-    EXPECT(rss_bytes() <= before + 32 * MIB, "RSS %zu, then %zu", before, rss_bytes());
-}
-
-// Each producer is gone before its blocks are freed.
-static void blocks_outlive_their_threads(const void *arg)
-{
-    (void)arg;
-    size_t before = 0;
-    for (int round = 0; round < 200; round++) {
-        if (round == 10) before = rss_bytes();
-        pthread_join(thread_start(allocate_handed, NULL, 0), NULL);
-        free_handed(NULL);
-    }
-    EXPECT(rss_bytes() <= before + 32 * MIB, "RSS %zu, then %zu", before, rss_bytes());
-}
-
-#define RING_SLOTS 1024
-#define RING_OBJECTS 600000
-
-static _Atomic(void *) ring[RING_SLOTS];
-
-static size_t ring_size(size_t i)
-{
-    return i % 100 == 0 ? 20000 : 16 + i * 31 % 1500;
-}
-
-static void *produce(void *arg)
-{
-    for (size_t i = 0; i < RING_OBJECTS; i++) {
-        size_t size = ring_size(i);
-        unsigned char *block = malloc(size);
-        EXPECT(block != NULL, "malloc(%zu)", size);
-        block[0] = block[size - 1] = (unsigned char)i;
-        while (ring[i % RING_SLOTS])
-            sched_yield();
-        ring[i % RING_SLOTS] = block;
-    }
-    return arg;
-}
-
-static void *consume(void *arg)
-{
-    for (size_t i = 0; i < RING_OBJECTS; i++) {
-        unsigned char *block;
-        while (!(block = ring[i % RING_SLOTS]))
-            sched_yield();
-        ring[i % RING_SLOTS] = NULL;
-        EXPECT(block[0] == (unsigned char)i && block[ring_size(i) - 1] == (unsigned char)i, "object %zu changed", i);
-        free(block);
-    }
-    return arg;
-}
-
-static void producer_and_consumer(const void *arg)
-{
-    (void)arg;
-    size_t before = rss_bytes();
-    pthread_t producer = thread_start(produce, NULL, 0);
-    pthread_t consumer = thread_start(consume, NULL, 0);
-    pthread_join(producer, NULL);
-    pthread_join(consumer, NULL);
-    size_t after = rss_bytes();
-    child_note("info=RSS grew by %zu KiB while 560 MiB passed through", (after - before) / KIB);
-    EXPECT(after <= before + 64 * MIB, "RSS %zu, then %zu", before, after);
-}
-
 // ---- the process ends while threads are at work ----
 
 static void *allocate_for_ever(void *arg)
@@ -520,9 +419,6 @@ static const TestCase cases[] = {
     {.name = "threads_200_at_once", .run = threads_200_at_once},
     {.name = "threads_10000_at_once", .run = threads_10000_at_once},
     {.name = "short_threads_4000_without_growth", .run = short_threads_4000_without_growth},
-    {.name = "first_call_of_a_thread_is_free", .run = first_call_of_a_thread_is_free},
-    {.name = "blocks_outlive_their_threads", .run = blocks_outlive_their_threads},
-    {.name = "producer_and_consumer", .run = producer_and_consumer},
     {.name = "exit_while_threads_allocate", .run = exit_while_threads_allocate},
     {.name = "main_thread_ends_first", .run = main_thread_ends_first},
     {.name = "an_ending_thread_opens_no_cache", .run = an_ending_thread_opens_no_cache, .child = {.env = thread_front}},

@@ -19,7 +19,8 @@ COVERAGE_OBJECTS := $(patsubst allocator/src/%.c,$(COVERAGE_OBJ)/hz3/%.o,$(wildc
     $(COVERAGE_OBJ)/fault_calls.o $(COVERAGE_OBJ)/coverage_exit.o
 COVERAGE_UNIT := $(UNIT_MODEL:%=$(COVERAGE)/unit_%_test)
 COVERAGE_SCRIPTS := $(addprefix $(UNIT_SRC)/,knobs.t front.t)
-COVERAGE_THREAD := stress_test api_content_test life_threads_test life_fork_test life_memory_test
+COVERAGE_THREAD := stress_test api_content_test life_threads_test life_handover_test life_fork_test \
+    life_memory_test
 
 $(COVERAGE_OBJ)/hz3/hz3_api.o: COVERAGE_RENAMED := $(foreach name,malloc calloc realloc free,-D$(name)=hz3_covered_$(name))
 
