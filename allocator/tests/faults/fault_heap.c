@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 
 // One reclaim of a full arena, or one look for an arena of any size. Up to 117 were seen.
 #define CALLS_PER_FAILING_CALL 200
