@@ -9,8 +9,6 @@
 
 #include "support.h"
 
-#define ERRNO_MARK 4321
-#define PAGE ((size_t)4096)
 
 // ---- every way to get a block, as one shape ----
 

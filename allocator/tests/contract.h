@@ -4,8 +4,6 @@
 
 #include "support_check.h"
 
-#define ERRNO_MARK 4321
-#define PAGE ((size_t)4096)
 #define TOO_LARGE ((size_t)PTRDIFF_MAX + 1)
 
 typedef struct Entry {

@@ -14,18 +14,9 @@
 #include "support.h"
 
 // Weak: the test program itself is not linked with hz3.
-__attribute__((weak)) int hz3_stats_read(const char *name, uint64_t *value);
 __attribute__((weak)) void hz3_epoch_force(void);
 
 #define ARENA (64 * MIB)
-
-static uint64_t counter(const char *name)
-{
-    uint64_t value = 0;
-    NEEDS(hz3_stats_read != NULL, "not hz3");
-    EXPECT(hz3_stats_read(name, &value) == 0, "no counter %s", name);
-    return value;
-}
 
 // Blocks on a list through their own first bytes; each thread has its own.
 typedef struct Chain {

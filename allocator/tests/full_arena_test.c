@@ -4,17 +4,6 @@
 
 #include "support.h"
 
-// Weak: the test program itself is not linked with hz3.
-__attribute__((weak)) int hz3_stats_read(const char *name, uint64_t *value);
-
-static uint64_t counter(const char *name)
-{
-    uint64_t value = 0;
-    NEEDS(hz3_stats_read != NULL, "not hz3");
-    EXPECT(hz3_stats_read(name, &value) == 0, "no counter %s", name);
-    return value;
-}
-
 static void *blocks[8 * MIB / 100];
 static size_t n_blocks;
 

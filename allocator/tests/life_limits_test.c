@@ -250,7 +250,7 @@ static void mmap_fails_in_a_threads_first_malloc(const void *arg)
 static _Noreturn void fail_between_marks(size_t size)
 {
     exhaust(size, SIZE_MAX);
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) _exit(77);
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) _exit(EXIT_SKIPPED);
     raise(SIGSTOP);
     for (int i = 0; i < FAILING_CALLS; i++) {
         syscall(MARK_SYSCALL);
@@ -292,7 +292,7 @@ static void failing_call_makes_few_syscalls(const void *arg)
     if (pid == 0) fail_between_marks((size_t)(uintptr_t)arg);
     int status = 0, pairs = 0;
     EXPECT(waitpid(pid, &status, WUNTRACED) == pid, "waitpid");
-    NEEDS(!WIFEXITED(status) || WEXITSTATUS(status) != 77, "ptrace is not allowed here");
+    NEEDS(!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SKIPPED, "ptrace is not allowed here");
     EXPECT(WIFSTOPPED(status), "tracee ended with wait status 0x%x", (unsigned)status);
     unsigned long most = most_syscalls_between_marks(pid, &pairs, &status);
     child_note("info=at most %lu system calls in a failing malloc(%zu)", most, (size_t)(uintptr_t)arg);

@@ -1,39 +1,18 @@
 // What a kernel that refuses does to us, and what a process keeps that has freed everything.
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "support.h"
 
-#define ERRNO_MARK 4321
-
 // Weak: without hz3 the C library's own policy is on trial.
 __attribute__((weak)) void hz3_epoch_force(void);
-
-// From now on each of these system calls of this process, and of what it executes, fails with `error`.
-static void refuse(const long *numbers, size_t n, int error)
-{
-    struct sock_filter filter[32] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
-    size_t length = 1;
-    for (size_t i = 0; i < n; i++) {
-        filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)numbers[i], 0, 1);
-        filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error);
-    }
-    filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {.len = (unsigned short)length, .filter = filter};
-    NEEDS(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no seccomp here");
-    NEEDS(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "no seccomp here");
-}
 
 static const size_t all_sizes[] = {16, 500, 3000, 5000, 30000, 60000, 500000, MIB, 3 * MIB, 20 * MIB};
 
@@ -73,9 +52,9 @@ static void free_round_keeping_errno(void)
 static void free_keeps_errno_when_the_kernel_refuses(const void *arg)
 {
     (void)arg;
-    static const long numbers[] = {SYS_madvise, SYS_munmap, SYS_process_madvise};
+    static const int numbers[] = {SYS_madvise, SYS_munmap, SYS_process_madvise};
     allocate_round();
-    refuse(numbers, COUNT_OF(numbers), EPERM);
+    NEEDS(forbid_calls(numbers, COUNT_OF(numbers), EPERM), "no seccomp here");
     for (int round = 0; round < 4; round++) {
         free_round_keeping_errno();
         malloc_trim(0);
@@ -94,12 +73,12 @@ static void free_keeps_errno_when_the_kernel_refuses(const void *arg)
 static void errno_is_enomem_whatever_the_kernel_said(const void *arg)
 {
     (void)arg;
-    static const long numbers[] = {SYS_mmap, SYS_mremap, SYS_mprotect, SYS_brk};
+    static const int numbers[] = {SYS_mmap, SYS_mremap, SYS_mprotect, SYS_brk};
     static const size_t sizes[] = {3 * MIB, 64 * MIB, 900 * MIB};
     void *kept = malloc(2 * MIB);
     EXPECT(kept != NULL, "2 MiB");
     pattern_fill(kept, 2 * MIB, 1);
-    refuse(numbers, COUNT_OF(numbers), EPERM);
+    NEEDS(forbid_calls(numbers, COUNT_OF(numbers), EPERM), "no seccomp here");
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         errno = 0;
         EXPECT(malloc(sizes[i]) == NULL && errno == ENOMEM, "malloc(%zu)", sizes[i]);
@@ -146,9 +125,9 @@ static void plain_use(const void *arg)
 static void starts_where_the_kernel_knows_little(const void *arg)
 {
     (void)arg;
-    static const long numbers[] = {SYS_membarrier, SYS_rseq,    SYS_process_madvise, SYS_getcpu,
+    static const int numbers[] = {SYS_membarrier, SYS_rseq,    SYS_process_madvise, SYS_getcpu,
                                    SYS_getrandom,  SYS_sysinfo, SYS_prlimit64,       SYS_sched_getaffinity};
-    refuse(numbers, COUNT_OF(numbers), ENOSYS);
+    NEEDS(forbid_calls(numbers, COUNT_OF(numbers), ENOSYS), "no seccomp here");
     child_run_case("plain_use", NULL);
 }
 

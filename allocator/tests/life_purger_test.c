@@ -2,16 +2,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,14 +21,6 @@
 #define PATIENCE_MS 20000
 
 __attribute__((weak)) void hz3_epoch_force(void);
-__attribute__((weak)) int hz3_stats_read(const char *name, uint64_t *value);
-
-static uint64_t counter(const char *name)
-{
-    uint64_t value = 0;
-    EXPECT(hz3_stats_read && hz3_stats_read(name, &value) == 0, "counter %s", name);
-    return value;
-}
 
 // ---- the purger as /proc shows it ----
 
@@ -228,21 +216,6 @@ static void a_child_has_a_purger_of_its_own(const void *arg)
 
 // ---- processes that forbid something ----
 
-static void forbid(const int *calls, size_t n, int error)
-{
-    struct sock_filter code[16];
-    size_t length = 0;
-    code[length++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < n; i++) {
-        code[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
-        code[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error);
-    }
-    code[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = {.len = (unsigned short)length, .filter = code};
-    NEEDS(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0,
-          "no seccomp here");
-}
-
 // A program that goes on with little: its slow paths are the only ones who can look after the rest.
 static void burst_and_trickle(const char *what)
 {
@@ -270,7 +243,7 @@ static void burst_and_trickle(const char *what)
 static void without_threads_slow_paths_do_it(const void *arg)
 {
     (void)arg;
-    forbid((const int[]){SYS_clone, SYS_clone3}, 2, EAGAIN);
+    NEEDS(forbid_calls((const int[]){SYS_clone3}, 1, EAGAIN), "no seccomp here");
     burst_and_trickle("no clone");
 }
 
@@ -325,7 +298,7 @@ static void an_epoch_spares_busy_programs_only(const void *arg)
 static void a_kernel_that_refuses_changes_nothing(const void *arg)
 {
     (void)arg;
-    forbid((const int[]){SYS_madvise, SYS_process_madvise}, 2, EINVAL);
+    NEEDS(forbid_calls((const int[]){SYS_madvise, SYS_process_madvise}, 2, EINVAL), "no seccomp here");
     static unsigned char *blocks[BLOCKS];
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < BLOCKS; i++) {

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define NOTE_FD 3
-#define EXIT_SKIPPED 77
 #define DEFAULT_TIMEOUT_S 60
 #define ENV_MAX 256
 

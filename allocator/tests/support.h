@@ -15,7 +15,10 @@
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
+#define PAGE ((size_t)4096)
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define ERRNO_MARK 4321 // no error has this number
+#define EXIT_SKIPPED 77
 
 typedef struct ChildOptions {
     const char *const *env; // "NAME=value" entries, NULL at the end; "NAME=" removes the name
@@ -85,6 +88,15 @@ void busy_threads_start(pthread_t *threads, size_t n);
 void busy_threads_stop(const pthread_t *threads, size_t n);
 // Fails the case unless the child exits with 0.
 void child_wait(pid_t pid, const char *what);
+
+// From now on each of these system calls fails with `error` in this process and in what it executes. SYS_clone3 stands
+// for both clones. False: this kernel lets nobody do that.
+bool forbid_calls(const int *numbers, size_t n, int error);
+
+// Weak: the test program itself is not linked with hz3.
+extern int hz3_stats_read(const char *name, uint64_t *value) __attribute__((weak));
+// A counter of hz3; without hz3 the case is skipped.
+uint64_t counter(const char *name);
 
 size_t rss_bytes(void);
 size_t address_space_bytes(void);

@@ -1,4 +1,4 @@
-// Heap users to run beside, before and after what a test is about.
+// Heap users to run beside, before and after what a test is about, and what hz3 counts.
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -60,4 +60,12 @@ void busy_threads_stop(const pthread_t *threads, size_t n)
     stop = true;
     for (size_t i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
+}
+
+uint64_t counter(const char *name)
+{
+    uint64_t value = 0;
+    NEEDS(hz3_stats_read != NULL, "not hz3");
+    EXPECT(hz3_stats_read(name, &value) == 0, "no counter %s", name);
+    return value;
 }

@@ -13,7 +13,8 @@ BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,$(BLACK_BOX_NAMES))
 BLACK_BOX_PROGRAMS := $(BLACK_BOX_TESTS) $(BUILD)/tests/hardened_test
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
 TESTS_OBJ := $(BUILD)/obj/black_box
-TESTS_SUPPORT := $(patsubst %,$(TESTS_OBJ)/%.o,support support_memory support_heap support_check support_audit)
+TESTS_SUPPORT := $(patsubst %,$(TESTS_OBJ)/%.o,support support_memory support_heap support_check support_audit \
+    support_forbid)
 
 # What lane hardened promises, and what its states and locks could break; it is slow where others reuse large blocks.
 HARDENED_NAMES := hardened_test misuse_test bad_input_test stress_test

@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fault_forbid.h"
-
-#define EXIT_SKIPPED 77
+#include "support.h"
 
 __attribute__((constructor)) static void forbid_from_the_start(void)
 {
     const char *text = getenv("FAULT_FORBID");
     int number, error;
-    if (text && sscanf(text, "%d:%d", &number, &error) == 2 && !forbid_call(number, error)) _exit(EXIT_SKIPPED);
+    if (text && sscanf(text, "%d:%d", &number, &error) == 2 && !forbid_calls(&number, 1, error)) _exit(EXIT_SKIPPED);
 }

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define EXIT_SKIPPED 77
-
 const char *build_path(const char *format, const char *name)
 {
     char *path = malloc(4096);

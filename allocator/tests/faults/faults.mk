@@ -32,15 +32,15 @@ $(FAULTS_OBJ)/%.o: $(FAULTS_SRC)/%.c $(FAULTS_SRC)/faults.mk
 	@echo '  CC  $<'
 	@$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -Iallocator/tests -Iallocator/include -c -o $@ $<
 
-$(BUILD)/tests/fault_workload: $(addprefix $(FAULTS_OBJ)/,fault_workload.o fault_heap.o fault_forbid.o) $(TESTS_SUPPORT)
+$(BUILD)/tests/fault_workload: $(addprefix $(FAULTS_OBJ)/,fault_workload.o fault_heap.o) $(TESTS_SUPPORT)
 $(BUILD)/tests/fault_sites_test: $(addprefix $(FAULTS_OBJ)/,fault_sites_test.o fault_run.o) $(TESTS_SUPPORT)
 $(BUILD)/tests/fault_seccomp_test: $(addprefix $(FAULTS_OBJ)/,fault_seccomp_test.o fault_run.o) $(TESTS_SUPPORT)
 $(FAULTS_TESTS): $(BUILD)/tests/fault_workload $(FAULTS_LIB) $(FAULTS_PLUGIN)
 
-$(FAULTS_PLUGIN): $(FAULTS_SRC)/fault_forbid_plugin.c $(FAULTS_SRC)/fault_forbid.c $(FAULTS_SRC)/fault_forbid.h
+$(FAULTS_PLUGIN): $(FAULTS_SRC)/fault_forbid_plugin.c $(TESTS_SRC)/support_forbid.c $(TESTS_SRC)/support.h
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
-	@$(CC) $(filter-out -MMD -MP,$(TESTS_CFLAGS)) -fPIC -shared -o $@ $(filter %.c,$^)
+	@$(CC) $(filter-out -MMD -MP,$(TESTS_CFLAGS)) -I$(TESTS_SRC) -fPIC -shared -o $@ $(filter %.c,$^)
 
 $(BUILD)/tests/fault_workload $(FAULTS_TESTS):
 	@mkdir -p $(@D)
