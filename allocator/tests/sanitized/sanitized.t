@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What takes arguments: the storm on either front, the stress test, an arena that runs dry, all with hz3 linked and under
-# AddressSanitizer and UndefinedBehaviorSanitizer. SANITIZED_S=60 for a long run.
+# What takes arguments: the storm on either front, the stress test, an arena that runs dry, all with hz3 linked and
+# under AddressSanitizer and UndefinedBehaviorSanitizer. SANITIZED_S=60 for a long run.
 . "$(dirname "$0")/../unit/tap.bash"
 seconds=${SANITIZED_S:-1}
 
