@@ -77,10 +77,11 @@ static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
         c->measured |= is_cand && !row_status_is(cand, "skipped");
         c->failures |= failed;
         c->cand_failures |= failed && is_cand;
+        c->disturbed |= outcome_is_disturbed(cand);
         const RunRow *base = is_cand ? same_round(runs, i, cell_id, c->base) : NULL;
-        if (!base || !row_status_is(cand, "ok") || !row_status_is(base, "ok") ||
-            !row_number(base, c->column, &pairs.base[pairs.n]))
-            continue;
+        if (!base || !row_status_is(cand, "ok") || !row_status_is(base, "ok")) continue;
+        c->rounds_ok++;
+        if (!row_number(base, c->column, &pairs.base[pairs.n])) continue;
         if (!row_number(cand, c->column, &pairs.cand[pairs.n])) {
             c->missing++;
             c->kept += c->column == RUN_idle_return_ms && holds_more(cand, base);
@@ -119,11 +120,13 @@ static void measure(const Results *results, RoundSet set, Comparison *c)
         c->cand_median = stats_median(pairs.cand, pairs.n);
     }
     if (pairs.n > 0 && positive) {
-        Interval ci = stats_bootstrap(d, pairs.n, RESAMPLES, seed_of(c, set), level);
         c->d = stats_hodges_lehmann(d, pairs.n);
+        c->p = stats_wilcoxon(d, pairs.n);
+    }
+    if (pairs.n >= INTERVAL_N_MIN && positive) {
+        Interval ci = stats_bootstrap(d, pairs.n, RESAMPLES, seed_of(c, set), level);
         c->d_lo = ci.lo;
         c->d_hi = ci.hi;
-        c->p = stats_wilcoxon(d, pairs.n);
     }
     free(d);
     free(pairs.base);
@@ -143,6 +146,13 @@ static const CfgGate *gate_of(const Rule *rule, RunColumn column)
     for (unsigned g = 0; g < rule->gates_count; g++)
         if (run_column(rule->gates[g].metric) == (int)column) return &rule->gates[g];
     return NULL;
+}
+
+/* An A/A arm says how far apart equal libraries seem to be: with another base it says nothing. */
+static bool is_compared(const Arm *base, const Arm *cand)
+{
+    bool same = base->sha256 && cand->sha256 ? strcmp(base->sha256, cand->sha256) == 0 : base->sha256 == cand->sha256;
+    return strcmp(cand->role, "base") != 0 && (strcmp(cand->role, "aa") != 0 || same);
 }
 
 /* The workload's own metrics, and exact gates, which hold for every workload. */
@@ -178,7 +188,7 @@ void compare_cell(const Results *results, const char *cell_id, RoundSet set, Com
         const Arm *base = &experiment->arms[b];
         if (has_base ? strcmp(base->role, "base") != 0 : b > 0) continue;
         for (unsigned c = 0; c < experiment->arm_count; c++)
-            if (c != b && strcmp(experiment->arms[c].role, "base") != 0)
+            if (c != b && is_compared(base, &experiment->arms[c]))
                 compare_arms(results, cell, set, scope, base, &experiment->arms[c], comparisons);
     }
 }

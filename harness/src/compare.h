@@ -30,12 +30,14 @@ typedef struct {
     const CfgGate *gate; /* NULL: for information only */
     bool failures;       /* some sample of either arm went wrong by itself, not by the machine's doing */
     bool cand_failures;
-    unsigned n;       /* pairs */
-    unsigned missing; /* rounds in which the base has a value and the candidate, which ended well, has none */
-    unsigned kept;    /* of these, for a time to give memory back: in which it still holds more than the base */
-    bool measured;    /* some sample of the candidate is there, whatever it is worth */
+    unsigned rounds_ok; /* in which both ended well, with a value or without */
+    bool disturbed;     /* the machine spoilt some sample of either arm */
+    unsigned n;         /* pairs */
+    unsigned missing;   /* rounds in which the base has a value and the candidate, which ended well, has none */
+    unsigned kept;      /* of these, for a time to give memory back: in which it still holds more than the base */
+    bool measured;      /* some sample of the candidate is there, whatever it is worth */
     double base_median, cand_median;
-    double d, d_lo, d_hi; /* ln(cand/base): Hodges-Lehmann and its interval */
+    double d, d_lo, d_hi; /* ln(cand/base): Hodges-Lehmann and, from INTERVAL_N_MIN pairs on, its interval */
     double p, p_holm;
     double threshold; /* relative: 0.03 is 3 % */
     unsigned rounds_more, rounds_less;

@@ -41,7 +41,7 @@ static Ruling rule_exact(const Comparison *c)
 
 static Ruling rule_interval(const Comparison *c)
 {
-    if (isnan(c->d) || c->n < INTERVAL_N_MIN) return RULING_INCONCLUSIVE;
+    if (isnan(c->d_lo)) return RULING_INCONCLUSIVE;
     double limit = log1p(c->threshold), sign = compare_worse_sign(c);
     double worst = fmax(sign * c->d_lo, sign * c->d_hi), best = fmin(sign * c->d_lo, sign * c->d_hi);
     bool significant = c->p_holm<alpha, worse = sign * c->d> 0;
@@ -55,7 +55,7 @@ static Ruling rule(const Comparison *c)
 {
     if (!c->gate) return RULING_NONE;
     if (c->cand->same_as) return strcmp(c->cand->same_as, c->base->name) == 0 ? RULING_IDENTICAL : RULING_INCONCLUSIVE;
-    if (c->cand_failures || (c->measured && c->n + c->missing == 0)) return RULING_FAILED;
+    if (c->cand_failures || (c->measured && c->rounds_ok == 0)) return RULING_FAILED;
     /* It gives no memory back in most rounds. What it does in some rounds only is not judged by those alone. */
     if (c->kept > c->n) return RULING_REGRESSION;
     if (c->n == 0) return RULING_INCONCLUSIVE;
@@ -176,10 +176,12 @@ static unsigned family_size(const Experiment *experiment, const Plan *plan)
 }
 
 /* Narrow: no wider than the threshold, so that a change as large as that does not hide in it, from enough rounds to
-   flag it. An interval that lies inside the threshold answers the question however wide it is. Neither looks at p. */
+   flag it. An interval that lies inside the threshold answers the question however wide it is. Neither looks at p. What
+   has no pairs gets none by more rounds, unless it was the machine that spoilt them. */
 static bool is_answered(const Comparison *c, unsigned needed)
 {
-    if (!has_p(c) || c->cand->same_as || c->n == 0) return true;
+    if (!has_p(c) || c->cand->same_as) return true;
+    if (c->n == 0) return c->rounds_ok > 0 || c->cand_failures || !c->disturbed;
     return c->ruling == RULING_UNCHANGED || (c->n >= needed && c->d_hi - c->d_lo <= log1p(c->threshold));
 }
 

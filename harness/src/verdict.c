@@ -148,7 +148,9 @@ static const char *ruling_text(const Comparison *c)
 
 static char *missing_text(const Comparison *c)
 {
-    return c->missing == 0 ? xstrdup("") : xfmt(" (in %u rounds only %s has a value)", c->missing, c->base->name);
+    if (c->missing > 0) return xfmt(" (in %u rounds only %s has a value)", c->missing, c->base->name);
+    bool none = c->n == 0 && c->rounds_ok > 0;
+    return none ? xfmt(" (%s has no value)", c->base->name) : xstrdup("");
 }
 
 static char *change_text(double ratio)

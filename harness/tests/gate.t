@@ -154,12 +154,17 @@ like "$(<"$dir/report.md")" 'gone in 10 rounds' 'and the report'
 rewrite '$f{allocator} eq "equal"' idle_rss_kib 900
 run gate "$dir"
 is "$rc $(cell idle_return_ms verdict)" '0 inconclusive' 'but not if it was given back before'
+rewrite '$f{allocator} eq "base"' idle_return_ms ''
+rewrite '$f{allocator} eq "equal"' idle_return_ms 50
+run gate "$dir"
+is "$rc $(cell idle_return_ms verdict)" '0 inconclusive' 'nor has a candidate failed that is the first to give memory back'
+like "$out" 'inconclusive \(base has no value\)' 'which the table says'
 sed -i 's/metrics: .*/metrics: [{name: ops_per_s, direction: up}]/' "$work/conf/workloads.yaml"
 
 arms equal
 sed -i 's/rounds: 10/rounds: 5/' "$matrix"
 gated --strict
-is "$rc $(cell ops_per_s verdict)" '11 inconclusive' 'five rounds have no interval'
+is "$rc $(cell ops_per_s verdict) $(cell ops_per_s ci_lo)" '11 inconclusive null' 'five rounds have no interval'
 run_matrix -a equal -w one
 run gate "$out" --strict
 is "$rc" 11 'a gate without its base says nothing'

@@ -1,0 +1,178 @@
+/* Rulings and the end of the rounds, over records made here: what no process can be told to do in time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../src/gate.h"
+
+enum { ARMS = 3, ROUNDS_LEAST = 6, ROUNDS_MOST = 12 };
+
+static Arm arms[ARMS] = {
+    {.name = "base", .role = "base", .sha256 = "1"},
+    {.name = "cand", .role = "cand", .sha256 = "2"},
+    {.name = "aa:base", .role = "aa", .sha256 = "1"},
+};
+static CfgMetric metrics[] = {{"ops_per_s", DIRECTION_UP}};
+static Workload workload = {.name = "w", .metrics = metrics, .metrics_count = 1};
+static CfgGate gates[] = {{.metric = "ops_per_s", .threshold_pct = 3}};
+static CellRounds rounds[] = {{"one", ROUNDS_LEAST, ROUNDS_MOST}, {"two", ROUNDS_LEAST, ROUNDS_MOST}};
+static const char steal[] = "steal: 9.0 % of CPU time went to other guests";
+
+static Plan plan_of(unsigned cells)
+{
+    Plan plan = {xcalloc(ROUNDS_MOST * cells * ARMS, sizeof(PlanRow)), 0};
+    for (unsigned i = 0; i < ROUNDS_MOST * cells * ARMS; i++, plan.count++)
+        plan.rows[i] = (PlanRow){.seq = i + 1,
+                                 .round = i / ARMS / cells + 1,
+                                 .cell_id = rounds[i / ARMS % cells].cell_id,
+                                 .workload = "w",
+                                 .params = "",
+                                 .allocator = arms[i % ARMS].name,
+                                 .role = arms[i % ARMS].role};
+    return plan;
+}
+
+/* Cell "one" of a matrix of two cells, nothing measured yet. */
+static Results nothing_measured(void)
+{
+    Results results = {.experiment = {.arms = arms,
+                                      .arm_count = ARMS,
+                                      .workloads = &workload,
+                                      .workload_count = 1,
+                                      .rule = {.gates = gates, .gates_count = 1, .cells = rounds, .cells_count = 2}},
+                       .plan = plan_of(1)};
+    results.cells = plan_cells(&results.plan);
+    results.runs.rows = xcalloc(results.plan.count, sizeof(RunRow));
+    return results;
+}
+
+/* What becomes of the sample that is next in the plan; 0: no value. */
+static void record(Results *results, const char *status, const char *reason, double ops_per_s)
+{
+    const PlanRow *planned = &results->plan.rows[results->runs.count];
+    RunRow *row = &results->runs.rows[results->runs.count++];
+    row_set(row, RUN_seq, "%u", planned->seq);
+    row_set(row, RUN_round, "%u", planned->round);
+    row_set(row, RUN_cell_id, "%s", planned->cell_id);
+    row_set(row, RUN_allocator, "%s", planned->allocator);
+    row_set(row, RUN_status, "%s", status);
+    row_set(row, RUN_invalid_reason, "%s", reason);
+    row_set(row, RUN_wall_s, "%g", 1.0);
+    if (ops_per_s > 0) row_set(row, RUN_ops_per_s, "%g", ops_per_s);
+}
+
+static void record_round(Results *results, double base, double cand)
+{
+    record(results, "ok", "", base);
+    record(results, "ok", "", cand);
+    record(results, "ok", "", base);
+}
+
+/* Slower by about the threshold, to within a percent: narrow, but no answer by itself. */
+static void record_slow_rounds(Results *results, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        record_round(results, 1000, 970 - i % 3);
+}
+
+static Comparison judged(const Results *results)
+{
+    const Noise noise = {0};
+    Comparisons list = gate_judge(results, &noise);
+    assert_string_equal(list.items[0].cand->name, "cand");
+    Comparison first = list.items[0];
+    free(list.items);
+    return first;
+}
+
+static void expect_skip(const Results *results, GateState *state, const char *expected)
+{
+    char *reason = gate_skip_reason(results, state);
+    if (expected) assert_non_null(reason);
+    if (expected) assert_string_equal(reason, expected);
+    if (!expected) assert_null(reason);
+    free(reason);
+}
+
+static const char narrow[] = "gate: the interval is narrow enough";
+
+static void test_a_value_that_the_base_lacks_is_no_failure(void **state)
+{
+    (void)state;
+    Results results = nothing_measured();
+    const Noise noise = {0};
+    GateState gate = {0};
+    for (unsigned i = 0; i < ROUNDS_LEAST; i++)
+        record_round(&results, 0, 1000);
+    assert_int_equal(judged(&results).ruling, RULING_INCONCLUSIVE);
+    Comparisons list = gate_judge(&results, &noise);
+    assert_int_equal(gate_overall(&results, &list), OVERALL_INCONCLUSIVE);
+    expect_skip(&results, &gate, narrow);
+}
+
+static void test_rounds_that_the_machine_spoilt_are_no_answer(void **state)
+{
+    (void)state;
+    Results disturbed = nothing_measured(), crashed = nothing_measured();
+    GateState gate = {0};
+    for (unsigned i = 0; i < ROUNDS_LEAST * ARMS; i++) {
+        record(&disturbed, "invalid", steal, 1000);
+        record(&crashed, i % ARMS == 1 ? "signal" : "ok", "", 1000);
+    }
+    assert_int_equal(judged(&disturbed).ruling, RULING_FAILED);
+    expect_skip(&disturbed, &gate, NULL);
+    assert_int_equal(judged(&crashed).ruling, RULING_FAILED);
+    expect_skip(&crashed, &gate, narrow);
+}
+
+static void test_an_interval_takes_six_rounds(void **state)
+{
+    (void)state;
+    Results results = nothing_measured();
+    record_slow_rounds(&results, 5);
+    assert_true(!isnan(judged(&results).d));
+    assert_true(isnan(judged(&results).d_lo) && isnan(judged(&results).d_hi));
+    record_slow_rounds(&results, 1);
+    assert_true(!isnan(judged(&results).d_lo) && !isnan(judged(&results).d_hi));
+}
+
+static unsigned compared_aa(const Results *results)
+{
+    const Noise noise = {0};
+    Comparisons list = gate_judge(results, &noise);
+    unsigned count = 0;
+    for (unsigned i = 0; i < list.count; i++)
+        count += strcmp(list.items[i].cand->role, "aa") == 0;
+    free(list.items);
+    return count;
+}
+
+static void test_aa_is_compared_with_its_own_library_alone(void **state)
+{
+    (void)state;
+    Results results = nothing_measured();
+    record_slow_rounds(&results, 1);
+    assert_int_equal(compared_aa(&results), 1);
+    arms[2].sha256 = "3";
+    assert_int_equal(compared_aa(&results), 0);
+    arms[2].sha256 = NULL;
+    assert_int_equal(compared_aa(&results), 0);
+    arms[2].sha256 = "1";
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_value_that_the_base_lacks_is_no_failure),
+        cmocka_unit_test(test_rounds_that_the_machine_spoilt_are_no_answer),
+        cmocka_unit_test(test_an_interval_takes_six_rounds),
+        cmocka_unit_test(test_aa_is_compared_with_its_own_library_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
