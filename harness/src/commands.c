@@ -49,7 +49,7 @@ static void announce(const Planned *planned)
     char *eta = duration_text(plan_expect_s(&planned->plan));
     hzb_note("%u processes, %u allocators, about %s", planned->plan.count, planned->experiment.arm_count, eta);
     free(eta);
-    gate_warn_if_blind(&planned->experiment, &planned->plan);
+    gate_warn_if_blind(&planned->experiment, &planned->whole);
 }
 
 HzbExit command_plan(const Options *options)

@@ -189,8 +189,8 @@ static bool cell_is_answered(const Results *results, const char *cell_id, RoundS
 {
     const StrList cells = {(char *[]){(char *)cell_id}, 1};
     Comparisons list = judge_cells(results, &cells, set, COMPARE_GATED, &state->noise);
-    unsigned needed = set == SET_FIRST ? rounds_needed(family_size(&results->experiment, &results->plan))
-                                       : rounds_needed(state->flags);
+    const Plan *whole = state->whole ? state->whole : &results->plan; /* the merged slices are judged together */
+    unsigned needed = rounds_needed(set == SET_FIRST ? family_size(&results->experiment, whole) : state->flags);
     bool answered = true;
     for (unsigned i = 0; answered && i < list.count; i++)
         answered = is_answered(&list.items[i], needed);
@@ -198,12 +198,14 @@ static bool cell_is_answered(const Results *results, const char *cell_id, RoundS
     return answered;
 }
 
-/* Of processes that ended: what a killed hzb was doing does not count twice after a resume. */
-static double spent_s(const RunRows *runs)
+/* Of processes that ended, before the one with number `seq`: what a killed hzb was doing does not count twice after a
+   resume. */
+static double spent_s(const RunRows *runs, unsigned seq)
 {
-    double sum = 0, wall_s;
-    for (unsigned i = 0; i < runs->count; i++)
-        if (row_number(&runs->rows[i], RUN_wall_s, &wall_s)) sum += wall_s;
+    double sum = 0, wall_s, at;
+    for (unsigned i = 0; runs && i < runs->count; i++)
+        if (row_number(&runs->rows[i], RUN_seq, &at) && at < seq && row_number(&runs->rows[i], RUN_wall_s, &wall_s))
+            sum += wall_s;
     return sum;
 }
 
@@ -248,15 +250,15 @@ char *gate_skip_reason(const Results *results, GateState *state)
     if (row->round - (second ? rounds->first : 0) <= rounds->min) return NULL;
     /* Half of it is kept for the second set, which would else confirm with less than it took to flag. */
     double budget_s = rules->confirm && !second ? rules->budget_s / 2 : rules->budget_s;
-    if (rules->budget_s > 0 && spent_s(&results->runs) > budget_s)
+    if (rules->budget_s > 0 && spent_s(&results->runs, row->seq) + spent_s(state->rejected, row->seq) > budget_s)
         return xfmt("gate: the budget of %g s is spent", budget_s);
     bool enough = cell_is_answered(results, row->cell_id, second ? SET_CONFIRM : SET_FIRST, state);
     return enough ? xstrdup("gate: the interval is narrow enough") : NULL;
 }
 
-void gate_warn_if_blind(const Experiment *experiment, const Plan *plan)
+void gate_warn_if_blind(const Experiment *experiment, const Plan *whole)
 {
-    unsigned family = family_size(experiment, plan), needed = rounds_needed(family);
+    unsigned family = family_size(experiment, whole), needed = rounds_needed(family);
     for (unsigned i = 0; i < experiment->rule.cells_count && family > 0; i++) {
         const CellRounds *cell = &experiment->rule.cells[i];
         if (cell->first < needed)

@@ -15,8 +15,10 @@ Overall gate_overall(const Results *results, const Comparisons *comparisons);
 typedef struct {
     Noise noise;
     bool first_judged;
-    StrList flagged; /* cells that the first set flagged, known once it is complete */
-    unsigned flags;  /* and how many of its comparisons with a p */
+    StrList flagged;         /* cells that the first set flagged, known once it is complete */
+    unsigned flags;          /* and how many of its comparisons with a p */
+    const Plan *whole;       /* what the plan is a slice of, or NULL */
+    const RunRows *rejected; /* attempts that were made again, or NULL */
 } GateState;
 
 /* Why the block that begins with the plan's row `index` = results->runs.count need not be run, or NULL. Decided from
@@ -26,7 +28,8 @@ char *gate_skip_reason(const Results *results, GateState *state);
 /* Why one arm of a block that is run need not be, or NULL. */
 const char *gate_arm_skip_reason(const Experiment *experiment, const PlanRow *row);
 
-/* Says so if a cell gets too few rounds for any of its comparisons to come out significant among all of them. */
-void gate_warn_if_blind(const Experiment *experiment, const Plan *plan);
+/* Says so if a cell gets too few rounds for any of its comparisons to come out significant among all of them, those of
+   other slices too. */
+void gate_warn_if_blind(const Experiment *experiment, const Plan *whole);
 
 #endif

@@ -4,6 +4,7 @@
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "csvio.h"
 #include "util.h"
@@ -203,16 +204,11 @@ static bool parse_row(char **field, PlanRow *row)
            parse_seconds(field[11], &row->expect_s);
 }
 
-bool plan_load(const char *dir, Plan *plan)
+static bool load(const char *path, Plan *plan)
 {
     CsvTable table;
     unsigned last_seq = 0;
-    char *path = xfmt("%s/plan.csv", dir);
-    *plan = (Plan){0};
-    if (!csv_load(path, &table)) {
-        free(path);
-        return false;
-    }
+    if (!csv_load(path, &table)) return false;
     bool ok = table.columns == PLAN_COLUMN_COUNT;
     for (unsigned c = 0; ok && c < PLAN_COLUMN_COUNT; c++)
         ok = csv_column(&table, plan_columns[c]) == (int)c;
@@ -224,6 +220,23 @@ bool plan_load(const char *dir, Plan *plan)
     }
     if (!ok) hzb_error("%s: row %u is not a row of a plan of this hzb", path, plan->count + 1);
     csv_free_table(&table);
+    return ok;
+}
+
+bool plan_load(const char *dir, Plan *plan)
+{
+    char *path = xfmt("%s/plan.csv", dir);
+    *plan = (Plan){0};
+    bool ok = load(path, plan);
+    free(path);
+    return ok;
+}
+
+bool plan_load_whole(const char *dir, Plan *whole)
+{
+    char *path = xfmt("%s/" PLAN_WHOLE_FILE, dir);
+    *whole = (Plan){0};
+    bool ok = access(path, F_OK) != 0 || load(path, whole);
     free(path);
     return ok;
 }

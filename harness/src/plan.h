@@ -44,6 +44,8 @@ unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned
 
 void plan_write(const Plan *plan, FILE *out);
 bool plan_load(const char *dir, Plan *plan);
+/* PLAN_WHOLE_FILE; without one, which is no error, `whole` has no rows. */
+bool plan_load_whole(const char *dir, Plan *whole);
 /* Of a plan that was loaded. */
 void plan_free(Plan *plan);
 bool plan_same_block(const PlanRow *a, const PlanRow *b);

@@ -48,8 +48,9 @@ bool host_lock(const char *path)
 typedef struct {
     const char *dir;
     Experiment experiment;
-    Plan plan;
-    RunRows runs; /* what is in runs.csv */
+    Plan plan, whole; /* no rows in `whole`: this is no slice */
+    RunRows runs;     /* what is in runs.csv */
+    RunRows rejected; /* what is in rejected.csv */
     RunContext context;
     GateState gate;
     StrList cells;
@@ -69,15 +70,15 @@ static bool record_follows_plan(const Sweep *sweep)
     return ok;
 }
 
-static bool plan_follows_manifest(const Sweep *sweep)
+static bool plan_follows_manifest(const Sweep *sweep, const Plan *plan)
 {
-    for (unsigned i = 0; i < sweep->plan.count; i++) {
-        const PlanRow *row = &sweep->plan.rows[i];
+    for (unsigned i = 0; i < plan->count; i++) {
+        const PlanRow *row = &plan->rows[i];
         if (experiment_arm(&sweep->experiment, row->allocator) &&
             experiment_workload(&sweep->experiment, row->workload))
             continue;
-        hzb_error("%s: plan.csv row %u: manifest.json knows no '%s' or no '%s'", sweep->dir, row->seq, row->allocator,
-                  row->workload);
+        hzb_error("%s: %s seq %u: manifest.json knows no '%s' or no '%s'", sweep->dir,
+                  plan == &sweep->plan ? "plan.csv" : PLAN_WHOLE_FILE, row->seq, row->allocator, row->workload);
         return false;
     }
     return true;
@@ -146,6 +147,13 @@ static bool files_unchanged(const Sweep *sweep, const PlanRow *row)
     return !changed;
 }
 
+static void keep(RunRows *rows, RunResult *result)
+{
+    rows->rows = xrealloc(rows->rows, rows->count + 1, sizeof result->row);
+    rows->rows[rows->count++] = result->row;
+    result->row = (RunRow){0};
+}
+
 /* A sample that the machine disturbed is measured again at once, so that its block stays together in time. Whether it
    was disturbed is decided without a look at its figures, and every attempt is kept. */
 static HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *result)
@@ -157,6 +165,7 @@ static HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *resu
         if (attempt == ATTEMPTS_MAX || !outcome_is_disturbed(&result->row)) return HZB_OK;
         progress_again(&result->row);
         if (!rejected_append(sweep->dir, &result->row)) return HZB_IO;
+        keep(&sweep->rejected, result);
         run_result_free(result);
     }
 }
@@ -167,9 +176,7 @@ static bool record(Sweep *sweep, const PlanRow *planned, RunResult *result)
                          result->counter_count) ||
         !runs_append(sweep->dir, &result->row))
         return false;
-    sweep->runs.rows = xrealloc(sweep->runs.rows, sweep->runs.count + 1, sizeof result->row);
-    sweep->runs.rows[sweep->runs.count++] = result->row;
-    result->row = (RunRow){0};
+    keep(&sweep->runs, result);
     return judge_last_block(sweep);
 }
 
@@ -220,7 +227,9 @@ static HzbExit run_next(Sweep *sweep)
 static HzbExit open_sweep(Sweep *sweep)
 {
     if (!manifest_load(sweep->dir, &sweep->experiment) || !plan_load(sweep->dir, &sweep->plan) ||
-        !plan_follows_manifest(sweep) || !record_repair(sweep->dir) || !runs_load(sweep->dir, &sweep->runs) ||
+        !plan_load_whole(sweep->dir, &sweep->whole) || !plan_follows_manifest(sweep, &sweep->plan) ||
+        !plan_follows_manifest(sweep, &sweep->whole) || !record_repair(sweep->dir) ||
+        !runs_load(sweep->dir, &sweep->runs) || !rejected_load(sweep->dir, &sweep->rejected) ||
         !record_follows_plan(sweep))
         return HZB_IO;
     if (!manifest_still_true(sweep->dir, &sweep->experiment)) {
@@ -236,6 +245,8 @@ HzbExit sweep(const char *dir, bool verify_only)
     HzbExit result = open_sweep(&state);
     if (result != HZB_OK) return result;
     noise_load(dir, &state.gate.noise);
+    state.gate.whole = state.whole.count ? &state.whole : NULL;
+    state.gate.rejected = &state.rejected;
     state.cells = plan_cells(&state.plan);
     char *work_dir = make_work_dir(state.dir, state.experiment.run_id);
     char *whole_dir = realpath(dir, NULL);

@@ -93,6 +93,8 @@ sed -i 's/FAKE_SLOW_PCT=1/FAKE_SLOW_PCT=5/' "$work/conf/allocators.yaml"
 
 cells=. run_matrix --rounds 6 --dry-run
 like "$err" "cell 'two': 6 rounds can flag nothing among 2 comparisons; it takes 7" 'too few rounds to flag anything are named'
+cells=. run_matrix --rounds 6 --dry-run --shard 1/2
+like "$err" "cell 'two': 6 rounds can flag nothing among 2 comparisons; it takes 7" 'also those of a slice, which is judged with the others'
 
 # A first set that flags by chance: its rows are made slow in the record, the second set's stay what they are.
 arms equal 'confirm: true'
@@ -173,6 +175,10 @@ arms slow 'rounds_max: 30'
 sed -i 's/rounds: 10/rounds: 4/' "$matrix"
 gated
 is "$rc $(cell ops_per_s verdict) $(cell ops_per_s n)" '10 regression 6' 'rounds go on until a p can be small enough'
+run_matrix --shard 1/2
+dir=$out
+run gate "$dir"
+is "$(cell ops_per_s n)" 7 'among the comparisons of all slices'
 
 arms slow 'confirm: true'
 gated

@@ -166,6 +166,38 @@ static void test_aa_is_compared_with_its_own_library_alone(void **state)
     arms[2].sha256 = "1";
 }
 
+/* A slice stops when its figures can be flagged among those of all slices. */
+static void test_a_slice_counts_the_comparisons_of_all(void **state)
+{
+    (void)state;
+    Results results = nothing_measured();
+    Plan whole = plan_of(2);
+    GateState alone = {0}, slice = {.whole = &whole};
+    record_slow_rounds(&results, 6); /* the least p of six rounds is 1/32 */
+    expect_skip(&results, &alone, narrow);
+    expect_skip(&results, &slice, NULL);
+    record_slow_rounds(&results, 1);
+    expect_skip(&results, &slice, narrow);
+}
+
+/* Those of the block that is decided do not count, for a resumed sweep finds them there and the first one did not. */
+static void test_attempts_that_were_made_again_cost_budget(void **state)
+{
+    (void)state;
+    Results results = nothing_measured();
+    RunRow attempt = {0};
+    const RunRows rejected = {&attempt, 1};
+    GateState gate = {.rejected = &rejected};
+    results.experiment.rule.budget_s = 30;
+    for (unsigned i = 0; i < ROUNDS_LEAST; i++)
+        record_round(&results, 1000, i % 2 ? 500 : 1000); /* 18 s, and wide */
+    row_set(&attempt, RUN_wall_s, "%g", 20.0);
+    row_set(&attempt, RUN_seq, "%u", ROUNDS_LEAST * ARMS + 1);
+    expect_skip(&results, &gate, NULL);
+    row_set(&attempt, RUN_seq, "%u", ROUNDS_LEAST * ARMS);
+    expect_skip(&results, &gate, "gate: the budget of 30 s is spent");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +205,8 @@ int main(void)
         cmocka_unit_test(test_rounds_that_the_machine_spoilt_are_no_answer),
         cmocka_unit_test(test_an_interval_takes_six_rounds),
         cmocka_unit_test(test_aa_is_compared_with_its_own_library_alone),
+        cmocka_unit_test(test_a_slice_counts_the_comparisons_of_all),
+        cmocka_unit_test(test_attempts_that_were_made_again_cost_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

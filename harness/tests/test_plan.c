@@ -186,6 +186,11 @@ static void test_plan_survives_its_file(void **state)
         assert_true(plan.rows[i].seed == back.rows[i].seed);
         assert_true(plan.rows[i].timeout_s == back.rows[i].timeout_s);
     }
+    assert_true(plan_load_whole(test_dir(), &back));
+    assert_int_equal(back.count, 0);
+    rename(test_path("plan.csv"), test_path(PLAN_WHOLE_FILE));
+    assert_true(plan_load_whole(test_dir(), &back));
+    assert_int_equal(back.count, plan.count);
 }
 
 int main(void)
