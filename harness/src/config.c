@@ -259,6 +259,74 @@ static void explain(const char *path, const cyaml_schema_value_t *schema, const 
     }
 }
 
+/* Stricter than libcyaml, which takes a number for what it begins with, a leading 0 for octal, a whole number below 0
+   for a large one, and any word but a few for true. */
+static const char *scalar_fault(cyaml_type_e type, const char *text)
+{
+    uint64_t whole;
+    double number;
+    if (type == CYAML_UINT && !(parse_u64(text, &whole) && (text[0] != '0' || !text[1])))
+        return "expected a whole number";
+    if (type == CYAML_FLOAT && !parse_double(text, &number)) return "expected a number";
+    if (type == CYAML_BOOL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0) return "expected true or false";
+    return NULL;
+}
+
+static bool check_scalars(const char *path, yaml_document_t *document, int at, const cyaml_schema_value_t *schema,
+                          const char *key);
+
+static bool check_pairs(const char *path, yaml_document_t *document, const yaml_node_t *node,
+                        const cyaml_schema_field_t *fields)
+{
+    bool ok = true;
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; ok && pair < node->data.mapping.pairs.top;
+         pair++) {
+        const char *key = (const char *)yaml_document_get_node(document, pair->key)->data.scalar.value;
+        const cyaml_schema_field_t *field = fields;
+        while (strcmp(field->key, key) != 0) /* libcyaml took the file, so it is there */
+            field++;
+        ok = check_scalars(path, document, pair->value, &field->value, key);
+    }
+    return ok;
+}
+
+/* Of a file that libcyaml took: its nodes are what the schema says. */
+static bool check_scalars(const char *path, yaml_document_t *document, int at, const cyaml_schema_value_t *schema,
+                          const char *key)
+{
+    const yaml_node_t *node = yaml_document_get_node(document, at);
+    if (schema->type == CYAML_MAPPING) return check_pairs(path, document, node, schema->mapping.fields);
+    if (schema->type == CYAML_SEQUENCE) {
+        for (const int *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++)
+            if (!check_scalars(path, document, *item, schema->sequence.entry, key)) return false;
+        return true;
+    }
+    const char *text = (const char *)node->data.scalar.value, *fault = scalar_fault(schema->type, text);
+    if (fault)
+        hzb_error("%s:%zu:%zu: %s '%s': %s", path, node->start_mark.line + 1, node->start_mark.column + 1, key, text,
+                  fault);
+    return !fault;
+}
+
+static bool values_are_whole(const char *path, const cyaml_schema_value_t *schema)
+{
+    yaml_parser_t parser;
+    yaml_document_t document = {0};
+    FILE *file = fopen(path, "re");
+    yaml_parser_initialize(&parser);
+    if (file) {
+        yaml_parser_set_input_file(&parser, file);
+        yaml_parser_load(&parser, &document);
+        fclose(file);
+    }
+    bool there = yaml_document_get_root_node(&document) != NULL;
+    if (!there) hzb_error("%s: cannot be read twice, expected a file", path);
+    bool ok = there && check_scalars(path, &document, 1 /* the root */, schema, "document");
+    yaml_document_delete(&document);
+    yaml_parser_delete(&parser);
+    return ok;
+}
+
 static bool load(const char *path, const cyaml_schema_value_t *schema, void **data)
 {
     LoadLog log = {0};
@@ -273,7 +341,7 @@ static bool load(const char *path, const cyaml_schema_value_t *schema, void **da
     else if (!ok)
         hzb_error("%s: is empty, expected a key '%s'", path, schema->mapping.fields[0].key);
     log_free(&log);
-    return ok;
+    return ok && values_are_whole(path, schema);
 }
 
 /* harness/matrix/x.yaml -> harness */

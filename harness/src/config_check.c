@@ -223,6 +223,16 @@ static bool check_cell(const Config *config, const CfgCell *cell)
     return check_settings(path, cell->id, workload, cell->params, cell->params_count);
 }
 
+static bool some_cell_has(const Config *config, const char *metric)
+{
+    for (unsigned c = 0; c < config->matrix->cells_count; c++) {
+        const CfgWorkload *workload = config_workload(config, config->matrix->cells[c].workload);
+        for (unsigned m = 0; m < workload->metrics_count; m++)
+            if (strcmp(workload->metrics[m].name, metric) == 0) return true;
+    }
+    return false;
+}
+
 static bool check_gate(const Config *config, const CfgGate *gate)
 {
     const char *path = config->matrix_path, *fault = NULL;
@@ -232,6 +242,7 @@ static bool check_gate(const Config *config, const CfgGate *gate)
     bool limited = gate->threshold_pct > 0 && gate->threshold_pct < 100;
     if (!fault && (gate->exact ? gate->threshold_pct != 0 : !limited))
         fault = "expected either threshold_pct above 0 and below 100, or exact: true";
+    if (!fault && !gate->exact && !some_cell_has(config, gate->metric)) fault = "no cell's workload has this metric";
     if (fault) config_error_at(path, gate->metric, "gate '%s': %s", gate->metric, fault);
     return !fault;
 }
@@ -241,9 +252,9 @@ static bool check_gates(const Config *config)
     const CfgMatrix *m = config->matrix;
     for (unsigned i = 0; i < m->gates_count; i++)
         if (!check_gate(config, &m->gates[i])) return false;
-    const char *fault = m->gates_count > 0 && m->arms.base_count == 0 ? "a base among the arms"
-                        : m->rounds_max > ROUNDS_MAX                  ? "rounds_max of 1..10000"
-                        : !(m->budget_s >= 0)                         ? "a budget_s of 0 or more"
+    const char *fault = m->gates_count > 0 && m->arms.base_count == 0       ? "a base among the arms"
+                        : m->rounds_max > ROUNDS_MAX                        ? "rounds_max of 1..10000"
+                        : !(m->budget_s >= 0 && m->budget_s <= SECONDS_MAX) ? "a budget_s of 0 or more, at most 1e+07"
                         : m->gates_count == 0 && (m->confirm || m->rounds_max > 0 || m->budget_s > 0)
                             ? "gates, which rounds_max, budget_s and confirm are about"
                             : NULL;

@@ -171,6 +171,25 @@ static void test_values_must_be_in_range(void **state)
                  "7:9: cell '../one': expected letters, digits, '_', '.', '-'");
 }
 
+static void test_numbers_and_booleans_are_taken_whole(void **state)
+{
+    (void)state;
+    static const char seed[] = "seed: 1\n", rounds[] = "rounds: 3";
+    expect_fault("matrix/m.yaml", rounds, "rounds: 1.5", "10:13: rounds '1.5': expected a whole number");
+    expect_fault("matrix/m.yaml", rounds, "rounds: 1e3", "10:13: rounds '1e3': expected a whole number");
+    expect_fault("matrix/m.yaml", rounds, "rounds: 010", "10:13: rounds '010': expected a whole number");
+    expect_fault("matrix/m.yaml", seed, "seed: -1\n", "2:7: seed '-1': expected a whole number");
+    expect_fault("matrix/m.yaml", seed, "seed: 1\nbudget_s: 3h\n", "3:11: budget_s '3h': expected a number");
+    expect_fault("matrix/m.yaml", seed, "seed: 1\nconfirm: flase\n", "3:10: confirm 'flase': expected true or false");
+    expect_fault("workloads.yaml", "timeout_s: 5", "timeout_s: 2min", "9:16: timeout_s '2min': expected a number");
+    expect_fault("allocators.yaml", "inherits: parent", "inherits: parent\n    optional: n",
+                 "9:15: optional 'n': expected true or false");
+    Config config;
+    char *said;
+    assert_true(load(good_allocators, good_workloads, xfmt("sample_ms: 0\n%s", good_matrix), &config, &said));
+    config_free(&config);
+}
+
 static void test_gates_are_checked_with_their_place(void **state)
 {
     (void)state;
@@ -185,6 +204,12 @@ static void test_gates_are_checked_with_their_place(void **state)
                  "6:29: unknown key 'treshold_pct', expected one of: metric, threshold_pct, exact");
     expect_fault("matrix/m.yaml", cells, "gates: [{metric: ops_per_s, threshold_pct: lots}]\ncells:\n",
                  "6:44: Invalid FLOAT value: lots (in 'threshold_pct')");
+    expect_fault("matrix/m.yaml", arms, "gates: [{metric: post_rss_kib, threshold_pct: 3}]\narms:\n",
+                 "3:18: gate 'post_rss_kib': no cell's workload has this metric");
+    expect_fault("matrix/m.yaml", arms, "gates: [{metric: post_rss_kib, exact: true}]\narms:\n",
+                 "3:1: expected a base among the arms");
+    expect_fault("matrix/m.yaml", cells, "  base: [parent]\nbudget_s: inf\ncells:\n",
+                 "1:1: expected a budget_s of 0 or more, at most 1e+07");
     expect_fault("matrix/m.yaml", cells, "confirm: true\ncells:\n",
                  "1:1: expected gates, which rounds_max, budget_s and confirm are about");
     expect_fault("allocators.yaml", "preload: /bin/true", "preload: /bin/true\n    build_defs: -DX=1",
@@ -237,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_names_must_exist_and_be_unique),
         cmocka_unit_test(test_settings_must_fit_the_workload),
         cmocka_unit_test(test_values_must_be_in_range),
+        cmocka_unit_test(test_numbers_and_booleans_are_taken_whole),
         cmocka_unit_test(test_gates_are_checked_with_their_place),
         cmocka_unit_test(test_empty_and_missing_files),
         cmocka_unit_test(test_variant_takes_over_and_overrides),
