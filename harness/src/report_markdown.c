@@ -213,7 +213,7 @@ void report_markdown(const Report *report, FILE *out)
     char *sentence = report_sentence(report);
     fprintf(out, "### hzb: %s, matrix %s\n\n%s\n\n", report_overall(report), report->results.experiment.matrix,
             sentence);
-    if (report->findings.count)
+    if (report->findings.count > findings_of(&report->findings, VERDICT_UNGATED))
         findings_table(report, out);
     else
         medians_table(report, out);

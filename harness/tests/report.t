@@ -25,6 +25,11 @@ like "$(tr -s ' ' <"$dir/report.md")" '
 ' 'report.md has medians, without an interval below six values'
 has report.md '±∞: fewer than 6 samples have no interval' 'and says why'
 has report.md '15 of 15 samples recorded, 0 of them do not count' 'and says how many samples there are'
+run stats "$dir"
+report
+like "$(tr -s ' ' <"$dir/report.md")" '
+ one ops/s 1.00M ±∞ 1.00M ±∞ 1.00M ±∞
+' 'it still has them once its arms were compared without a gate'
 
 columns=cell_id,workload,params,metric,direction,base,cand,n,base_median,cand_median,ratio,ci_lo,ci_hi,p,p_holm,threshold,verdict
 cat >"$dir/stats.csv" <<CSV
