@@ -21,6 +21,7 @@ do for [i = 1:n] {
     ops_max = ops[i] > ops_max ? ops[i] : ops_max
     rss_max = rss[i] > rss_max ? rss[i] : rss_max
 }
+ops_max = ops_max > 0 ? ops_max : 1
 
 # The steps: from the least memory up, each allocator that is faster than all with less.
 steps = ""

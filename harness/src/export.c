@@ -16,7 +16,7 @@ static void put_sample(const RunRow *row)
     for (unsigned s = 0; s < SHOWN_METRICS; s++) {
         const char *name = run_column_names[shown_metrics[s].column];
         if (row_number(row, shown_metrics[s].column, &value))
-            printf(" %.0f %s", value, strcmp(name, "ops_per_s") == 0 ? "ops/s" : name);
+            printf(" %.10g %s", value, strcmp(name, "ops_per_s") == 0 ? "ops/s" : name);
     }
     putchar('\n');
 }

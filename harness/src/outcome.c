@@ -109,7 +109,7 @@ static void fill_final(const ProtoFinal *final, RunRow *row)
 {
     row_set(row, RUN_ops, "%" PRIu64, final->ops);
     row_set(row, RUN_work_s, "%.6f", (double) final->work_ns / 1e9);
-    if (final->work_ns > 0) row_set(row, RUN_ops_per_s, "%.0f", (double) final->ops * 1e9 / (double) final->work_ns);
+    if (final->work_ns > 0) row_set(row, RUN_ops_per_s, "%.10g", (double) final->ops * 1e9 / (double) final->work_ns);
     row_set(row, RUN_live_peak_kib, "%" PRIu64, final->live_peak_bytes / 1024);
     row_set(row, RUN_alloc_failed, "%" PRIu64, final->alloc_failed);
     row_set(row, RUN_checksum, "%s", final->checksum);

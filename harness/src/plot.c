@@ -73,7 +73,7 @@ static bool draw(const Plots *plots, const char *script, const char *name, const
 static void put_spread(FILE *out, const Spread *spread)
 {
     if (spread->n)
-        fprintf(out, ",%.0f,%.0f,%.0f,%u\n", spread->median, spread->min, spread->max, spread->n);
+        fprintf(out, ",%.10g,%.10g,%.10g,%u\n", spread->median, spread->min, spread->max, spread->n);
     else
         fputs(",,,,0\n", out);
 }
@@ -133,7 +133,7 @@ static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
         Spread ops = summary_spread(&results->runs, cell->cell_id, arm, RUN_ops_per_s);
         Spread peak = summary_spread(&results->runs, cell->cell_id, arm, RUN_peak_rss_kib);
         if (ops.n == 0 || peak.n == 0) continue;
-        fprintf(out, "%s,%.0f,%.3f\n", arm, ops.median, peak.median / 1024);
+        fprintf(out, "%s,%.10g,%.3f\n", arm, ops.median, peak.median / 1024);
         points++;
     }
     bool ok = close_csv(out, name) && (points == 0 || draw(plots, "pareto", name, title));
@@ -147,17 +147,21 @@ typedef struct {
     CsvTable table;
 } Curve;
 
-static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curves, bool *ok)
+/* A damaged curve, as a power cut leaves, costs its own line alone. */
+static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curves)
 {
     const Results *results = plots->results;
     unsigned count = 0;
-    for (unsigned a = 0; *ok && a < results->experiment.arm_count; a++) {
+    for (unsigned a = 0; a < results->experiment.arm_count; a++) {
         const char *arm = results->experiment.arms[a].name;
         const RunRow *run = summary_median_peak_run(&results->runs, cell->cell_id, arm);
         if (!run) continue;
         char *path = xfmt("%s/rss/%s.csv", results->dir, run->field[RUN_seq]);
         curves[count].allocator = arm;
-        *ok = csv_load(path, &curves[count++].table);
+        if (csv_load(path, &curves[count].table))
+            count++;
+        else
+            hzb_note("%s: left out of the figure", path);
         free(path);
     }
     return count;
@@ -217,9 +221,8 @@ static bool rss_curve(const Plots *plots, const PlanRow *cell, const char *title
 {
     char *name = xfmt("rss_curve_%s", cell->cell_id);
     Curve *curves = xcalloc(plots->results->experiment.arm_count, sizeof *curves);
-    bool ok = true;
-    unsigned count = load_curves(plots, cell, curves, &ok);
-    ok = ok && (count == 0 || (write_curves(plots, name, curves, count) && draw(plots, "rss_curve", name, title)));
+    unsigned count = load_curves(plots, cell, curves);
+    bool ok = count == 0 || (write_curves(plots, name, curves, count) && draw(plots, "rss_curve", name, title));
     for (unsigned i = 0; i < count; i++)
         csv_free_table(&curves[i].table);
     free(curves);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "csvio.h"
 #include "spread.h"
@@ -137,7 +138,7 @@ bool sampler_write(const Sampler *sampler, const char *path)
     fputc('\n', out);
     for (unsigned i = 0; i < sampler->count; i++)
         write_sample(sampler, i, out);
-    bool ok = !ferror(out);
+    bool ok = !ferror(out) && fflush(out) == 0 && fsync(fileno(out)) == 0; /* the row that counts comes after it */
     ok = fclose(out) == 0 && ok;
     if (!ok) hzb_error("%s: %s", path, strerror(errno));
     return ok;

@@ -84,6 +84,14 @@ like "$(<"$dir/plots/throughput.csv")" 'two,plain,1000000,1000000,1000000,1' 'an
 is "$(head -1 "$dir/plots/pareto_two.csv")" allocator,ops_per_s_median,peak_rss_mib_median 'pareto has its columns'
 [[ ! -e $dir/plots/scaling.csv ]]
 ok $? 'there is no scaling without thread counts'
+sed -i 's/,1000000,/,0.83,/' "$dir/runs.csv"
+: >"$dir/rss/1.csv"
+run plot "$dir" --scripts plots
+is "$rc" 0 'a curve that is empty stops no figure'
+like "$err" "$dir/rss/1.csv: is empty, expected a header line.*$dir/rss/1.csv: left out of the figure" 'it is named'
+is "$(cut -d, -f1 "$dir/plots/rss_curve_two.csv" | sort -u | grep -c 'a\|b\|plain')" 3 'and left out' # with the header, two arms
+like "$(<"$dir/plots/throughput.csv")" 'two,plain,0.83,0.83,0.83,1' 'fractions of an operation a second are kept'
+like "$(<"$dir/plots/pareto_two.csv")" 'plain,0.83,' '... in every figure'
 run plot "$dir" --scripts "$work"
 is "$rc" 74 'missing scripts are exit code 74'
 

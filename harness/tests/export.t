@@ -53,6 +53,10 @@ sed -i '2s/,ok,/,failed,/' "$dir/runs.csv"
 run export "$dir"
 is "$rc $(grep -cE '^Benchmark/cell=two/allocator=(a|b|plain) 1 1000000 ops/s [0-9]+ peak_rss_kib ' <<<"$out")" '0 5' \
     'samples that count go out as Go benchmarks'
+sed -i '3s/,1000000,/,0.83,/' "$dir/runs.csv"
+run export "$dir"
+is "$rc $(grep -c ' 1 0.83 ops/s ' <<<"$out")" '0 1' 'with fractions of an operation a second'
+sed -i '3s/,0.83,/,1000000,/' "$dir/runs.csv"
 run export "$dir" --json
 is "$(perl -MJSON::PP -e 'local $/; my $rows = decode_json(<STDIN>); my $r = $rows->[1];
     print join " ", scalar @$rows, $r->{cell_id}, $r->{ops_per_s}, defined $r->{signal} ? "?" : "null", length $r->{checksum}' <<<"$out")" \

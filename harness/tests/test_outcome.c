@@ -66,6 +66,9 @@ static void test_good_sample(void **state)
     assert_null(row.field[RUN_live_at_fail_kib]);
     assert_null(row.field[RUN_fallback_pct]);
     assert_null(row.field[RUN_reclaim_pages]);
+    seen.final.ops = 1;
+    seen.final.work_ns = 800000000;
+    assert_string_equal(fill(&seen).field[RUN_ops_per_s], "1.25");
 }
 
 static void test_processes_that_end_badly(void **state)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "../src/sampler.h"
+#include "support.h"
 
 enum { MS = 1000000, SAMPLES = 30 };
 
@@ -49,12 +50,29 @@ static void test_what_does_not_fall_has_no_return(void **state)
     assert_true(sampler_return_ms(&sampler, "nap") < 0);
 }
 
+static void test_a_curve_is_on_the_disk_or_an_error(void **state)
+{
+    (void)state;
+    static const int64_t flat[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    Sample samples[SAMPLES];
+    CounterFile none = {0};
+    Sampler sampler = make(samples, flat);
+    sampler.counters = &none;
+    assert_true(sampler_write(&sampler, test_path("curve.csv")));
+    capture_begin();
+    bool ok = sampler_write(&sampler, "/dev/null"); /* takes it, but does not promise to keep it */
+    char *said = capture_end();
+    assert_false(ok);
+    assert_string_equal(said, "hzb: /dev/null: Invalid argument\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_return_is_timed_until_a_tenth_is_left),
         cmocka_unit_test(test_waking_up_is_no_return),
         cmocka_unit_test(test_what_does_not_fall_has_no_return),
+        cmocka_unit_test(test_a_curve_is_on_the_disk_or_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
