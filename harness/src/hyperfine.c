@@ -11,6 +11,7 @@
 #include "commands.h"
 #include "hyperfine_read.h"
 #include "plot.h"
+#include "resultdir.h"
 #include "spread.h"
 
 static bool write_csv(const char *dir, HyperfineImport *import)
@@ -66,6 +67,7 @@ HzbExit command_import_hyperfine(const Options *options)
     const char *scripts = options->plots_dir ? options->plots_dir : xfmt("%s/../plots", program_dir());
     bool ok = dir && write_json(dir, &import) && write_csv(dir, &import) &&
               plots_draw(scripts, dir, "throughput", "hyperfine", "whole programs, hyperfine");
+    if (dir && !ok) resultdir_remove(dir);
     hyperfine_free(&import);
     free(dir);
     return ok ? HZB_OK : HZB_IO;

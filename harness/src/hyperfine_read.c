@@ -79,8 +79,8 @@ bool hyperfine_read(const char *path, HyperfineImport *import)
     if (!root && error.line > 0) hzb_error("%s:%d:%d: %s", path, error.line, error.column, error.text);
     if (!root && error.line <= 0) hzb_error("%s", error.text);
     json_t *results = json_object_get(root, "results");
-    bool ok = root && json_is_array(results);
-    if (root && !ok) hzb_error("%s: results: expected a list, as hyperfine --export-json writes", path);
+    bool ok = json_array_size(results) > 0;
+    if (root && !ok) hzb_error("%s: results: expected a list of at least one, as hyperfine --export-json writes", path);
     for (size_t i = 0; ok && i < json_array_size(results); i++) {
         char *where = xfmt("%s: results[%zu]", path, i);
         ok = take_result(where, json_array_get(results, i), import);

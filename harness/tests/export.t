@@ -41,6 +41,12 @@ measured a/b '' >bad.json
 refused 'bad.json: results\[0\]\.times: expected a list of seconds' 'a result without times is refused' bad.json
 echo '{"result": []}' >bad.json
 refused 'bad.json: results: expected a list' 'what is not from hyperfine is refused' bad.json
+echo '{"results": []}' >bad.json
+refused 'bad.json: results: expected a list of at least one' 'a file without results is refused' bad.json
+run import-hyperfine 1.json -o none --scripts "$work"
+is "$rc" 74 'figures that cannot be drawn are exit code 74'
+[[ ! -e none ]]
+ok $? '... and leave no folder'
 echo '{' >bad.json
 refused 'bad.json:[0-9]+:[0-9]+: ' 'broken JSON is refused' bad.json
 import 1.json -o joined
