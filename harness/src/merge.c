@@ -170,6 +170,13 @@ static bool write_text(const char *dir, const char *file, const char *text)
     return ok;
 }
 
+/* <UTC of the first shard>_<name of the folder>: a name that is used again each week is another run each time. */
+static char *run_id_of(const char *target, const Pieces *pieces)
+{
+    const char *slash = strrchr(target, '/'), *first = pieces->pieces[0].results.experiment.run_id;
+    return xfmt("%.*s_%s", (int)strcspn(first, "_"), first, slash ? slash + 1 : target);
+}
+
 /* The first shard's manifest, with all the machines. */
 static bool write_manifest(const char *dir, const char *run_id, const Pieces *pieces)
 {
@@ -240,8 +247,7 @@ static HzbExit completeness(const char *dir, const RunRows *runs)
 
 static HzbExit merge_into(const char *target, const Pieces *pieces)
 {
-    const char *slash = strrchr(target, '/');
-    char *fresh = xfmt("%s.new-XXXXXX", target);
+    char *fresh = xfmt("%s.new-XXXXXX", target), *run_id = run_id_of(target, pieces);
     RunRows runs = join(pieces, false);
     if (access(target, F_OK) == 0) {
         hzb_error("-o %s: is there already, expected a new folder", target);
@@ -252,7 +258,7 @@ static HzbExit merge_into(const char *target, const Pieces *pieces)
         return HZB_IO;
     }
     chmod(fresh, 0755);
-    bool ok = fill(fresh, slash ? slash + 1 : target, pieces, &runs) && rename(fresh, target) == 0;
+    bool ok = fill(fresh, run_id, pieces, &runs) && rename(fresh, target) == 0;
     if (!ok) {
         hzb_error("%s: not merged", target);
         resultdir_remove(fresh);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "csvio.h"
@@ -72,14 +73,13 @@ static bool take_samples(const json_t *manifest, const CsvTable *table, Noise *n
     return noise->count > before;
 }
 
-static bool take_folder(const char *dir, const json_t *machine, Noise *noise)
+static bool take_folder(const char *dir, Noise *noise)
 {
     CsvTable table;
     char *path = xfmt("%s/stats.csv", dir);
-    json_t *manifest = access(path, R_OK) == 0 ? manifest_of(dir) : NULL;
-    json_t *host = json_object_get(manifest, "host");
+    json_t *manifest = manifest_of(dir);
     bool taken = false;
-    if (manifest && json_equal(json_object_get(host, "machine_id"), machine) && csv_load(path, &table)) {
+    if (manifest && csv_load(path, &table)) {
         taken = take_samples(manifest, &table, noise);
         csv_free_table(&table);
     }
@@ -88,32 +88,75 @@ static bool take_folder(const char *dir, const json_t *machine, Noise *noise)
     return taken;
 }
 
-static int is_result(const struct dirent *entry)
+typedef struct {
+    char *dir, *created_utc;
+} Folder;
+
+static int by_time(const void *a, const void *b)
 {
-    return entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
+    const Folder *x = a, *y = b;
+    int order = strcmp(x->created_utc, y->created_utc);
+    return order ? order : strcmp(x->dir, y->dir);
+}
+
+static const json_t *machine_of(const json_t *manifest)
+{
+    return json_object_get(json_object_get(manifest, "host"), "machine_id");
+}
+
+/* A folder that was judged, whatever it is called; not `latest`, and no slice, for its merged whole counts. */
+static bool is_judged(const char *dir)
+{
+    struct stat st;
+    char *stats = xfmt("%s/stats.csv", dir), *whole = xfmt("%s/" PLAN_WHOLE_FILE, dir);
+    bool judged = lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && access(stats, R_OK) == 0 && access(whole, F_OK) != 0;
+    free(stats);
+    free(whole);
+    return judged;
+}
+
+/* Those in `parent` that this machine measured, in order of time. */
+static Folder *folders_of(const char *parent, const json_t *machine, unsigned *count)
+{
+    struct dirent **names;
+    int entries = scandir(parent, &names, NULL, NULL);
+    Folder *folders = xcalloc(entries > 0 ? (size_t)entries : 0, sizeof *folders);
+    *count = 0;
+    for (int i = 0; i < entries; i++) {
+        char *dir = xfmt("%s/%s", parent, names[i]->d_name);
+        json_t *manifest = names[i]->d_name[0] != '.' && is_judged(dir) ? manifest_of(dir) : NULL;
+        const char *created = json_string_value(json_object_get(manifest, "created_utc"));
+        if (created && json_equal(machine_of(manifest), machine))
+            folders[(*count)++] = (Folder){xstrdup(dir), xstrdup(created)};
+        json_decref(manifest);
+        free(dir);
+        free(names[i]);
+    }
+    if (entries >= 0) free(names);
+    qsort(folders, *count, sizeof *folders, by_time);
+    return folders;
 }
 
 void noise_load(const char *dir, Noise *noise)
 {
     *noise = (Noise){0};
-    char *whole = realpath(dir, NULL);
-    json_t *manifest = whole ? manifest_of(whole) : NULL;
-    json_t *machine = json_object_get(json_object_get(manifest, "host"), "machine_id");
-    char *slash = whole ? strrchr(whole, '/') : NULL;
-    if (machine && !json_is_null(machine) && slash) {
-        *slash = 0;
-        struct dirent **names;
-        unsigned taken = 0;
-        int count = scandir(whole, &names, is_result, alphasort); /* names begin with the time */
-        for (int i = count; i-- > 0;) {
-            char *other = xfmt("%s/%s", whole, names[i]->d_name);
-            if (taken < NOISE_RUNS_MAX && strcmp(names[i]->d_name, slash + 1) < 0)
-                taken += take_folder(other, machine, noise);
-            free(other);
-            free(names[i]);
+    Folder own = {.dir = realpath(dir, NULL)};
+    json_t *manifest = own.dir ? manifest_of(own.dir) : NULL;
+    const json_t *machine = machine_of(manifest), *created = json_object_get(manifest, "created_utc");
+    if (machine && !json_is_null(machine) && json_is_string(created)) {
+        own.created_utc = xstrdup(json_string_value(created));
+        char *parent = xfmt("%.*s", (int)(strrchr(own.dir, '/') - own.dir), own.dir);
+        unsigned count, taken = 0;
+        Folder *folders = folders_of(parent, machine, &count);
+        for (unsigned i = count; i-- > 0;) {
+            if (taken < NOISE_RUNS_MAX && by_time(&folders[i], &own) < 0) taken += take_folder(folders[i].dir, noise);
+            free(folders[i].dir);
+            free(folders[i].created_utc);
         }
-        if (count >= 0) free(names);
+        free(folders);
+        free(parent);
     }
     json_decref(manifest);
-    free(whole);
+    free(own.dir);
+    free(own.created_utc);
 }

@@ -15,7 +15,7 @@ typedef struct {
     unsigned count;
 } Noise;
 
-/* From the stats.csv of the newest folders beside `dir` that the same host measured before it. */
+/* From the stats.csv of the newest folders beside `dir` that the same host measured before it, merged ones too. */
 void noise_load(const char *dir, Noise *noise);
 /* 95th percentile of a metric in a cell that had the same parameters, NAN with less than NOISE_RUNS_MIN folders to go
  * by. */

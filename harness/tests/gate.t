@@ -269,16 +269,17 @@ arms slow
 gated
 is "$rc" 10 'a slow candidate'
 for night in 1 2 3 4 5; do
-    folder=$results/2000010${night}T000000Z_x
+    folder=$results/merged_$night
     mkdir -p "$folder"
-    perl -MJSON::PP -0ne '$m = decode_json($_); $_->{role} = "aa" for grep { $_->{name} eq "slow" } @{$m->{allocators}};
+    night=$night perl -MJSON::PP -0ne '$m = decode_json($_); $m->{created_utc} = "2000-01-0$ENV{night}T00:00:00Z";
+        $_->{role} = "aa" for grep { $_->{name} eq "slow" } @{$m->{allocators}};
         print encode_json($m)' "$dir/manifest.json" >"$folder/manifest.json"
     printf '%s\n' cell_id,params,metric,cand,n,ratio one,ms=1,ops_per_s,slow,10,0.9 one,ms=1,ops_per_s,other,10,0.5 >"$folder/stats.csv"
 done
 run gate "$dir"
 is "$rc" 0 'is within what five nights of A/A showed'
 like "$(cell ops_per_s threshold)" '^0\.111' 'which is now the threshold'
-rm "$results"/2000010[45]*/stats.csv # one more is the record of the A/A arm above
+rm "$results"/merged_[45]/stats.csv # one more is the record of the A/A arm above
 run gate "$dir"
 is "$rc" 10 'four nights are too few'
 

@@ -55,8 +55,8 @@ is "$(ls "$merged/rss" | wc -l) $(ls "$merged/logs" | wc -l)" \
 is "$(csv_column "$merged/counters.csv" seq | sort -un | paste -sd' ')" \
     "$(paste -d' ' <(csv_column "$work/plan.csv" allocator) <(csv_column "$work/plan.csv" seq) | awk '/^hz3/ {print $2}' | sort -n | paste -sd' ')" \
     'so did the counters of every hz3'
-is "$(perl -MJSON::PP -0ne 'my $m = decode_json($_); print "$m->{run_id} ", scalar @{$m->{shards}}' "$merged/manifest.json")" \
-    'merged 3' 'the manifest names the shards'
+like "$(perl -MJSON::PP -0ne 'my $m = decode_json($_); print "$m->{run_id} ", scalar @{$m->{shards}}' "$merged/manifest.json")" \
+    '^[0-9]{8}T[0-9]{6}Z_merged 3$' 'the manifest names the shards, and the run by time and folder'
 run table "$merged"
 is "$rc $(grep -c '^mixed\|^burst' <<<"$out")" '0 4' 'hzb table reads it'
 

@@ -8,8 +8,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../src/gate.h"
+#include "support.h"
 
 enum { ARMS = 3, ROUNDS_LEAST = 6, ROUNDS_MOST = 12 };
 
@@ -198,6 +201,45 @@ static void test_attempts_that_were_made_again_cost_budget(void **state)
     expect_skip(&results, &gate, "gate: the budget of 30 s is spent");
 }
 
+/* A folder beside the others, its A/A arm 10 % off. */
+static void make_folder(const char *name, const char *created_utc)
+{
+    mkdir(test_path(name), 0755);
+    test_write_text(xfmt("%s/manifest.json", name),
+                    xfmt("{\"created_utc\": \"%s\", \"host\": {\"machine_id\": \"m\"},"
+                         " \"allocators\": [{\"name\": \"aa:base\", \"role\": \"aa\"}]}",
+                         created_utc));
+    test_write_text(xfmt("%s/stats.csv", name), "cell_id,params,metric,cand,n,ratio\none,,ops_per_s,aa:base,12,1.1\n");
+}
+
+static double noise_of(const char *name)
+{
+    const PlanRow cell = {.cell_id = "one", .params = ""};
+    Noise noise;
+    noise_load(test_path(name), &noise);
+    return noise_p95(&noise, &cell, "ops_per_s");
+}
+
+/* By their time; a merged folder has any name. */
+static void test_noise_is_of_the_folders_before(void **state)
+{
+    (void)state;
+    make_folder("merged", "2026-01-01T00:00:00Z");
+    make_folder("merged_old", "2026-01-02T00:00:00Z");
+    make_folder("20260103T000000Z_h_c_m", "2026-01-03T00:00:00Z");
+    make_folder("20260104T000000Z_h_c_m", "2026-01-04T00:00:00Z");
+    make_folder("20260105T000000Z_h_c_m", "2026-01-05T00:00:00Z");
+    make_folder("20260106T000000Z_h_c_m", "2026-01-06T00:00:00Z");
+    assert_true(fabs(noise_of("20260106T000000Z_h_c_m") - 0.1) < 1e-9);
+    assert_true(isnan(noise_of("20260105T000000Z_h_c_m")));
+    unlink(test_path("merged/stats.csv"));
+    assert_int_equal(symlink("merged_old", test_path("latest")), 0);
+    assert_true(isnan(noise_of("20260106T000000Z_h_c_m")));
+    make_folder("slice", "2026-01-01T00:00:00Z");
+    test_write_text("slice/" PLAN_WHOLE_FILE, "");
+    assert_true(isnan(noise_of("20260106T000000Z_h_c_m")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_aa_is_compared_with_its_own_library_alone),
         cmocka_unit_test(test_a_slice_counts_the_comparisons_of_all),
         cmocka_unit_test(test_attempts_that_were_made_again_cost_budget),
+        cmocka_unit_test(test_noise_is_of_the_folders_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
