@@ -8,6 +8,7 @@
 #   make fuzz-storm                       the same calls at random and at full speed, until 1e9 are verified
 #   make check-detectors                  faults seeded into the allocator: does a test find each of them?
 #   make check-all                        all tests in groups, with the models, fuzz and check-detectors, and a table
+#   make hyperfine  ROUNDS=10             whole programs under hz3 and its peers, timed by hyperfine
 #   make soak       SOAK_MIN=30           a mixed load whose every byte is checked and whose memory may not creep
 #   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-software                   the test suites of redis, sqlite, python, perl, git: as with glibc?

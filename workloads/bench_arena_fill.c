@@ -153,7 +153,8 @@ static void config_parse(int argc, char **argv)
             "The levels rise from first_pct (50) by step_pct (1) to last_pct (105) % of the arena. At each the threads "
             "allocate blocks of min to max bytes up to it, then replace random ones, churn_pct (200) % of those they "
             "have; remote_pct % of the replaced ones are freed by another thread. Bytes are those of "
-            "malloc_usable_size. The first NULL ends it.",
+            "malloc_usable_size. The first NULL ends it.\n\n"
+            "One op is one malloc that succeeded; the time is from the first thread's start to the last one's end.",
         .args_doc = "threads arena_mib min max remote_pct [churn_pct first_pct step_pct last_pct]",
         .positionals = positionals,
         .n_positionals = sizeof positionals / sizeof *positionals,

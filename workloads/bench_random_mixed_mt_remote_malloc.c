@@ -10,9 +10,9 @@
 // moves the cache line that a producer is filling back and forth: 47 ns an op instead of 19 with an allocator that does
 // nothing, half of them remote. The limit lets a thread catch up after it was descheduled.
 //
-// Blocks for another thread go to its ring in batches, of 16 with two threads, fewer with more: at most 64 blocks wait
-// in a thread. One by one, the locked instruction of each push waits until the caches have the lines of the block that
-// was touched just before: 40 % of the run at T=2, R=50, 16..32768, the same for every allocator.
+// Blocks for another thread go to its ring in batches, of 16 with up to five threads, fewer with more: at most 64 blocks
+// wait in a thread. One by one, the locked instruction of each push waits until the caches have the lines of the block
+// that was touched just before: 40 % of the run at T=2, R=50, 16..32768, the same for every allocator.
 enum {
     BATCH_MAX = 16,
     BATCHED_MAX = 64,
@@ -251,9 +251,9 @@ static void config_parse(int argc, char **argv)
             "thread.\v"
             "In each of its `iters` iterations a thread picks a random slot of its `ws` slots. A block found there is "
             "handed to another random thread in `remote_pct` % of all cases and freed at once otherwise; then a new "
-            "block of min to max bytes goes into the slot. Blocks are handed over in batches, 16 with two threads, "
-            "fewer with more; every 32 iterations a thread frees up to 512 that others handed to it. A full ring (of "
-            "`ring_slots` blocks, default 65536) means a local free: the fallback.\n\n"
+            "block of min to max bytes goes into the slot. Blocks are handed over in batches, 16 with up to five "
+            "threads, fewer with more; every 32 iterations a thread frees up to 512 that others handed to it. A full "
+            "ring (of `ring_slots` blocks, default 65536) means a local free: the fallback.\n\n"
             "One op is one iteration: one malloc and, once the working set is full, one free. Ops/s is threads x "
             "iters over the time from the first thread's first iteration to the last thread's last one. Actual "
             "remote share and fallback are shares of all blocks that left a slot.",

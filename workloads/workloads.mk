@@ -1,4 +1,4 @@
-# The workloads: benchmark programs that speak the HZB1 protocol.
+# The workloads: benchmark programs that speak the HZB1 protocol, all but bench_soak, which writes CSV.
 
 WORKLOADS_OBJ := $(BUILD)/obj/workloads
 WORKLOADS_COMMON := util object live hzb_client options crew self_memory

@@ -8,7 +8,8 @@
 # The machines need this repository, built from the same commit, in the same folder (--workdir), with results/ shared
 # (NFS) or fetched (--return, see parallel's manual). Without --sshlogin the slices run here, one after the other: hzb
 # lets one measure at a time. Call it again after a failure: --resume-failed repeats only what failed.
-# A machine that was interrupted goes on with `build/hzb resume FOLDER`.
+# A machine that was interrupted goes on with `build/hzb resume FOLDER`. HZB is another hzb than build/hzb, HZB_OPTIONS are
+# more options of `hzb run`.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 (($# >= 3)) || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 64; }

@@ -4,7 +4,8 @@
 #   sbatch harness/contrib/slurm-array.sh [MATRIX]        from the repository's top folder, built, on a shared disk
 #   build/hzb merge -o results/merged $(cat slurm-JOBID_*.out)
 #
-# --exclusive, for a neighbour's job on the node would be measured too. The number of slices is that of the array.
+# --exclusive, for a neighbour's job on the node would be measured too. The number of slices is that of the array. HZB is
+# another hzb than build/hzb, HZB_OPTIONS are more options of `hzb run`.
 #SBATCH --job-name=hzb
 #SBATCH --array=1-3
 #SBATCH --exclusive
