@@ -23,6 +23,7 @@ static HZ3_TLS uint32_t self_id;
 static HZ3_TLS bool is_forking;
 static HZ3_TLS uint32_t held_ranks; // debug builds: bit r set while a lock of rank r is held
 
+// They repeat after 2^31 threads that came to a lock.
 uint32_t hz3_self_id(void)
 {
     static _Atomic uint32_t last_id;

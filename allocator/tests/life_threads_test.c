@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,6 +328,33 @@ static void main_thread_ends_first(const void *arg)
     pthread_exit(NULL);
 }
 
+static void end_well_on_the_main_thread(void)
+{
+    sigset_t blocked;
+    bool ok =
+        gettid() == getpid() && pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0 && sigismember(&blocked, SIGTERM) == 0;
+    _exit(ok ? 0 : 3);
+}
+
+// With a purger that works and one that sleeps. A thread that the allocator starts runs no code of the program's.
+static void exit_handlers_run_on_the_thread_that_ends_last(const void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 40; i++) {
+        pid_t pid = fork();
+        EXPECT(pid >= 0, "fork");
+        if (pid == 0) {
+            atexit(end_well_on_the_main_thread);
+            for (int k = 0; k < 40; k++)
+                memset(malloc(600 * KIB), 1, 600 * KIB);
+            free(malloc(600 * KIB));
+            sleep_ms(i % 2 == 0 ? 5 : 50);
+            pthread_exit(NULL);
+        }
+        child_wait(pid, "child, by its exit handler");
+    }
+}
+
 // The C library frees a detached thread's tables in the thread itself, when no destructor of it will run any more. A
 // cache that such a free opened would belong to memory that is soon somebody else's.
 static _Atomic pid_t detached_tid;
@@ -421,6 +449,7 @@ static const TestCase cases[] = {
     {.name = "short_threads_4000_without_growth", .run = short_threads_4000_without_growth},
     {.name = "exit_while_threads_allocate", .run = exit_while_threads_allocate},
     {.name = "main_thread_ends_first", .run = main_thread_ends_first},
+    {.name = "exit_handlers_run_on_the_thread_that_ends_last", .run = exit_handlers_run_on_the_thread_that_ends_last},
     {.name = "an_ending_thread_opens_no_cache", .run = an_ending_thread_opens_no_cache, .child = {.env = thread_front}},
     {.name = "cancelled_threads", .run = cancelled_threads},
 };
