@@ -1,6 +1,6 @@
 #include "hz3_init.h"
 
-#include <stdlib.h>
+#include <unistd.h>
 
 #include "hz3_arena.h"
 #include "hz3_central.h"
@@ -50,12 +50,16 @@ bool hz3_init_slow(void)
 }
 
 // Registers the fork handlers before those of any library, so that ours run last before a fork and first after it: what
-// the others allocate in theirs, or wait for in a thread that allocates, meets no taken lock. So it must be the first
-// constructor of the process (-z initfirst), the C library's included: there is no environment yet, and the knobs are
-// read by the first allocation.
-__attribute__((constructor)) static void constructor(void)
+// the others allocate in theirs, or wait for in a thread that allocates, meets no taken lock. So it is the first
+// constructor of the process (-z initfirst), even before the C library's, which would set the environment.
+__attribute__((constructor)) static void constructor(int argc, char **argv, char **envp)
 {
-    hz3_fork_register();
+    (void)argc;
+    (void)argv;
+    if (environ == NULL) {
+        environ = envp;
+    }
+    hz3_init();
     hz3_purger_init();
 }
 

@@ -248,8 +248,9 @@ uint64_t hz3_os_coarse_ms(void)
 // Small, because mlockall makes all of a stack resident; programs with much static TLS need the usual size.
 #define STACK_BYTES ((size_t)128 << 10)
 
-static int create_thread(pthread_t *thread, void *(*body)(void *), size_t stack_bytes)
+static int create_thread(void *(*body)(void *), size_t stack_bytes)
 {
+    pthread_t thread;
     pthread_attr_t attr;
     int error = pthread_attr_init(&attr);
     if (error != 0) {
@@ -258,21 +259,21 @@ static int create_thread(pthread_t *thread, void *(*body)(void *), size_t stack_
     if (stack_bytes != 0) {
         pthread_attr_setstacksize(&attr, stack_bytes);
     }
-    error = pthread_create(thread, &attr, body, NULL);
+    error = pthread_create(&thread, &attr, body, NULL);
     pthread_attr_destroy(&attr);
     return error;
 }
 
-bool hz3_os_thread_start(void *(*body)(void *), pthread_t *thread)
+bool hz3_os_thread_start(void *(*body)(void *))
 {
     int saved_errno = errno;
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before); // the new thread inherits it
-    int error = create_thread(thread, body, STACK_BYTES);
+    int error = create_thread(body, STACK_BYTES);
     if (error == EINVAL) {
-        error = create_thread(thread, body, 0);
+        error = create_thread(body, 0);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = saved_errno;

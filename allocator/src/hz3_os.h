@@ -3,8 +3,6 @@
 #ifndef HZ3_OS_H
 #define HZ3_OS_H
 
-#include <pthread.h>
-
 #include "hz3_types.h"
 
 // Address space without memory, aligned to `align` (a power of two ≥ a page); no access until hz3_os_commit. So the
@@ -50,7 +48,7 @@ bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 uint64_t hz3_os_coarse_ms(void);
 
 // Starts a thread that gets no signals, and may be joined or not; false: this process may have no more threads.
-bool hz3_os_thread_start(void *(*body)(void *), pthread_t *thread);
+bool hz3_os_thread_start(void *(*body)(void *));
 void hz3_os_thread_name(const char *name); // of the calling thread
 bool hz3_os_is_main_thread(void);          // true also where that is a secret
 // The C library is taking the calling thread apart: no destructor of its thread-specific data will run any more. glibc

@@ -63,6 +63,8 @@ static bool is_over(void)
 static void *purger_main(void *unused)
 {
     (void)unused;
+    purger = pthread_self();
+    atomic_store_explicit(&purger_is_known, true, memory_order_release);
     hz3_os_thread_name("hz3_purger");
     uint32_t in_vain = 0;
     while (!is_over()) {
@@ -100,8 +102,7 @@ static void start(void)
     if (!hz3_knobs.PURGER || must_not_outlive_main) {
         change(HZ3_PURGER_NONE, HZ3_PURGER_EVENTS);
     } else if (change(HZ3_PURGER_NONE, HZ3_PURGER_AWAKE)) {
-        if (hz3_os_thread_start(purger_main, &purger)) {
-            atomic_store_explicit(&purger_is_known, true, memory_order_release);
+        if (hz3_os_thread_start(purger_main)) {
             hz3_stat_add(purger_starts, 1);
         } else if (!change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS)) {
             change(HZ3_PURGER_ENDED, HZ3_PURGER_EVENTS); // main has ended meanwhile
@@ -141,9 +142,10 @@ void hz3_purger_poll_slow(size_t mapped_bytes)
     }
 }
 
-static void wait_for_its_end(void)
+// One that cannot be woken sleeps on, one that is only being started leaves by itself.
+static void wake_and_join(void)
 {
-    if (atomic_load_explicit(&purger_is_known, memory_order_acquire)) { // else it is only being started
+    if (hz3_os_futex_wake(&hz3_purger_state, 1) && atomic_load_explicit(&purger_is_known, memory_order_acquire)) {
         pthread_join(purger, NULL);
     }
 }
@@ -162,8 +164,7 @@ static void main_thread_ends(void *unused)
         }
         if (change(state, lives ? HZ3_PURGER_ENDED : HZ3_PURGER_EVENTS)) {
             if (lives) {
-                hz3_os_futex_wake(&hz3_purger_state, 1);
-                wait_for_its_end();
+                wake_and_join();
             }
             return;
         }

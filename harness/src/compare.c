@@ -148,11 +148,10 @@ static const CfgGate *gate_of(const Rule *rule, RunColumn column)
     return NULL;
 }
 
-/* An A/A arm says how far apart equal libraries seem to be: with another base it says nothing. */
+/* An A/A arm says how far apart equals seem to be: with another base it says nothing. */
 static bool is_compared(const Arm *base, const Arm *cand)
 {
-    bool same = base->sha256 && cand->sha256 ? strcmp(base->sha256, cand->sha256) == 0 : base->sha256 == cand->sha256;
-    return strcmp(cand->role, "base") != 0 && (strcmp(cand->role, "aa") != 0 || same);
+    return strcmp(cand->role, "base") != 0 && (strcmp(cand->role, "aa") != 0 || arms_are_same(base, cand));
 }
 
 /* The workload's own metrics, and exact gates, which hold for every workload. */

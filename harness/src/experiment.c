@@ -183,9 +183,9 @@ static bool texts_equal(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static bool arms_are_same(const Arm *a, const Arm *b)
+bool arms_are_same(const Arm *a, const Arm *b)
 {
-    bool same = !a->missing && !b->missing && texts_equal(a->sha256, b->sha256) && a->env.count == b->env.count;
+    bool same = texts_equal(a->sha256, b->sha256) && a->env.count == b->env.count;
     for (unsigned i = 0; same && i < a->env.count; i++)
         same = list_has(&b->env, a->env.items[i]);
     return same;
@@ -198,7 +198,8 @@ static void find_identical(Experiment *experiment)
         Arm *cand = &experiment->arms[c];
         for (unsigned b = 0; strcmp(cand->role, "cand") == 0 && b < experiment->arm_count; b++) {
             const Arm *other = &experiment->arms[b];
-            if (strcmp(other->role, "base") != 0 || !arms_are_same(cand, other)) continue;
+            if (strcmp(other->role, "base") != 0 || cand->missing || other->missing || !arms_are_same(cand, other))
+                continue;
             cand->same_as = xstrdup(other->name);
             hzb_note("allocator '%s' is '%s' (same library and environment): not run", cand->name, other->name);
             break;

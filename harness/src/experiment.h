@@ -84,6 +84,8 @@ char *workload_path(const Config *config, const Options *options, const CfgWorkl
 bool experiment_make(const Config *config, const Options *options, Experiment *experiment);
 
 const Arm *experiment_arm(const Experiment *experiment, const char *name);
+/* The same library in the same environment. */
+bool arms_are_same(const Arm *a, const Arm *b);
 const Workload *experiment_workload(const Experiment *experiment, const char *name);
 /* NULL for a cell of a record that was made before rules were kept. */
 const CellRounds *experiment_rounds(const Experiment *experiment, const char *cell_id);

@@ -115,6 +115,16 @@ static bool is_judged(const char *dir)
     return judged;
 }
 
+/* A merged folder is this machine's if all of its shards are. */
+static bool measured_by(const json_t *manifest, const json_t *machine)
+{
+    const json_t *shards = json_object_get(manifest, "shards"), *shard;
+    size_t i;
+    bool all = json_equal(machine_of(manifest), machine);
+    json_array_foreach(shards, i, shard) all = all && json_equal(machine_of(shard), machine);
+    return all;
+}
+
 /* Those in `parent` that this machine measured, in order of time. */
 static Folder *folders_of(const char *parent, const json_t *machine, unsigned *count)
 {
@@ -126,7 +136,7 @@ static Folder *folders_of(const char *parent, const json_t *machine, unsigned *c
         char *dir = xfmt("%s/%s", parent, names[i]->d_name);
         json_t *manifest = names[i]->d_name[0] != '.' && is_judged(dir) ? manifest_of(dir) : NULL;
         const char *created = json_string_value(json_object_get(manifest, "created_utc"));
-        if (created && json_equal(machine_of(manifest), machine))
+        if (created && measured_by(manifest, machine))
             folders[(*count)++] = (Folder){xstrdup(dir), xstrdup(created)};
         json_decref(manifest);
         free(dir);
