@@ -330,12 +330,18 @@ static void a_fork_leaves_a_slab_as_it_was(void **state)
 }
 
 static unsigned rseq_barriers;
+static void (*amid_a_drain)(void); // called once
 
 bool __real_hz3_os_membarrier(Hz3OsBarrier kind);
 bool __wrap_hz3_os_membarrier(Hz3OsBarrier kind);
 bool __wrap_hz3_os_membarrier(Hz3OsBarrier kind)
 {
     rseq_barriers += kind == HZ3_OS_BARRIER_RSEQ;
+    void (*call)(void) = amid_a_drain;
+    amid_a_drain = NULL;
+    if (call != NULL) {
+        call();
+    }
     return __real_hz3_os_membarrier(kind);
 }
 
@@ -364,6 +370,39 @@ static void a_fork_waits_for_the_sections_of_seized_slabs(void **state)
     assert_int_equal(barriers, 1);
 }
 
+static Sleeper leaver;
+static Hz3Slab *leavers_slab;
+static bool has_left;
+
+static void let_the_leaver_end(void)
+{
+    assert_true(leavers_slab->is_seized);
+    pthread_barrier_wait(&leaver.barrier);
+    for (int i = 0; i < 200 && !has_left; i++) {
+        usleep(1000);
+        has_left = __atomic_load_n(&leavers_slab->owner, __ATOMIC_RELAXED) == NULL;
+    }
+}
+
+static void a_thread_that_ends_waits_for_the_drain_of_its_slab(void **state)
+{
+    (void)state;
+    if (hz3_cpu_front_is_used()) {
+        skip();
+    }
+    sleeper_start(&leaver, 64);
+    for (Hz3Slab *slab = hz3_slab_first(); slab != NULL; slab = slab->next_made) {
+        leavers_slab = slab->owner != NULL && slab->owner != &hz3_self ? slab : leavers_slab;
+    }
+    assert_non_null(leavers_slab);
+    amid_a_drain = let_the_leaver_end;
+    hz3_front_drain(HZ3_FRONT_ALL);
+    pthread_join(leaver.thread, NULL);
+    assert_null(amid_a_drain);
+    assert_false(has_left);
+    assert_int_equal(hz3_front_cached_bytes(), 0);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -380,6 +419,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(no_signal_comes_between_the_locks_and_the_fork),
         cmocka_unit_test(a_fork_leaves_a_slab_as_it_was),
         cmocka_unit_test(a_fork_waits_for_the_sections_of_seized_slabs),
+        cmocka_unit_test(a_thread_that_ends_waits_for_the_drain_of_its_slab),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
