@@ -19,7 +19,7 @@ _Atomic uint32_t hz3_purger_state = HZ3_PURGER_NONE;
 
 static _Atomic uint64_t last_event_tick_ms;
 static bool must_not_outlive_main; // nobody would tell the thread that main has ended
-static pthread_t purger;
+static pthread_t purger; // written by itself before it sets the flag; read by who has seen the flag
 static _Atomic bool purger_is_known;
 
 static uint32_t state_now(void)

@@ -290,6 +290,18 @@ static void what_waits_is_bounded(const void *arg)
     EXPECT(rss_bytes() < before + 8 * MIB, "%zu KiB grew by %zu KiB", before / KIB, (rss_bytes() - before) / KIB);
 }
 
+// What is larger than the quarantine passes by it, and drives nobody out.
+static void a_block_too_large_to_wait_drives_nobody_out(const void *arg)
+{
+    (void)arg;
+    void *waiting = malloc(64);
+    free(waiting);
+    for (size_t i = 0; i < 100; i++)
+        free(malloc(20000));
+    for (size_t i = 0; i < 1000; i++)
+        EXPECT(malloc(64) != waiting, "malloc %zu", i);
+}
+
 // Each has guard pages while there are few, which are two mappings of the process's; the program needs some, too.
 static void many_guarded_blocks_leave_mappings(const void *arg)
 {
@@ -335,6 +347,8 @@ static const char *const with_zero[] = {"HZ3_HARDEN=zero", NULL};
 static const char *const with_guard[] = {"HZ3_HARDEN=guard", NULL};
 static const char *const with_quarantine[] = {"HZ3_HARDEN=quarantine", "HZ3_HARDEN_QUARANTINE=1M", "HZ3_SHARDS=1",
                                               NULL};
+static const char *const with_small_quarantine[] = {"HZ3_HARDEN=quarantine", "HZ3_HARDEN_QUARANTINE=16K",
+                                                    "HZ3_SHARDS=1", NULL};
 static const char *const with_both[] = {"HZ3_HARDEN=zero,quarantine", NULL};
 
 static void add(const char *name, void (*run)(const void *), const char *const *env)
@@ -403,6 +417,8 @@ int main(int argc, char **argv)
     add("order_is_drawn_by_lot", order_is_drawn_by_lot, NULL);
     cases[n_cases++] = (TestCase){.name = "say_order", .run = say_order, .helper = true};
     add_touches();
+    add("a_block_too_large_to_wait_drives_nobody_out", a_block_too_large_to_wait_drives_nobody_out,
+        with_small_quarantine);
     add("many_guarded_blocks_leave_mappings", many_guarded_blocks_leave_mappings, with_guard);
     cases[n_cases - 1].judge = judge_many_guarded_blocks;
     add("freed_blocks_wait", freed_blocks_wait, with_quarantine);
