@@ -1,5 +1,6 @@
 # hz3 as the top level sees it: allocator/Makefile builds the lanes, so that it also works alone (`make -C allocator`).
 HZ3_LANES := scale fast debug hardened
+HZ3_SOURCES := $(wildcard allocator/src/*/*.c)
 HZ3_LIBS := $(foreach lane,$(HZ3_LANES),$(BUILD)/libhakozuna_hz3_$(lane).so)
 
 allocator:
@@ -15,7 +16,7 @@ install-allocator: allocator
 INSTALLS += install-allocator
 .PHONY: allocator install-allocator
 
--include allocator/tests/tests.mk
+-include allocator/tests/black_box/black_box.mk
 -include allocator/tests/unit/unit.mk
 -include allocator/tests/sanitized/sanitized.mk
 -include allocator/tests/model/model.mk

@@ -1,11 +1,11 @@
 # hzb, the harness.
 
 HZB_OBJ := $(BUILD)/obj/harness
-HZB_OBJECTS := $(patsubst harness/src/%.c,$(HZB_OBJ)/%.o,$(wildcard harness/src/*.c))
+HZB_OBJECTS := $(patsubst harness/src/%.c,$(HZB_OBJ)/%.o,$(wildcard harness/src/*/*.c))
 HZB_UNIT_TESTS := $(patsubst harness/tests/%.c,%,$(wildcard harness/tests/test_*.c))
 HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv -lsqlite3 -lm
 HZB_MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-HZB_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"'
+HZB_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -Iharness/src -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"'
 
 PROGRAMS += $(BUILD)/hzb
 TESTS += $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%) $(sort $(wildcard harness/tests/*.t))
@@ -24,7 +24,7 @@ $(BUILD)/hzb: $(HZB_OBJECTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -o $@
 
 $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%): $(BUILD)/tests/hzb_%: $(HZB_OBJ)/tests/%.o $(HZB_OBJ)/tests/support.o \
-		$(filter-out %/main.o,$(HZB_OBJECTS))
+		$(filter-out %/commands/main.o,$(HZB_OBJECTS))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -lcmocka -o $@
 
@@ -53,17 +53,17 @@ $(BUILD)/libhakozuna_hz3_scale.so: allocator ;
 
 $(HZB_PLANTED): harness/tests/plant.c $(BUILD)/libhakozuna_hz3_scale.so harness/harness.mk
 	@mkdir -p $(HZB_OBJ)/planted $(HZB_OBJ)/tests
-	cp $(BUILD)/obj/hz3_scale/*.o $(HZB_OBJ)/planted
+	cp $(BUILD)/obj/hz3_scale/*/*.o $(HZB_OBJ)/planted
 	objcopy --redefine-sym malloc=planted_real_malloc $(HZB_OBJ)/planted/hz3_api.o
 	objcopy --redefine-sym madvise=planted_madvise $(HZB_OBJ)/planted/hz3_os.o
 	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/plant.d $(CFLAGS) -fno-builtin-malloc -ftls-model=initial-exec -fPIC \
-	    -shared -pthread -Wl,-z,now,-z,nodelete,--version-script=allocator/src/hz3.map $(HZB_OBJ)/planted/*.o $< -o $@
+	    -shared -pthread -Wl,-z,now,-z,nodelete,--version-script=allocator/src/api/hz3.map $(HZB_OBJ)/planted/*.o $< -o $@
 
 install-hzb: $(BUILD)/hzb
 	install -D -m 755 $(BUILD)/hzb $(DESTDIR)$(PREFIX)/bin/hzb
 	install -D -m 644 harness/hzb.1 $(DESTDIR)$(PREFIX)/share/man/man1/hzb.1
 .PHONY: install-hzb
 
--include $(wildcard $(HZB_OBJ)/*.d $(HZB_OBJ)/tests/*.d)
+-include $(wildcard $(HZB_OBJ)/*/*.d)
 
 -include harness/tests/fuzz/fuzz.mk

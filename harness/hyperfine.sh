@@ -58,7 +58,7 @@ command_of() { # command_of PROGRAM LIBRARY
     case $1 in
     sqlite3) echo "$preload sqlite3 -init $work/rows.sql :memory: .quit" ;;
     python3) echo "$preload PYTHONMALLOC=malloc /usr/bin/python3 $work/objects.py" ;;
-    gcc) echo "$preload gcc -O2 -D_GNU_SOURCE -c -o /dev/null harness/src/cli.c" ;;
+    gcc) echo "$preload gcc -O2 -D_GNU_SOURCE -c -o /dev/null harness/src/commands/cli.c" ;;
     redis-server) echo "sh $work/redis.sh $2" ;;
     esac
 }

@@ -10,9 +10,9 @@
 // moves the cache line that a producer is filling back and forth: 47 ns an op instead of 19 with an allocator that does
 // nothing, half of them remote. The limit lets a thread catch up after it was descheduled.
 //
-// Blocks for another thread go to its ring in batches, of 16 with up to five threads, fewer with more: at most 64 blocks
-// wait in a thread. One by one, the locked instruction of each push waits until the caches have the lines of the block
-// that was touched just before: 40 % of the run at T=2, R=50, 16..32768, the same for every allocator.
+// Blocks for another thread go to its ring in batches, of 16 with up to five threads, fewer with more: at most 64
+// blocks wait in a thread. One by one, the locked instruction of each push waits until the caches have the lines of the
+// block that was touched just before: 40 % of the run at T=2, R=50, 16..32768, the same for every allocator.
 enum {
     BATCH_MAX = 16,
     BATCHED_MAX = 64,

@@ -450,16 +450,17 @@ static void config_parse(int argc, char **argv)
         {"corrupt_at", 0, UINT32_MAX, 1, &config.corrupt_at, NULL},
     };
     const CommandLine line = {
-        .doc = "Allocates, frees and checks blocks of 1 byte to 4 MiB for a long time and writes memory over time.\v"
-               "In cycles: live bytes grow to `live_mib` (64), stay, burst, idle, shrink to a quarter, and stay there "
-               "with other sizes. `threads` threads (2), new ones in each cycle, do `ops_per_s` (20000) of malloc, "
-               "calloc, posix_memalign, realloc and free between them; three blocks in ten are freed by a thread "
-               "drawn by lot. Every block's bytes depend on its address, size and owner, and are checked when it is freed "
-               "or resized and at the start of each phase: a wrong one ends the program with 1. stdout is CSV.\n\n"
-               "One op allocates or frees one block; every tenth also resizes one, every twentieth also replaces "
-               "one.\n\n"
-               "For tests: every `leak_every`-th op a block is lost and not counted as live; after op `corrupt_at` of "
-               "the first thread one byte of a live block is changed. 0: no such fault.",
+        .doc =
+            "Allocates, frees and checks blocks of 1 byte to 4 MiB for a long time and writes memory over time.\v"
+            "In cycles: live bytes grow to `live_mib` (64), stay, burst, idle, shrink to a quarter, and stay there "
+            "with other sizes. `threads` threads (2), new ones in each cycle, do `ops_per_s` (20000) of malloc, "
+            "calloc, posix_memalign, realloc and free between them; three blocks in ten are freed by a thread "
+            "drawn by lot. Every block's bytes depend on its address, size and owner, and are checked when it is freed "
+            "or resized and at the start of each phase: a wrong one ends the program with 1. stdout is CSV.\n\n"
+            "One op allocates or frees one block; every tenth also resizes one, every twentieth also replaces "
+            "one.\n\n"
+            "For tests: every `leak_every`-th op a block is lost and not counted as live; after op `corrupt_at` of "
+            "the first thread one byte of a live block is changed. 0: no such fault.",
         .args_doc = "minutes [live_mib ops_per_s threads leak_every corrupt_at]",
         .positionals = positionals,
         .n_positionals = sizeof positionals / sizeof *positionals,

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../src/resultdir.h"
-#include "../src/util.h"
+#include "base/util.h"
+#include "record/resultdir.h"
 
 static char dir[] = "/tmp/hzb-unit-XXXXXX";
 static int saved_stderr = -1;

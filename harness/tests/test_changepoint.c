@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "../src/changepoint.h"
-#include "../src/util.h"
+#include "base/util.h"
+#include "stats/changepoint.h"
 
 enum { N = 40 };
 

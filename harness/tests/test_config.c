@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../src/config.h"
-#include "../src/experiment.h"
-#include "../src/util.h"
+#include "base/util.h"
+#include "config/config.h"
+#include "config/experiment.h"
 #include "support.h"
 
 static const char good_allocators[] = "allocators:\n"

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../src/gate.h"
+#include "gate/gate.h"
 #include "support.h"
 
 enum { ARMS = 3, ROUNDS_LEAST = 6, ROUNDS_MOST = 12 };

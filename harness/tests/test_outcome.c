@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../src/outcome.h"
-#include "../src/spread.h"
-#include "../src/util.h"
+#include "base/util.h"
+#include "process/outcome.h"
+#include "stats/spread.h"
 
 static Arm arms[] = {{.name = "a", .role = "cand", .sha256 = "5a"}};
 static Workload workloads[] = {{.name = "w", .sha256 = "b1"}};

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../src/plan.h"
+#include "plan/plan.h"
 #include "support.h"
 
 static char *params_one[] = {"threads=4"};

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "../src/plot_scaling.h"
+#include "report/plot_scaling.h"
 
 #define CELL(id, name, values)                                                                                         \
     {                                                                                                                  \

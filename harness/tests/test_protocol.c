@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../src/livepage.h"
-#include "../src/protocol.h"
+#include "process/livepage.h"
+#include "process/protocol.h"
 #include "support.h"
 
 #define FINAL "HZB1 ops=10 work_ns=20 checksum=00000000000000ff alloc_failed=1 live_peak=4096 live_at_fail=2048"

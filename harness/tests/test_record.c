@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../src/csvio.h"
-#include "../src/record.h"
-#include "../src/util.h"
+#include "base/csvio.h"
+#include "base/util.h"
+#include "record/record.h"
 #include "support.h"
 
 static void test_fields_survive_quoting(void **state)

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "../src/sampler.h"
+#include "process/sampler.h"
 #include "support.h"
 
 enum { MS = 1000000, SAMPLES = 30 };

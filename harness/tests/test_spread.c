@@ -6,13 +6,13 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "../src/spread.h"
+#include "stats/spread.h"
 
 /* The ranks are those of tables of the sign test's interval for the median: n, lower and upper rank from 1. */
 static void test_interval_has_the_ranks_of_the_tables(void **state)
 {
     (void)state;
-    static const unsigned table[][3] = {{6, 1, 6},   {7, 1, 7},    {8, 1, 8},    {9, 2, 8},     {10, 2, 9},
+    static const unsigned table[][3] = {{6, 1, 6},   {7, 1, 7},   {8, 1, 8},    {9, 2, 8},    {10, 2, 9},
                                         {15, 4, 12}, {20, 6, 15}, {30, 10, 21}, {100, 40, 61}};
     double values[100];
     for (unsigned t = 0; t < sizeof table / sizeof *table; t++) {

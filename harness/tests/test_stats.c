@@ -8,8 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "../src/stats.h"
-#include "../src/util.h"
+#include "base/util.h"
+#include "stats/stats.h"
 #include "stats_vectors.h"
 
 static void assert_close(double is, double expected)

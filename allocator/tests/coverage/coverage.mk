@@ -15,14 +15,14 @@ COVERAGE_LIB := $(COVERAGE)/libhakozuna_hz3_faults.so
 COVERAGE_STRIDE ?= 8
 COVERAGE_FLAGS := $(filter-out -O1 -MMD -MP,$(FAULTS_HZ3_FLAGS)) -O0 -MMD -MP
 COVERAGE_GCOV := --coverage -fprofile-update=atomic
-COVERAGE_OBJECTS := $(patsubst allocator/src/%.c,$(COVERAGE_OBJ)/hz3/%.o,$(wildcard allocator/src/*.c)) \
+COVERAGE_OBJECTS := $(patsubst allocator/src/%.c,$(COVERAGE_OBJ)/hz3/%.o,$(HZ3_SOURCES)) \
     $(COVERAGE_OBJ)/fault_calls.o $(COVERAGE_OBJ)/coverage_exit.o
 COVERAGE_UNIT := $(UNIT_MODEL:%=$(COVERAGE)/unit_%_test)
 COVERAGE_SCRIPTS := $(addprefix $(UNIT_SRC)/,knobs.t front.t)
 COVERAGE_THREAD := stress_test api_content_test life_threads_test life_handover_test life_fork_test \
     life_memory_test
 
-$(COVERAGE_OBJ)/hz3/hz3_api.o: COVERAGE_RENAMED := $(foreach name,malloc calloc realloc free,-D$(name)=hz3_covered_$(name))
+$(COVERAGE_OBJ)/hz3/api/hz3_api.o: COVERAGE_RENAMED := $(foreach name,malloc calloc realloc free,-D$(name)=hz3_covered_$(name))
 
 $(COVERAGE_OBJ)/hz3/%.o: allocator/src/%.c $(COVERAGE_SRC)/coverage.mk $(FAULTS_SRC)/faults.mk
 	@mkdir -p $(@D)
@@ -62,4 +62,4 @@ coverage-report:
 
 .PHONY: coverage coverage-report
 
--include $(wildcard $(COVERAGE_OBJ)/*.d $(COVERAGE_OBJ)/hz3/*.d)
+-include $(wildcard $(COVERAGE_OBJ)/*.d $(COVERAGE_OBJ)/hz3/*/*.d)

@@ -1,7 +1,7 @@
 // Part of the library under `make coverage`: a process that leaves by abort() or _exit() keeps its counters.
 //
-// gcc's runtime writes them at exit() only, and it calls malloc to do so. Whoever aborts may hold hz3's locks, so while a
-// thread writes it gets its memory from a pool.
+// gcc's runtime writes them at exit() only, and it calls malloc to do so. Whoever aborts may hold hz3's locks, so while
+// a thread writes it gets its memory from a pool.
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdbool.h>

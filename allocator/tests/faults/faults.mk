@@ -8,7 +8,7 @@ FAULTS_TESTS := $(BUILD)/tests/fault_sites_test $(BUILD)/tests/fault_seccomp_tes
 FAULTS_HZ3_FLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O1 -g -fPIC -fvisibility=hidden \
     -ftls-model=initial-exec -fno-builtin -pthread -MMD -MP -Iallocator/include -Iallocator/src -I$(FAULTS_SRC) \
     -DHZ3_DEBUG=1 -DHZ3_LANE='"faults"'
-FAULTS_OBJECTS := $(patsubst allocator/src/%.c,$(FAULTS_OBJ)/hz3/%.o,$(wildcard allocator/src/*.c)) \
+FAULTS_OBJECTS := $(patsubst allocator/src/%.c,$(FAULTS_OBJ)/hz3/%.o,$(HZ3_SOURCES)) \
     $(FAULTS_OBJ)/fault_calls.o
 
 TESTS += $(FAULTS_TESTS)
@@ -30,7 +30,7 @@ $(FAULTS_LIB): $(FAULTS_OBJECTS)
 $(FAULTS_OBJ)/%.o: $(FAULTS_SRC)/%.c $(FAULTS_SRC)/faults.mk
 	@mkdir -p $(@D)
 	@echo '  CC  $<'
-	@$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -Iallocator/tests -Iallocator/include -c -o $@ $<
+	@$(CC) $(TESTS_CFLAGS) $(TESTS_GCC_ONLY) -I$(TESTS_SRC) -Iallocator/include -c -o $@ $<
 
 $(BUILD)/tests/fault_workload: $(addprefix $(FAULTS_OBJ)/,fault_workload.o fault_heap.o) $(TESTS_SUPPORT)
 $(BUILD)/tests/fault_sites_test: $(addprefix $(FAULTS_OBJ)/,fault_sites_test.o fault_run.o) $(TESTS_SUPPORT)
@@ -52,4 +52,4 @@ check-faults: allocator $(FAULTS_TESTS)
 
 .PHONY: check-faults
 
--include $(wildcard $(FAULTS_OBJ)/*.d $(FAULTS_OBJ)/hz3/*.d)
+-include $(wildcard $(FAULTS_OBJ)/*.d $(FAULTS_OBJ)/hz3/*/*.d)

@@ -7,7 +7,7 @@ FUZZ_S ?= 60
 FUZZ_RENAMED := $(foreach name,$(UNIT_RENAMED),-D$(name)=hz3_fuzz_$(name))
 FUZZ_FLAGS := $(BASE_CFLAGS) -O1 -g -Iallocator/include -Iallocator/src -DHZ3_DEBUG=1 -pthread -fno-builtin \
     -Wno-deprecated-declarations $(FUZZ_RENAMED)
-FUZZ_OBJECTS := $(patsubst allocator/src/%.c,$(FUZZ_OBJ)/hz3/%.o,$(wildcard allocator/src/*.c)) \
+FUZZ_OBJECTS := $(patsubst allocator/src/%.c,$(FUZZ_OBJ)/hz3/%.o,$(HZ3_SOURCES)) \
     $(FUZZ_OBJ)/fuzz_api.o $(FUZZ_OBJ)/support_memory.o
 
 $(FUZZ_OBJ)/hz3/%.o: allocator/src/%.c $(FUZZ_SRC)/fuzz.mk
@@ -20,7 +20,7 @@ $(FUZZ_OBJ)/%.o: $(FUZZ_SRC)/%.c $(FUZZ_SRC)/fuzz.mk
 	@echo '  CC  fuzz $(@F)'
 	@$(FUZZ_CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address -c $< -o $@
 
-$(FUZZ_OBJ)/%.o: allocator/tests/%.c $(FUZZ_SRC)/fuzz.mk
+$(FUZZ_OBJ)/%.o: $(TESTS_SRC)/%.c $(FUZZ_SRC)/fuzz.mk
 	@mkdir -p $(@D)
 	@echo '  CC  fuzz $(@F)'
 	@$(FUZZ_CLANG) $(FUZZ_FLAGS) -c $< -o $@
@@ -40,7 +40,7 @@ STORM_S ?= 3600
 STORM_OBJ := $(FUZZ_OBJ)/storm
 STORM_FLAGS := $(BASE_CFLAGS) -O2 -g -Iallocator/include -Iallocator/src -pthread -fno-builtin -Wno-deprecated-declarations \
     $(FUZZ_RENAMED)
-STORM_OBJECTS := $(patsubst allocator/src/%.c,$(STORM_OBJ)/hz3/%.o,$(wildcard allocator/src/*.c)) \
+STORM_OBJECTS := $(patsubst allocator/src/%.c,$(STORM_OBJ)/hz3/%.o,$(HZ3_SOURCES)) \
     $(addprefix $(STORM_OBJ)/,fuzz_api.o fuzz_storm.o) $(STORM_OBJ)/support_memory.o
 
 $(STORM_OBJ)/hz3/%.o: allocator/src/%.c $(FUZZ_SRC)/fuzz.mk
@@ -53,7 +53,7 @@ $(STORM_OBJ)/%.o: $(FUZZ_SRC)/%.c $(FUZZ_SRC)/fuzz.mk
 	@echo '  CC  storm $(@F)'
 	@$(CC) $(STORM_FLAGS) -c $< -o $@
 
-$(STORM_OBJ)/%.o: allocator/tests/%.c $(FUZZ_SRC)/fuzz.mk
+$(STORM_OBJ)/%.o: $(TESTS_SRC)/%.c $(FUZZ_SRC)/fuzz.mk
 	@mkdir -p $(@D)
 	@echo '  CC  storm $(@F)'
 	@$(CC) $(filter-out -fno-builtin,$(STORM_FLAGS)) -c $< -o $@
@@ -68,4 +68,4 @@ fuzz-storm: $(BUILD)/tests/fuzz_storm
 
 .PHONY: fuzz fuzz-storm
 
--include $(wildcard $(FUZZ_OBJ)/*.d $(FUZZ_OBJ)/*/*.d $(FUZZ_OBJ)/*/*/*.d)
+-include $(wildcard $(FUZZ_OBJ)/*.d $(FUZZ_OBJ)/hz3/*/*.d $(STORM_OBJ)/*.d $(STORM_OBJ)/hz3/*/*.d)

@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../support.h"
+#include "../black_box/support.h"
 #include "fuzz_api.h"
 #include "hz3.h"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../support.h"
+#include "../black_box/support.h"
 #include "fuzz_api.h"
 
 #define INPUT_BYTES ((size_t)64 * KIB)

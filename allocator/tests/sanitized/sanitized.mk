@@ -17,7 +17,7 @@ TESTS += $(SANITIZED_RACE_TESTS) $(SANITIZED_MODEL_TESTS) allocator/tests/saniti
 test-programs: $(SANITIZED_BLACK_BOX_TESTS) $(BUILD)/tests/front_stress_asan
 
 $(eval $(call UNIT_RACE_RULES,asan,$(SANITIZED_RACE_TESTS),asan))
-SANITIZED_HZ3 := $(patsubst allocator/src/%.c,$(UNIT_OBJ)/asan/hz3/%.o,$(wildcard allocator/src/*.c)) \
+SANITIZED_HZ3 := $(patsubst allocator/src/%.c,$(UNIT_OBJ)/asan/hz3/%.o,$(HZ3_SOURCES)) \
     $(UNIT_OBJ)/asan/yield_point.o
 
 # These call malloc and mean hz3's.
@@ -29,7 +29,7 @@ $(SANITIZED_OBJ)/unit/%.o: $(UNIT_SRC)/%.c $(UNIT_SRC)/unit.mk allocator/tests/s
 	@echo '  CC  asan $<'
 	@gcc $(SANITIZED_FLAGS) -c $< -o $@
 
-$(SANITIZED_OBJ)/%.o: allocator/tests/%.c allocator/tests/sanitized/sanitized.mk
+$(SANITIZED_OBJ)/%.o: $(TESTS_SRC)/%.c allocator/tests/sanitized/sanitized.mk
 	@mkdir -p $(@D)
 	@echo '  CC  asan $<'
 	@gcc $(SANITIZED_FLAGS) $(TESTS_GCC_ONLY) -c $< -o $@

@@ -6,10 +6,10 @@
 #include <stdio.h>
 
 #include "arena_support.h"
-#include "hz3_release_boundary.h"
-#include "hz3_release_ledger.h"
-#include "hz3_segment_packing.h"
-#include "hz3_stats.h"
+#include "base/hz3_stats.h"
+#include "pages/hz3_segment_packing.h"
+#include "release/hz3_release_boundary.h"
+#include "release/hz3_release_ledger.h"
 
 #define SLOTS 8
 #define ARENA_PAGES (SLOTS * HZ3_PAGES_PER_SEG)

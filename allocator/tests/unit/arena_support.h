@@ -2,8 +2,8 @@
 #ifndef HZ3_UNIT_ARENA_SUPPORT_H
 #define HZ3_UNIT_ARENA_SUPPORT_H
 
-#include "hz3_arena.h"
-#include "hz3_segment.h"
+#include "pages/hz3_arena.h"
+#include "pages/hz3_segment.h"
 
 static inline uint32_t free_pages_of_open_slots(void)
 {

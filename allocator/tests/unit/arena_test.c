@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "arena_support.h"
-#include "hz3_knobs.h"
-#include "hz3_large.h"
-#include "hz3_os.h"
-#include "hz3_release_boundary.h"
-#include "hz3_release_ledger.h"
-#include "hz3_segment_packing.h"
-#include "hz3_stats.h"
+#include "base/hz3_knobs.h"
+#include "base/hz3_os.h"
+#include "base/hz3_stats.h"
+#include "large/hz3_large.h"
+#include "pages/hz3_segment_packing.h"
+#include "release/hz3_release_boundary.h"
+#include "release/hz3_release_ledger.h"
 
 #define SHARD 0
 #define ARENA_PAGES (8 * HZ3_PAGES_PER_SEG)

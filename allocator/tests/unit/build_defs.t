@@ -5,7 +5,7 @@
 unset MAKEFLAGS MAKELEVEL MFLAGS LD_PRELOAD
 ours=$tmp/build
 seeds='-DHZ3_S65_RELEASE_BOUNDARY=1 -DHZ3_S65_RELEASE_LEDGER=1 -DHZ3_S65_RELEASE_COVERAGE=1 -DHZ3_S65_STATS=1'
-sources=$(ls allocator/src/*.c | wc -l)
+sources=$(ls allocator/src/*/*.c | wc -l)
 
 build_with() { # build_with DEFS TARGET...; leaves its output in $said
     local defs=$1
@@ -71,7 +71,7 @@ for function in malloc free calloc realloc hz3_front_refill hz3_front_overflow; 
 done
 
 every_knob=$(run HZ3_KNOBS=1 HZ3_STATS=0 | sed -n 's/^\(HZ3_[A-Z0-9_]*=[^ ]*\) (default .*/-D\1/p' | grep -v HZ3_ARENA_SIZE)
-[ "$(wc -l <<< "$every_knob")" -eq $(($(grep -c '^HZ3_KNOB(.*, \(BOOL\|COUNT\|BYTES\|CHOICE\|FLAGS\),' allocator/src/hz3_knobs.def) - 1)) ]
+[ "$(wc -l <<< "$every_knob")" -eq $(($(grep -c '^HZ3_KNOB(.*, \(BOOL\|COUNT\|BYTES\|CHOICE\|FLAGS\),' allocator/src/base/hz3_knobs.def) - 1)) ]
 report $? "every knob is printed" "$every_knob"
 build_with "-DHZ3_ARENA_SIZE=banana $(tr '\n' ' ' <<< "$every_knob")" all_ldpreload_scale
 report $? "every knob can be defined" "$said"

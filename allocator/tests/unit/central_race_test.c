@@ -6,13 +6,13 @@
 #include <stdio.h>
 
 #include "arena_support.h"
-#include "hz3_central.h"
-#include "hz3_release_boundary.h"
-#include "hz3_release_ledger.h"
-#include "hz3_s65_partial_purge.h"
-#include "hz3_size_class.h"
-#include "hz3_small.h"
-#include "hz3_stats.h"
+#include "base/hz3_size_class.h"
+#include "base/hz3_stats.h"
+#include "middle/hz3_central.h"
+#include "middle/hz3_small.h"
+#include "policy/hz3_partial_purge.h"
+#include "release/hz3_release_boundary.h"
+#include "release/hz3_release_ledger.h"
 
 #define SLOTS 32
 #define ARENA_UNITS (SLOTS * HZ3_PAGES_PER_SEG * 256) // of 16 bytes
@@ -64,21 +64,21 @@ static void disown(void *object, uint32_t self)
     UNIT_REQUIRE(was == self, "%p of thread %u belongs to %u", object, self, was);
 }
 
-static void take(Held *held, uint32_t class, uint32_t self, uint64_t *rng)
+static void take(Held *held, uint32_t cls, uint32_t self, uint64_t *rng)
 {
     void **out = held->object + held->count;
     uint32_t want = 1 + unit_random_below(rng, BATCH);
-    uint32_t n = hz3_central_take(unit_random_below(rng, SHARDS), class, out, want);
-    UNIT_REQUIRE(n >= 1 && n <= want, "%u objects of class %u instead of 1..%u", n, class, want);
+    uint32_t n = hz3_central_take(unit_random_below(rng, SHARDS), cls, out, want);
+    UNIT_REQUIRE(n >= 1 && n <= want, "%u objects of class %u instead of 1..%u", n, cls, want);
     for (uint32_t i = 0; i < n; i++) {
-        UNIT_REQUIRE(hz3_tag_of(hz3_page_of(out[i])) == class && hz3_object_starts_at(class, out[i]),
-                     "%p is no object of class %u", out[i], class);
+        UNIT_REQUIRE(hz3_tag_of(hz3_page_of(out[i])) == cls && hz3_object_starts_at(cls, out[i]),
+                     "%p is no object of class %u", out[i], cls);
         own(out[i], self);
     }
     held->count += n;
 }
 
-static void give(Held *held, uint32_t n, uint32_t class, uint32_t self, uint64_t *rng)
+static void give(Held *held, uint32_t n, uint32_t cls, uint32_t self, uint64_t *rng)
 {
     n = n < held->count ? n : held->count;
     held->count -= n;
@@ -86,7 +86,7 @@ static void give(Held *held, uint32_t n, uint32_t class, uint32_t self, uint64_t
         disown(held->object[held->count + i], self);
     }
     if (n > 0) {
-        hz3_central_give(unit_random_below(rng, SHARDS), class, held->object + held->count, n);
+        hz3_central_give(unit_random_below(rng, SHARDS), cls, held->object + held->count, n);
     }
 }
 
@@ -145,7 +145,7 @@ static void worker_or_drainer(uint32_t index, void *arg)
         } else {
             hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, UINT64_MAX, UINT64_MAX});
         }
-        hz3_s65_partial_purge(unit_random_below(&rng, 2), 1 + unit_random_below(&rng, 100));
+        hz3_partial_purge(unit_random_below(&rng, 2), 1 + unit_random_below(&rng, 100));
         hz3_central_cached_bytes();
         sched_yield();
     }

@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include "arena_support.h"
-#include "hz3_central.h"
-#include "hz3_epoch.h"
-#include "hz3_inbox.h"
-#include "hz3_release_boundary.h"
-#include "hz3_size_class.h"
-#include "hz3_small.h"
-#include "hz3_stats.h"
+#include "base/hz3_size_class.h"
+#include "base/hz3_stats.h"
+#include "middle/hz3_central.h"
+#include "middle/hz3_inbox.h"
+#include "middle/hz3_small.h"
+#include "policy/hz3_epoch.h"
+#include "release/hz3_release_boundary.h"
 
 #define SHARDS 4
 #define CLASS_64 4
@@ -42,8 +42,8 @@ static uint32_t taken_before;
 static int set_up(void **state)
 {
     (void)state;
-    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
-        hz3_classes[class].transfer_cap = transfer_cap[class];
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
+        hz3_classes[cls].transfer_cap = transfer_cap[cls];
     }
     n_objects = 0;
     hz3_epoch_trim_all();
@@ -52,11 +52,11 @@ static int set_up(void **state)
     return 0;
 }
 
-static void take(uint32_t shard, uint32_t class, uint32_t n)
+static void take(uint32_t shard, uint32_t cls, uint32_t n)
 {
     while (n > 0) {
         uint32_t want = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
-        uint32_t got = hz3_central_take(shard, class, objects + n_objects, want);
+        uint32_t got = hz3_central_take(shard, cls, objects + n_objects, want);
         assert_in_range(got, 1, want);
         n_objects += got;
         n -= got;
@@ -64,13 +64,13 @@ static void take(uint32_t shard, uint32_t class, uint32_t n)
 }
 
 // The last n of the array.
-static void give(uint32_t shard, uint32_t class, uint32_t n)
+static void give(uint32_t shard, uint32_t cls, uint32_t n)
 {
     while (n > 0) {
         uint32_t batch = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
         n_objects -= batch;
         n -= batch;
-        hz3_central_give(shard, class, objects + n_objects, batch);
+        hz3_central_give(shard, cls, objects + n_objects, batch);
     }
 }
 
@@ -91,20 +91,20 @@ static unsigned char *held_flag(const void *object)
 static void objects_are_distinct_and_whole(void **state)
 {
     (void)state;
-    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
-        uint32_t n = hz3_class_is_medium(class) ? 64 : 1000;
-        take(1, class, n);
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
+        uint32_t n = hz3_class_is_medium(cls) ? 64 : 1000;
+        take(1, cls, n);
         for (uint32_t i = 0; i < n; i++) {
-            assert_true(hz3_object_starts_at(class, objects[i]));
-            assert_int_equal(hz3_tag_of(hz3_page_of(objects[i])), class);
+            assert_true(hz3_object_starts_at(cls, objects[i]));
+            assert_int_equal(hz3_tag_of(hz3_page_of(objects[i])), cls);
             assert_int_equal(*held_flag(objects[i]), 0);
             *held_flag(objects[i]) = 1;
-            assert_true(hz3_class_is_medium(class) || hz3_run_is_valid(run_of(objects[i]), class));
+            assert_true(hz3_class_is_medium(cls) || hz3_run_is_valid(run_of(objects[i]), cls));
         }
         for (uint32_t i = 0; i < n; i++) {
             *held_flag(objects[i]) = 0;
         }
-        give(1, class, n);
+        give(1, cls, n);
     }
     drain_all();
     assert_int_equal(taken_pages(), taken_before);
@@ -131,14 +131,14 @@ static void transfer_array_returns_the_newest_first(void **state)
 static void every_offset_of_a_run_is_a_start_or_not(void **state)
 {
     (void)state;
-    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_SMALL_LAST; class ++) {
-        take(1, class, 1);
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_SMALL_LAST; cls++) {
+        take(1, cls, 1);
         char *base = hz3_page_addr(run_of(objects[0]));
-        for (uint32_t offset = 0; offset < hz3_classes[class].pages * HZ3_PAGE_SIZE; offset++) {
+        for (uint32_t offset = 0; offset < hz3_classes[cls].pages * HZ3_PAGE_SIZE; offset++) {
             assert_int_equal(run_of(base + offset), hz3_page_of(base));
-            assert_int_equal(hz3_object_starts_at(class, base + offset), offset % hz3_classes[class].size == 0);
+            assert_int_equal(hz3_object_starts_at(cls, base + offset), offset % hz3_classes[cls].size == 0);
         }
-        give(1, class, 1);
+        give(1, cls, 1);
     }
 }
 
@@ -146,49 +146,49 @@ static void every_offset_of_a_run_is_a_start_or_not(void **state)
 
 static void give_twice_in_one_batch(void *class_arg)
 {
-    uint32_t class = *(uint32_t *)class_arg;
-    take(1, class, 20);
+    uint32_t cls = *(uint32_t *)class_arg;
+    take(1, cls, 20);
     objects[17] = objects[3];
-    give(1, class, 20);
+    give(1, cls, 20);
 }
 
 static void give_twice_with_a_drain_between(void *class_arg)
 {
-    uint32_t class = *(uint32_t *)class_arg;
-    take(1, class, 2); // the second keeps a small run alive
+    uint32_t cls = *(uint32_t *)class_arg;
+    take(1, cls, 2); // the second keeps a small run alive
     void *object = objects[0];
-    hz3_central_give(1, class, &object, 1);
+    hz3_central_give(1, cls, &object, 1);
     drain_all();
-    hz3_central_give(1, class, &object, 1);
+    hz3_central_give(1, cls, &object, 1);
     drain_all();
 }
 
 static void give_twice_across_shards(void *class_arg)
 {
-    uint32_t class = *(uint32_t *)class_arg;
-    take(1, class, 2);
+    uint32_t cls = *(uint32_t *)class_arg;
+    take(1, cls, 2);
     void *object = objects[0];
-    hz3_central_give(1, class, &object, 1);
-    hz3_central_give(2, class, &object, 1);
+    hz3_central_give(1, cls, &object, 1);
+    hz3_central_give(2, cls, &object, 1);
     drain_all();
 }
 
 static void give_after_the_run_is_gone(void *class_arg)
 {
-    uint32_t class = *(uint32_t *)class_arg;
-    take(1, class, 1);
+    uint32_t cls = *(uint32_t *)class_arg;
+    take(1, cls, 1);
     void *object = objects[0];
-    give(1, class, 1);
+    give(1, cls, 1);
     drain_all();
-    hz3_central_give(1, class, &object, 1);
+    hz3_central_give(1, cls, &object, 1);
 }
 
 static void give_interior(void *class_arg)
 {
-    uint32_t class = *(uint32_t *)class_arg;
-    take(1, class, 1);
+    uint32_t cls = *(uint32_t *)class_arg;
+    take(1, cls, 1);
     void *object = (char *)objects[0] + 16;
-    hz3_central_give(1, class, &object, 1);
+    hz3_central_give(1, cls, &object, 1);
 }
 
 static void double_frees_abort(void **state)
@@ -261,12 +261,12 @@ static void full_inbox_sends_objects_to_the_owner(void **state)
 static void at_most_one_empty_run_is_kept(void **state)
 {
     (void)state;
-    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_SMALL_LAST; class ++) {
-        hz3_classes[class].transfer_cap = 0;
-        take(1, class, 5 * hz3_classes[class].objs);
-        assert_true(taken_pages() >= taken_before + 5 * hz3_classes[class].pages);
-        give(1, class, n_objects);
-        assert_int_equal(taken_pages(), taken_before + hz3_classes[class].pages);
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_SMALL_LAST; cls++) {
+        hz3_classes[cls].transfer_cap = 0;
+        take(1, cls, 5 * hz3_classes[cls].objs);
+        assert_true(taken_pages() >= taken_before + 5 * hz3_classes[cls].pages);
+        give(1, cls, n_objects);
+        assert_int_equal(taken_pages(), taken_before + hz3_classes[cls].pages);
         drain_all();
         assert_int_equal(taken_pages(), taken_before);
     }
@@ -312,9 +312,9 @@ static void one_drain_returns_every_page(void **state)
     (void)state;
     for (uint32_t owner = 1; owner < SHARDS; owner++) {
         for (uint32_t giver = 1; giver < SHARDS; giver++) {
-            for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class += 5) {
-                take(owner, class, 30);
-                give(giver, class, 30);
+            for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls += 5) {
+                take(owner, cls, 30);
+                give(giver, cls, 30);
             }
             drain_all();
             assert_int_equal(taken_pages(), taken_before);
@@ -327,7 +327,7 @@ static void one_drain_returns_every_page(void **state)
 static const uint32_t walked_classes[] = {1, CLASS_64, 7, 20, 27, 28, CLASS_8K, 35};
 typedef struct Walked {
     void *object;
-    uint32_t class;
+    uint32_t cls;
 } Walked;
 
 static Walked walked[6000];
@@ -335,40 +335,40 @@ static uint32_t n_walked;
 
 static void walk_take(uint64_t *rng)
 {
-    uint32_t class = walked_classes[unit_random_below(rng, COUNT_OF(walked_classes))];
+    uint32_t cls = walked_classes[unit_random_below(rng, COUNT_OF(walked_classes))];
     uint32_t want = 1 + unit_random_below(rng, HZ3_BATCH_MAX);
     void *batch[HZ3_BATCH_MAX];
-    uint32_t n = hz3_central_take(1 + unit_random_below(rng, SHARDS - 1), class, batch, want);
+    uint32_t n = hz3_central_take(1 + unit_random_below(rng, SHARDS - 1), cls, batch, want);
     assert_in_range(n, 1, want);
     for (uint32_t i = 0; i < n; i++) {
         assert_int_equal(*held_flag(batch[i]), 0);
         *held_flag(batch[i]) = 1;
-        walked[n_walked++] = (Walked){batch[i], class};
+        walked[n_walked++] = (Walked){batch[i], cls};
     }
 }
 
 static void walk_give(uint64_t *rng)
 {
     void *batch[HZ3_BATCH_MAX];
-    uint32_t class = walked[unit_random_below(rng, n_walked)].class;
+    uint32_t cls = walked[unit_random_below(rng, n_walked)].cls;
     uint32_t wanted = 1 + unit_random_below(rng, HZ3_BATCH_MAX);
     uint32_t n = 0;
     for (uint32_t tries = 0; tries < 4 * wanted && n < wanted && n_walked > 0; tries++) {
         uint32_t i = unit_random_below(rng, n_walked);
-        if (walked[i].class == class) {
+        if (walked[i].cls == cls) {
             batch[n++] = walked[i].object;
             *held_flag(walked[i].object) = 0;
             walked[i] = walked[--n_walked];
         }
     }
-    hz3_central_give(1 + unit_random_below(rng, SHARDS - 1), class, batch, n);
+    hz3_central_give(1 + unit_random_below(rng, SHARDS - 1), cls, batch, n);
 }
 
 static void assert_held_runs_valid(void)
 {
     for (uint32_t i = 0; i < n_walked; i++) {
-        if (!hz3_class_is_medium(walked[i].class)) {
-            assert_true(hz3_run_is_valid(run_of(walked[i].object), walked[i].class));
+        if (!hz3_class_is_medium(walked[i].cls)) {
+            assert_true(hz3_run_is_valid(run_of(walked[i].object), walked[i].cls));
         }
     }
 }
@@ -424,8 +424,8 @@ int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=128M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
-    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
-        transfer_cap[class] = hz3_classes[class].transfer_cap;
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
+        transfer_cap[cls] = hz3_classes[cls].transfer_cap;
     }
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {

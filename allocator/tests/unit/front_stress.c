@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hz3_arena.h"
-#include "hz3_front.h"
-#include "hz3_front_cpu.h"
+#include "front/hz3_front.h"
+#include "front/hz3_front_cpu.h"
+#include "pages/hz3_arena.h"
 
 #define WORKERS 12u
 #define HELD 256u

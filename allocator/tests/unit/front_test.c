@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hz3_front.h"
-#include "hz3_front_cpu.h"
-#include "hz3_os.h"
-#include "hz3_size_class.h"
+#include "base/hz3_os.h"
+#include "base/hz3_size_class.h"
+#include "front/hz3_front.h"
+#include "front/hz3_front_cpu.h"
 
 #define BLOCKS 200
 
@@ -146,23 +146,23 @@ static void capacity_follows_use(void **state)
 {
     (void)state;
     Hz3Slab *slab = hz3_slab_acquire();
-    uint32_t class = hz3_class_of_small(64);
-    uint32_t start = hz3_slab_cap(slab, class);
+    uint32_t cls = hz3_class_of_small(64);
+    uint32_t start = hz3_slab_cap(slab, cls);
     assert_int_equal(start, 16);
-    uint32_t most = hz3_classes[class].front_cap;
+    uint32_t most = hz3_classes[cls].front_cap;
     for (int i = 0; i < 20; i++) {
-        hz3_slab_note_miss(slab, class);
+        hz3_slab_note_miss(slab, cls);
     }
-    assert_int_equal(hz3_slab_cap(slab, class), most);
+    assert_int_equal(hz3_slab_cap(slab, cls), most);
     void *one = malloc(64);
-    void **slot = atomic_load(&slab->top[class]) - 1;
+    void **slot = atomic_load(&slab->top[cls]) - 1;
     *slot = one;
-    atomic_store(&slab->top[class], slot);
+    atomic_store(&slab->top[cls], slot);
     for (int i = 0; i < 3; i++) {
         hz3_slab_watch(slab);
     }
     assert_int_equal(hz3_slab_flush(slab, 0, true), 64);
-    assert_int_equal(hz3_slab_cap(slab, class), most / 2);
+    assert_int_equal(hz3_slab_cap(slab, cls), most / 2);
     hz3_lock_acquire(&hz3_slab_lock);
     hz3_slab_release(slab);
     hz3_lock_release(&hz3_slab_lock);

@@ -19,7 +19,7 @@ while IFS= read -r text; do
         report 1 "a line of HZ3_KNOBS=1 reads as a knob" "$text"
     fi
 done < <(with_lane scale HZ3_KNOBS=1 "$probe" rss 2>&1 > /dev/null)
-in_source=$(grep -c '^HZ3_KNOB(' allocator/src/hz3_knobs.def)
+in_source=$(grep -c '^HZ3_KNOB(' allocator/src/base/hz3_knobs.def)
 [ ${#names[@]} -eq "$in_source" ] && [ "$in_source" -gt 0 ]
 report $? "HZ3_KNOBS=1 prints all $in_source knobs" "printed: ${names[*]}"
 

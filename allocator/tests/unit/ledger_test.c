@@ -7,17 +7,17 @@
 #include <string.h>
 
 #include "arena_support.h"
-#include "hz3_central.h"
-#include "hz3_epoch.h"
-#include "hz3_knobs.h"
-#include "hz3_os.h"
-#include "hz3_release_boundary.h"
-#include "hz3_release_ledger.h"
-#include "hz3_s65_partial_purge.h"
-#include "hz3_segment_packing.h"
-#include "hz3_size_class.h"
-#include "hz3_small.h"
-#include "hz3_stats.h"
+#include "base/hz3_knobs.h"
+#include "base/hz3_os.h"
+#include "base/hz3_size_class.h"
+#include "base/hz3_stats.h"
+#include "middle/hz3_central.h"
+#include "middle/hz3_small.h"
+#include "pages/hz3_segment_packing.h"
+#include "policy/hz3_epoch.h"
+#include "policy/hz3_partial_purge.h"
+#include "release/hz3_release_boundary.h"
+#include "release/hz3_release_ledger.h"
 
 #define SHARD 0
 #define CLASS_1K 20u
@@ -330,7 +330,7 @@ static void free_pages_of_a_live_run_are_purged_once(void **state)
     (void)state;
     uint32_t run = fill_run();
     give_back(5, 30); // pages 2..6 are free, 1 and 7 in part
-    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 5);
+    assert_int_equal(hz3_partial_purge(0, FOR_EVER), 5);
     for (uint32_t i = 0; i < 32; i++) {
         bool is_purged = i >= 8 && i < 28;
         assert_int_equal(((unsigned char *)object[i])[100], is_purged ? 0 : 0x5A);
@@ -340,12 +340,12 @@ static void free_pages_of_a_live_run_are_purged_once(void **state)
     assert_false(hz3_s65_partial_is_pending());
     give_back(4, 5); // page 1 is free, too: the others are not purged again
     assert_true(hz3_s65_partial_is_pending());
-    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 1);
+    assert_int_equal(hz3_partial_purge(0, FOR_EVER), 1);
     void *again;
     assert_int_equal(hz3_central_take(SHARD, CLASS_1K, &again, 1), 1);
     assert_ptr_equal(again, object[4]);
     hz3_central_give(SHARD, CLASS_1K, &again, 1);
-    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 1); // it was touched
+    assert_int_equal(hz3_partial_purge(0, FOR_EVER), 1); // it was touched
     give_back(0, 4);
     give_back(30, 32);
 }
@@ -355,16 +355,16 @@ static void a_run_is_left_alone_until_it_is_old(void **state)
     (void)state;
     fill_run();
     give_back(8, 32);
-    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
-    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
+    assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
+    assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
     assert_true(hz3_s65_partial_is_pending());
     void *touched;
     assert_int_equal(hz3_central_take(SHARD, CLASS_1K, &touched, 1), 1);
-    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
+    assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
     hz3_central_give(SHARD, CLASS_1K, &touched, 1);
-    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
-    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 0);
-    assert_int_equal(hz3_s65_partial_purge(2, FOR_EVER), 6);
+    assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
+    assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
+    assert_int_equal(hz3_partial_purge(2, FOR_EVER), 6);
     give_back(0, 8);
 }
 
@@ -374,12 +374,12 @@ static void a_refused_page_of_a_run_is_tried_again(void **state)
     uint32_t run = fill_run();
     give_back(4, 32);
     refuse(run + 1, 7);
-    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 0);
+    assert_int_equal(hz3_partial_purge(0, FOR_EVER), 0);
     assert_int_equal(((unsigned char *)object[9])[100], 0x5A);
     assert_true(hz3_run_is_valid(run, CLASS_1K));
     assert_true(hz3_s65_partial_is_pending());
     refuse(0, 0);
-    assert_int_equal(hz3_s65_partial_purge(0, FOR_EVER), 7);
+    assert_int_equal(hz3_partial_purge(0, FOR_EVER), 7);
     give_back(0, 4);
 }
 
@@ -403,7 +403,7 @@ static void a_walk_goes_on_where_its_budget_ended(void **state)
     uint32_t calls = 0;
     for (; hz3_s65_partial_is_pending(); calls++) {
         assert_true(calls < 1000);
-        purged += hz3_s65_partial_purge(0, 10);
+        purged += hz3_partial_purge(0, 10);
     }
     assert_in_range(purged, 600, 800);
     assert_in_range(calls, 10, 200);

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hz3_lock.h"
+#include "base/hz3_lock.h"
 
 #define THREADS 8
 #define TURNS_S 20

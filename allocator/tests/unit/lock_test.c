@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "hz3_lock.h"
+#include "base/hz3_lock.h"
 
 static Hz3Lock budget = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
 static Hz3Lock leaf = HZ3_LOCK_INIT(HZ3_RANK_LEAF);

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-#include "hz3_knobs.h"
-#include "hz3_mapping.h"
-#include "hz3_stats.h"
+#include "base/hz3_knobs.h"
+#include "base/hz3_stats.h"
+#include "large/hz3_mapping.h"
 
 #define MIB ((size_t)1 << 20)
 #define THREADS 6

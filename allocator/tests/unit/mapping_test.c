@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-#include "hz3_arena.h"
-#include "hz3_knobs.h"
-#include "hz3_mapping.h"
-#include "hz3_os.h"
+#include "base/hz3_knobs.h"
+#include "base/hz3_os.h"
+#include "large/hz3_mapping.h"
+#include "pages/hz3_arena.h"
 
 #define MIB ((size_t)1 << 20)
 #define CACHE_MAX 64u

@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "arena_support.h"
-#include "hz3_release_boundary.h"
-#include "hz3_segment_packing.h"
+#include "pages/hz3_segment_packing.h"
+#include "release/hz3_release_boundary.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ROUNDS 2000

@@ -16,4 +16,4 @@ perl -e '
     printf "%sok %d - no row without a knob\n", %row ? "not " : "", ++$n;
     print "# $_\n" for sort keys %row;
     print "1..$n\n";
-' allocator/src/hz3_knobs.def allocator/README.md
+' allocator/src/base/hz3_knobs.def allocator/README.md

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "hz3_segment.h"
+#include "pages/hz3_segment.h"
 
 #define PAGES HZ3_PAGES_PER_SEG
 #define THREADS 8

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "hz3_segment.h"
+#include "pages/hz3_segment.h"
 
 #define PAGES HZ3_PAGES_PER_SEG
 

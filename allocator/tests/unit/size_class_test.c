@@ -1,24 +1,24 @@
 // The class table: what malloc and free take for granted about it.
 #include "support.h"
 
-#include "hz3_size_class.h"
+#include "base/hz3_size_class.h"
 
 static uint32_t class_by_search(size_t size)
 {
-    uint32_t class = HZ3_CLASS_FIRST;
-    while (hz3_classes[class].size < size) {
-        class ++;
+    uint32_t cls = HZ3_CLASS_FIRST;
+    while (hz3_classes[cls].size < size) {
+        cls++;
     }
-    return class;
+    return cls;
 }
 
 static void class_is_the_smallest_that_fits(void **state)
 {
     (void)state;
     for (size_t size = 0; size <= HZ3_MEDIUM_MAX; size++) {
-        uint32_t class = hz3_class_of(size);
-        assert_int_equal(class, class_by_search(size));
-        assert_true(hz3_classes[class].size >= size);
+        uint32_t cls = hz3_class_of(size);
+        assert_int_equal(cls, class_by_search(size));
+        assert_true(hz3_classes[cls].size >= size);
     }
 }
 
@@ -26,11 +26,11 @@ static void class_is_the_smallest_that_fits(void **state)
 static void classes_are_spaced_closely(void **state)
 {
     (void)state;
-    for (uint32_t class = HZ3_CLASS_FIRST + 1; class <= HZ3_CLASS_LAST; class ++) {
-        uint32_t below = hz3_classes[class - 1].size;
-        uint32_t gap = hz3_classes[class].size - below;
-        assert_true(hz3_classes[class].size > below);
-        assert_int_equal(hz3_classes[class].size % HZ3_MIN_ALIGN, 0);
+    for (uint32_t cls = HZ3_CLASS_FIRST + 1; cls <= HZ3_CLASS_LAST; cls++) {
+        uint32_t below = hz3_classes[cls - 1].size;
+        uint32_t gap = hz3_classes[cls].size - below;
+        assert_true(hz3_classes[cls].size > below);
+        assert_int_equal(hz3_classes[cls].size % HZ3_MIN_ALIGN, 0);
         if (below < 128) {
             assert_int_equal(gap, 16);
         } else if (below < 4096) {
@@ -48,8 +48,8 @@ static void small_classes_follow_their_list(void **state)
 {
     (void)state;
     static const uint32_t list[][3] = {
-#define HZ3_SMALL_CLASS(class, bytes, run_pages) {class, bytes, run_pages},
-#include "hz3_size_class.def"
+#define HZ3_SMALL_CLASS(cls, bytes, run_pages) {cls, bytes, run_pages},
+#include "base/hz3_size_class.def"
 #undef HZ3_SMALL_CLASS
     };
     assert_int_equal(COUNT_OF(list), HZ3_CLASS_SMALL_LAST);
@@ -81,12 +81,12 @@ static void medium_classes_are_whole_pages(void **state)
 static void reciprocal_divides_every_offset_exactly(void **state)
 {
     (void)state;
-    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
-        const Hz3Class *c = &hz3_classes[class];
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
+        const Hz3Class *c = &hz3_classes[cls];
         for (uint32_t offset = 0; offset < c->pages * HZ3_PAGE_SIZE; offset++) {
             uint32_t index = (uint32_t)((uint64_t)offset * c->reciprocal >> 32);
             if (index != offset / c->size) {
-                fail_msg("class %u: %u / %u = %u, not %u", class, offset, c->size, offset / c->size, index);
+                fail_msg("class %u: %u / %u = %u, not %u", cls, offset, c->size, offset / c->size, index);
             }
         }
     }
@@ -107,16 +107,16 @@ static void aligned_class_is_the_smallest_whose_objects_are_aligned(void **state
     (void)state;
     for (size_t align = 1; align <= HZ3_PAGE_SIZE; align *= 2) {
         for (size_t size = 0; size <= HZ3_MEDIUM_MAX; size++) {
-            uint32_t class = class_by_search(size);
+            uint32_t cls = class_by_search(size);
             if (size % 16 > 1) {
                 assert_int_equal(hz3_class_of_aligned(size, align), hz3_class_of_aligned(size - 1, align));
                 continue;
             }
-            while (class <= HZ3_CLASS_LAST && !all_objects_aligned(&hz3_classes[class], align)) {
-                class ++;
+            while (cls <= HZ3_CLASS_LAST && !all_objects_aligned(&hz3_classes[cls], align)) {
+                cls++;
             }
-            assert_true(class <= HZ3_CLASS_LAST); // medium objects begin at pages
-            assert_int_equal(hz3_class_of_aligned(size, align), class);
+            assert_true(cls <= HZ3_CLASS_LAST); // medium objects begin at pages
+            assert_int_equal(hz3_class_of_aligned(size, align), cls);
         }
     }
 }
@@ -144,9 +144,9 @@ static void colour_never_leaves_the_run(void **state)
     bool is_seen[64] = {false};
     for (uintptr_t base = 1ul << 40; base < (1ul << 40) + 1024 * HZ3_PAGE_SIZE; base += HZ3_PAGE_SIZE) {
         for (size_t size = HZ3_SMALL_MAX + 1; size <= HZ3_MEDIUM_MAX; size += size % 64 > 1 ? 62 : 1) {
-            uint32_t class = hz3_class_of_medium(size);
+            uint32_t cls = hz3_class_of_medium(size);
             uintptr_t p = (uintptr_t)hz3_medium_place((void *)(base + 64), size); // wherever it lay before
-            if (class != hz3_class_of(size) || p < base || p + size > base + hz3_classes[class].size || p % 64 != 0 ||
+            if (cls != hz3_class_of(size) || p < base || p + size > base + hz3_classes[cls].size || p % 64 != 0 ||
                 (p - base) >= HZ3_PAGE_SIZE || ((p - base) & ~hz3_colour_of_run(base)) != 0) {
                 fail_msg("%zu bytes at %lx of the run %lx", size, p, base);
             }
@@ -162,8 +162,8 @@ static void colour_never_leaves_the_run(void **state)
 static void capacities_keep_their_bounds(void **state)
 {
     (void)state;
-    for (uint32_t class = HZ3_CLASS_FIRST; class <= HZ3_CLASS_LAST; class ++) {
-        const Hz3Class *c = &hz3_classes[class];
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
+        const Hz3Class *c = &hz3_classes[cls];
         assert_in_range(c->front_cap, HZ3_FRONT_CAP_MIN, HZ3_FRONT_CAP_MAX);
         assert_true(c->transfer_cap <= HZ3_TRANSFER_CAP_MAX);
     }

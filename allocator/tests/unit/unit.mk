@@ -27,7 +27,7 @@ UNIT_WRAP_front_test := hz3_front_fork_stop hz3_os_membarrier
 UNIT_WRAP_ledger_test := hz3_os_purge hz3_os_purge_ranges
 UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap
 
-UNIT_DEBUG_OBJECTS := $(patsubst allocator/src/%.c,$(BUILD)/obj/hz3_debug/%.o,$(wildcard allocator/src/*.c))
+UNIT_DEBUG_OBJECTS := $(patsubst allocator/src/%.c,$(BUILD)/obj/hz3_debug/%.o,$(HZ3_SOURCES))
 
 # `allocator` is phony, so the recipe always runs; the archive changes, and with it the programs, only when an object
 # did.
@@ -38,17 +38,20 @@ $(UNIT_OBJ)/debug.a: allocator
 
 $(UNIT_OBJ)/%.o: $(UNIT_SRC)/%.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(UNIT_INCLUDES) -DHZ3_DEBUG=1 -fno-builtin -pthread -c $< -o $@
+	@echo '  CC  unit $<'
+	@$(CC) $(BASE_CFLAGS) $(CFLAGS) $(UNIT_INCLUDES) -DHZ3_DEBUG=1 -fno-builtin -pthread -c $< -o $@
 
 $(UNIT_MODEL_TESTS): $(BUILD)/tests/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.o $(UNIT_OBJ)/debug.a \
 		$(UNIT_SRC)/unit.mk
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -pthread $(filter %.o,$^) $(UNIT_WRAP_$*:%=-Wl,--wrap=%) \
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) -pthread $(filter %.o,$^) $(UNIT_WRAP_$*:%=-Wl,--wrap=%) \
 	    -Wl,--whole-archive $(UNIT_OBJ)/debug.a -Wl,--no-whole-archive -lcmocka -o $@
 
 $(UNIT_PROBE): $(UNIT_OBJ)/probe.o
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -pthread $^ -o $@
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) -pthread $^ -o $@
 
 test-programs: $(UNIT_PROBE)
 
@@ -66,7 +69,7 @@ UNIT_SANITIZE_race :=
 UNIT_SANITIZE_tsan := -fsanitize=thread -Wno-tsan
 
 define UNIT_RACE_RULES
-UNIT_OBJECTS_$(1) := $$(patsubst allocator/src/%.c,$(UNIT_OBJ)/$(1)/hz3/%.o,$$(wildcard allocator/src/*.c)) \
+UNIT_OBJECTS_$(1) := $$(patsubst allocator/src/%.c,$(UNIT_OBJ)/$(1)/hz3/%.o,$$(HZ3_SOURCES)) \
     $(UNIT_OBJ)/$(1)/support.o $(UNIT_OBJ)/$(1)/yield_point.o
 
 $(UNIT_OBJ)/$(1)/hz3/%.o: allocator/src/%.c $(UNIT_SRC)/unit.mk
@@ -76,11 +79,13 @@ $(UNIT_OBJ)/$(1)/hz3/%.o: allocator/src/%.c $(UNIT_SRC)/unit.mk
 
 $(UNIT_OBJ)/$(1)/%.o: $(UNIT_SRC)/%.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $$(@D)
-	gcc $(UNIT_RACE_FLAGS) $$(UNIT_SANITIZE_$(1)) -c $$< -o $$@
+	@echo '  CC  $(1) $$<'
+	@gcc $(UNIT_RACE_FLAGS) $$(UNIT_SANITIZE_$(1)) -c $$< -o $$@
 
 $(2): $(BUILD)/tests/unit_%_$(3): $(UNIT_OBJ)/$(1)/%_test.o $$(UNIT_OBJECTS_$(1))
 	@mkdir -p $$(@D)
-	gcc -pthread $$(UNIT_SANITIZE_$(1)) $$^ -lcmocka -o $$@
+	@echo '  LD  $$(@F)'
+	@gcc -pthread $$(UNIT_SANITIZE_$(1)) $$^ -lcmocka -o $$@
 endef
 $(eval $(call UNIT_RACE_RULES,race,$(UNIT_RACE_TESTS),test))
 $(eval $(call UNIT_RACE_RULES,tsan,$(UNIT_TSAN_TESTS),tsan))
@@ -89,7 +94,7 @@ $(eval $(call UNIT_RACE_RULES,tsan,$(UNIT_TSAN_TESTS),tsan))
 PACKING_WEAK := $(UNIT_OBJ)/packing_weak
 TESTS += $(BUILD)/tests/unit_packing_weak_test
 
-$(PACKING_WEAK)/hz3_segment_packing.o: allocator/src/hz3_segment_packing.c $(UNIT_SRC)/unit.mk
+$(PACKING_WEAK)/hz3_segment_packing.o: allocator/src/pages/hz3_segment_packing.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $(@D)
 	@echo '  CC  packing_weak $<'
 	@gcc $(UNIT_RACE_HZ3_FLAGS) -include $(UNIT_SRC)/weak_atomics.h -c $< -o $@
@@ -101,16 +106,17 @@ $(PACKING_WEAK)/packing_race_test.o: $(UNIT_SRC)/packing_race_test.c $(UNIT_SRC)
 
 $(BUILD)/tests/unit_packing_weak_test: $(UNIT_OBJ)/race/weak_atomics.o \
 		$(addprefix $(PACKING_WEAK)/,packing_race_test.o hz3_segment_packing.o) \
-		$(filter-out %/hz3_segment_packing.o,$(UNIT_OBJECTS_race))
+		$(filter-out %/pages/hz3_segment_packing.o,$(UNIT_OBJECTS_race))
 	@mkdir -p $(@D)
-	gcc -pthread $^ -lcmocka -o $@
+	@echo '  LD  $(@F)'
+	@gcc -pthread $^ -lcmocka -o $@
 
 # --- the front under a storm ---
 # The race build's objects, but those that contain sections of the front are compiled with wider windows, and for the
 # programs that must fail with one fault each.
-FRONT_STRESS_OWN := hz3_api hz3_front hz3_front_cpu hz3_front_drain hz3_front_thread
+FRONT_STRESS_OWN := api/hz3_api front/hz3_front front/hz3_front_cpu front/hz3_front_drain front/hz3_front_thread
 FRONT_STRESS_SHARED := $(filter-out $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/race/hz3/%.o),\
-    $(patsubst allocator/src/%.c,$(UNIT_OBJ)/race/hz3/%.o,$(wildcard allocator/src/*.c))) $(UNIT_OBJ)/race/yield_point.o
+    $(patsubst allocator/src/%.c,$(UNIT_OBJ)/race/hz3/%.o,$(HZ3_SOURCES))) $(UNIT_OBJ)/race/yield_point.o
 FRONT_STRESS_FLAGS_front_stress := -DHZ3_RSEQ_TEST_DELAY=24
 FRONT_STRESS_FLAGS_front_stress_commit_outside := -DHZ3_RSEQ_TEST_DELAY=24 -DHZ3_RSEQ_VARIANT=2
 FRONT_STRESS_FLAGS_front_stress_abort_commits := -DHZ3_RSEQ_TEST_DELAY=24 -DHZ3_RSEQ_VARIANT=3
@@ -128,15 +134,17 @@ $(UNIT_OBJ)/$(1)/%.o: allocator/src/%.c $(UNIT_SRC)/unit.mk
 
 $(BUILD)/tests/$(1): $(UNIT_OBJ)/race/front_stress.o $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/$(1)/%.o) $(FRONT_STRESS_SHARED)
 	@mkdir -p $$(@D)
-	gcc -pthread $$^ -o $$@
+	@echo '  LD  $$(@F)'
+	@gcc -pthread $$^ -o $$@
 endef
 $(foreach name,$(FRONT_STRESS_NAMES),$(eval $(call FRONT_STRESS_RULES,$(name))))
 
 $(BUILD)/tests/front_stress_tsan: $(UNIT_OBJ)/tsan/front_stress.o \
-		$(patsubst allocator/src/%.c,$(UNIT_OBJ)/tsan/hz3/%.o,$(wildcard allocator/src/*.c)) $(UNIT_OBJ)/tsan/yield_point.o
+		$(patsubst allocator/src/%.c,$(UNIT_OBJ)/tsan/hz3/%.o,$(HZ3_SOURCES)) $(UNIT_OBJ)/tsan/yield_point.o
 	@mkdir -p $(@D)
-	gcc -pthread -fsanitize=thread $^ -o $@
+	@echo '  LD  $(@F)'
+	@gcc -pthread -fsanitize=thread $^ -o $@
 
 test-programs: $(FRONT_STRESS_NAMES:%=$(BUILD)/tests/%) $(BUILD)/tests/front_stress_tsan
 
--include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/*/*.d $(UNIT_OBJ)/*/hz3/*.d)
+-include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/*/*.d $(UNIT_OBJ)/*/hz3/*/*.d $(UNIT_OBJ)/front_stress*/*/*.d)

@@ -3,9 +3,9 @@
 # thousand inputs more (fuzz.t).
 HZB_FUZZ_SRC := harness/tests/fuzz
 HZB_FUZZ_OBJ := $(BUILD)/obj/hzb_fuzz
-HZB_FUZZ_READERS := config config_check csvio hyperfine_read plan record util
+HZB_FUZZ_READERS := config/config config/config_check base/csvio commands/hyperfine_read plan/plan record/record base/util
 HZB_FUZZ_SANITIZE := address,undefined,float-cast-overflow
-HZB_FUZZ_FLAGS := $(BASE_CFLAGS) -O1 -g -Dhzb_error=fuzz_hzb_error \
+HZB_FUZZ_FLAGS := $(BASE_CFLAGS) -O1 -g -Iharness/src -Dhzb_error=fuzz_hzb_error \
     -DFUZZ_CONFIG_DIR='"$(CURDIR)/harness"' -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"' \
     -fsanitize=fuzzer-no-link,$(HZB_FUZZ_SANITIZE) -fno-sanitize-recover=all
 HZB_FUZZ := $(BUILD)/tests/fuzz_readers
@@ -22,7 +22,7 @@ $(HZB_FUZZ_OBJ)/%.o: $(HZB_FUZZ_SRC)/%.c $(HZB_FUZZ_SRC)/fuzz.mk
 	@echo '  CC  fuzz $(@F)'
 	@$(FUZZ_CLANG) $(HZB_FUZZ_FLAGS) -c $< -o $@
 
-$(HZB_FUZZ_OBJ)/util.o: HZB_FUZZ_FLAGS += -Uhzb_error
+$(HZB_FUZZ_OBJ)/base/util.o: HZB_FUZZ_FLAGS += -Uhzb_error
 
 $(HZB_FUZZ): $(HZB_FUZZ_READERS:%=$(HZB_FUZZ_OBJ)/%.o) $(HZB_FUZZ_OBJ)/fuzz_readers.o
 	@mkdir -p $(@D)
@@ -36,4 +36,4 @@ fuzz-readers: $(HZB_FUZZ)
 fuzz: fuzz-readers
 .PHONY: fuzz-readers
 
--include $(wildcard $(HZB_FUZZ_OBJ)/*.d)
+-include $(wildcard $(HZB_FUZZ_OBJ)/*.d $(HZB_FUZZ_OBJ)/*/*.d)

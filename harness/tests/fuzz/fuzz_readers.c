@@ -16,12 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../src/config.h"
-#include "../../src/csvio.h"
-#include "../../src/hyperfine_read.h"
-#include "../../src/plan.h"
-#include "../../src/record.h"
-#include "../../src/util.h"
+#include "base/csvio.h"
+#include "base/util.h"
+#include "commands/hyperfine_read.h"
+#include "config/config.h"
+#include "plan/plan.h"
+#include "record/record.h"
 
 #undef hzb_error
 void hzb_error(const char *format, ...);

@@ -1,0 +1,266 @@
+// The malloc family. Policy where the standards leave a choice: hz3's man page, "Semantics".
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/hz3_api.h"
+#include "base/hz3_init.h"
+#include "base/hz3_log.h"
+#include "base/hz3_size_class.h"
+#include "base/hz3_stats.h"
+#include "front/hz3_front.h"
+#include "hardened/hz3_harden.h"
+#include "large/hz3_large.h"
+#include "large/hz3_mapping.h"
+#include "middle/hz3_small.h"
+#include "policy/hz3_mem_budget.h"
+
+// The first call of all may come by here. Until there is memory for the tables every block is a mapping: what lies in
+// the arena can only be freed through the front.
+static HZ3_NOINLINE void *alloc_large(size_t size, size_t align, bool *is_zero)
+{
+    void *p = NULL;
+    if (size <= HZ3_REQUEST_MAX && align <= HZ3_REQUEST_MAX) {
+        p = hz3_init() ? hz3_large_alloc(size, align, is_zero)
+                       : hz3_mapping_alloc(hz3_page_round_up(size), align, is_zero);
+    }
+    return p != NULL ? p : hz3_alloc_failed();
+}
+
+static HZ3_NOINLINE void *alloc_beyond_medium(size_t size)
+{
+    if (size <= HZ3_MEDIUM_MAX && hz3_init()) {
+        return malloc(size); // the first call of all
+    }
+    bool is_zero;
+    return alloc_large(size != 0 ? size : 1, HZ3_MIN_ALIGN, &is_zero);
+}
+
+// A mapping, what a full arena falls back to, stays where it is.
+static HZ3_NOINLINE void *refill_medium(size_t size)
+{
+    void *object = hz3_front_refill(hz3_class_of_medium(size));
+    return hz3_arena_owns(object) ? hz3_medium_place(object, size) : object;
+}
+
+static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
+{
+    if (HZ3_UNLIKELY(size - 1 >= hz3_limits.medium_max)) {
+        return alloc_beyond_medium(size);
+    }
+    void *object = hz3_front_pop(hz3_class_of_medium(size));
+    return HZ3_LIKELY(object != NULL) ? hz3_medium_place(object, size) : refill_medium(size);
+}
+
+HZ3_EXPORT HZ3_AT_CACHE_LINE void *malloc(size_t size)
+{
+    if (HZ3_HARDENED) {
+        return hz3_harden_alloc(size, HZ3_MIN_ALIGN, false);
+    }
+    if (HZ3_UNLIKELY(size >= hz3_limits.small_end)) {
+        return alloc_beyond_small(size);
+    }
+    return hz3_front_alloc(hz3_class_of_small(size));
+}
+
+static HZ3_NOINLINE void free_foreign(void *p)
+{
+    if (p == NULL || hz3_mapping_free(p)) {
+        return;
+    }
+    hz3_require(!hz3_mapping_is_freed(p), "free", p, "double free: this block is free already");
+    hz3_die("free", p, "foreign pointer: not allocated by hz3, or unmapped since");
+}
+
+HZ3_EXPORT HZ3_AT_CACHE_LINE void free(void *p)
+{
+    if (HZ3_HARDENED) {
+        hz3_harden_free(p);
+        return;
+    }
+    if (HZ3_UNLIKELY(!hz3_arena_owns(p))) {
+        free_foreign(p);
+        return;
+    }
+    hz3_front_free(p);
+}
+
+HZ3_EXPORT void *calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return hz3_alloc_failed();
+    }
+    if (HZ3_HARDENED) {
+        return hz3_harden_alloc(bytes, HZ3_MIN_ALIGN, true);
+    }
+    bool is_zero = false;
+    void *p = bytes <= HZ3_MEDIUM_MAX ? malloc(bytes) : alloc_large(bytes, HZ3_MIN_ALIGN, &is_zero);
+    if (p != NULL && !is_zero) {
+        memset(p, 0, bytes);
+    }
+    return p;
+}
+
+// Aborts with a message in the caller's name when no live object can begin at p.
+static size_t usable_size(const void *p, const char *function)
+{
+    if (!hz3_arena_owns(p)) {
+        size_t bytes = hz3_mapping_size(p);
+        hz3_require(bytes != 0 || !hz3_mapping_is_freed(p), function, p, "use after free: this block is free already");
+        hz3_require(bytes != 0, function, p, "foreign pointer: not allocated by hz3, or unmapped since");
+        return bytes;
+    }
+    Hz3Tag tag = hz3_tag_of(hz3_page_of(p));
+    hz3_require(tag != HZ3_TAG_NONE, function, p, "use after free or wild pointer: this page is not allocated");
+    if (tag == HZ3_TAG_SPAN) {
+        hz3_require(((uintptr_t)p & (HZ3_PAGE_SIZE - 1)) == 0, function, p,
+                    "interior pointer: not the start of its block");
+        return hz3_span_usable_size(p);
+    }
+    hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_object_starts_at(tag, p), function, p,
+                "interior pointer: not the start of its block");
+    hz3_require(!hz3_front_holds(tag, p), function, p, "use after free: this block is free already");
+    size_t colour = hz3_class_is_medium(tag) ? (uintptr_t)p & (HZ3_PAGE_SIZE - 1) : 0;
+    return hz3_classes[tag].size - colour;
+}
+
+// What malloc would give for this size, at most HZ3_REQUEST_MAX.
+static size_t block_size(size_t size)
+{
+    return size <= HZ3_MEDIUM_MAX ? hz3_classes[hz3_class_of(size)].size : hz3_large_pages(size) << HZ3_PAGE_SHIFT;
+}
+
+// A block that shrinks stays where it is when there is no memory for a smaller one.
+static void *move_object(void *p, size_t old_usable, size_t size)
+{
+    int saved_errno = errno;
+    void *moved = malloc(size);
+    if (moved == NULL && size <= old_usable) {
+        errno = saved_errno;
+        return p;
+    }
+    if (moved != NULL) {
+        memcpy(moved, p, size < old_usable ? size : old_usable);
+        free(p);
+    }
+    return moved;
+}
+
+HZ3_EXPORT void *realloc(void *p, size_t size)
+{
+    if (p == NULL) {
+        return malloc(size);
+    }
+    if (HZ3_HARDENED) {
+        return hz3_harden_realloc(p, size);
+    }
+    size_t usable = usable_size(p, "realloc");
+    if (size == 0) {
+        free(p);
+        return NULL;
+    }
+    if (size <= usable && block_size(size) > usable / 2) {
+        return p;
+    }
+    if (size > HZ3_SPAN_MAX && size <= HZ3_REQUEST_MAX && !hz3_arena_owns(p)) {
+        if (block_size(size) > usable) {
+            hz3_mem_budget_charge((block_size(size) - usable) >> HZ3_PAGE_SHIFT);
+        }
+        void *resized = hz3_mapping_resize(p, block_size(size));
+        if (resized != NULL || size <= usable) {
+            return resized != NULL ? resized : p;
+        }
+    }
+    return move_object(p, usable, size);
+}
+
+HZ3_EXPORT void *reallocarray(void *p, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return hz3_alloc_failed();
+    }
+    return realloc(p, bytes);
+}
+
+// align: a power of two.
+static void *alloc_aligned(size_t align, size_t size)
+{
+    if (HZ3_HARDENED) {
+        return hz3_harden_alloc(size, align, false);
+    }
+    if (align <= HZ3_MIN_ALIGN) {
+        return malloc(size);
+    }
+    uint32_t cls =
+        size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE && hz3_init() ? hz3_class_of_aligned(size, align) : 0;
+    if (cls != 0) {
+        void *object = hz3_front_alloc(cls); // the fallback of a full arena is page-aligned, as much as classes promise
+        return hz3_class_is_medium(cls) ? hz3_medium_base(object) : object;
+    }
+    bool is_zero;
+    return alloc_large(size != 0 ? size : 1, align, &is_zero);
+}
+
+static bool is_power_of_two(size_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+HZ3_EXPORT int posix_memalign(void **out, size_t align, size_t size)
+{
+    if (!is_power_of_two(align) || align % sizeof(void *) != 0) {
+        return EINVAL;
+    }
+    int saved_errno = errno;
+    void *p = alloc_aligned(align, size);
+    errno = saved_errno;
+    if (p == NULL) {
+        return ENOMEM;
+    }
+    *out = p;
+    return 0;
+}
+
+HZ3_EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+    if (!is_power_of_two(align)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return alloc_aligned(align, size);
+}
+
+HZ3_EXPORT void *memalign(size_t align, size_t size)
+{
+    if (align > HZ3_REQUEST_MAX) {
+        return hz3_alloc_failed();
+    }
+    if (!is_power_of_two(align)) {
+        align = align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzl(align - 1));
+    }
+    return alloc_aligned(align, size);
+}
+
+HZ3_EXPORT void *valloc(size_t size)
+{
+    return alloc_aligned(HZ3_PAGE_SIZE, size);
+}
+
+HZ3_EXPORT void *pvalloc(size_t size)
+{
+    size_t rounded;
+    if (__builtin_add_overflow(size, HZ3_PAGE_SIZE - 1, &rounded)) {
+        return hz3_alloc_failed();
+    }
+    return alloc_aligned(HZ3_PAGE_SIZE, rounded & ~(HZ3_PAGE_SIZE - 1));
+}
+
+HZ3_EXPORT size_t malloc_usable_size(void *p)
+{
+    if (p == NULL) {
+        return 0;
+    }
+    return HZ3_HARDENED ? hz3_harden_usable_size(p) : usable_size(p, "malloc_usable_size");
+}

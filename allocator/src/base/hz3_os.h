@@ -1,0 +1,89 @@
+// The only file that talks to the kernel. Keeps errno, returns NULL / false, never prints, never aborts. Thread-safe.
+// A test may replace it to inject faults.
+#ifndef HZ3_OS_H
+#define HZ3_OS_H
+
+#include "base/hz3_types.h"
+
+// Address space without memory, aligned to `align` (a power of two ≥ a page); no access until hz3_os_commit. So the
+// kernel neither counts it (strict overcommit, RLIMIT_DATA) nor fills it (mlockall).
+void *hz3_os_reserve(size_t bytes, size_t align);
+bool hz3_os_commit(void *addr, size_t bytes);
+
+// Zeroed readable and writable memory, page-aligned.
+void *hz3_os_map(size_t bytes);
+void *hz3_os_map_aligned(size_t bytes, size_t align);
+bool hz3_os_unmap(void *addr, size_t bytes);
+// Gives the memory back and keeps the address space, without access.
+bool hz3_os_seal(void *addr, size_t bytes);
+// Grows or shrinks a mapping, moving it if it must; NULL leaves the old one as it was.
+void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes);
+// Creates `path` (it must not exist) of this size and maps it shared.
+// *exists: that is why it failed.
+void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists);
+// Replaces the mapping at addr by a private copy of its content; false: nothing changed.
+bool hz3_os_make_private(void *addr, size_t bytes);
+
+// Gives the pages back; they read as zero afterwards. False: they keep their content.
+bool hz3_os_purge(void *addr, size_t bytes);
+// The same for several ranges by one call, in their order. Returns how many of the first ones were given back; fewer
+// than n when the kernel refuses the next one, and 0 also when it has no such call for us.
+typedef struct Hz3OsRange {
+    void *addr;
+    size_t bytes;
+} Hz3OsRange;
+uint32_t hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n);
+bool hz3_os_can_purge_ranges(void); // asks the kernel once
+// Keeps transparent huge pages out, so that a purged page really is freed.
+void hz3_os_no_huge_pages(void *addr, size_t bytes);
+
+// May return early. Where the kernel refuses futexes the wait is a sleep: of a millisecond, or of `ms` milliseconds.
+void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
+// Returns also after `ms` milliseconds.
+void hz3_os_futex_wait_ms(_Atomic uint32_t *word, uint32_t expected, uint64_t ms);
+// False: the kernel refuses, and who sleeps sleeps on.
+bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
+
+// Milliseconds of a clock that moves in steps of some of them, and costs little to read.
+uint64_t hz3_os_coarse_ms(void);
+
+// Starts a thread that gets no signals, and may be joined or not; false: this process may have no more threads.
+bool hz3_os_thread_start(void *(*body)(void *));
+void hz3_os_thread_name(const char *name); // of the calling thread
+bool hz3_os_is_main_thread(void);          // true also where that is a secret
+// The C library is taking the calling thread apart: no destructor of its thread-specific data will run any more. glibc
+// from 2.35 on; false with others.
+bool hz3_os_thread_is_ending(void);
+
+// Lets others run: for about this long, or, with 0, only those who wait for this CPU.
+void hz3_os_pause(uint32_t us);
+
+uint32_t hz3_os_cpu(void);
+
+// What the kernel drew for this process; a constant where it did not.
+uint64_t hz3_os_random_seed(void);
+
+// Restartable sequences as the C library has registered them: false when it has not for this thread. The offset of the
+// registered area from the thread pointer is the same in all threads.
+bool hz3_os_rseq_registered(void);
+uintptr_t hz3_os_rseq_offset(void);
+// No CPU can have a number of `cpus` or above.
+bool hz3_os_cpus_fit(uint32_t cpus);
+
+// membarrier: when it returns, every running thread of this process has executed a full barrier; with RSEQ, has also
+// left its restartable sequence, aborted unless it had committed. Register once, while the process is single-threaded
+// (later it takes milliseconds). False: the kernel refuses.
+typedef enum Hz3OsBarrier { HZ3_OS_BARRIER_PLAIN, HZ3_OS_BARRIER_RSEQ } Hz3OsBarrier;
+bool hz3_os_membarrier_register(Hz3OsBarrier kind);
+bool hz3_os_membarrier(Hz3OsBarrier kind);
+
+#define HZ3_OS_CPUS_MAX 1024u
+// Numbers the CPUs that this process may run on from 0 upwards: index[cpu], for cpu < HZ3_OS_CPUS_MAX; the others get
+// cpu modulo that count. Returns the count.
+uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX]);
+size_t hz3_os_ram_bytes(void);
+// RLIMIT_AS, or SIZE_MAX.
+size_t hz3_os_address_space_limit(void);
+void hz3_os_write_stderr(const char *text, size_t bytes);
+
+#endif

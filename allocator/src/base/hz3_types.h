@@ -1,0 +1,117 @@
+// The shapes of hz3, in one place. Glossary, from the outside in:
+//
+//   object   what malloc returns: a block of one size class, a page span, or a mapping
+//   slab     one front cache: an array stack of object pointers per class ("tcache"); belongs to a CPU or a thread
+//   bin      one class in a slab
+//   shard    a slice of the middle layer; the CPU of the moment chooses it, never the thread
+//   central  per shard and class: transfer array (objects on their way between threads) and partial runs
+//   inbox    per shard and class: objects that another shard returned, waiting for the owner's next refill
+//   run      contiguous pages that hold objects of one class; a medium run is one object
+//   span     the pages of one object between 32 KiB and 1 MiB
+//   segment  512 pages, 2 MiB, one slot of the arena
+//   ledger   the segments that may hold free dirty pages, waiting for an epoch
+//   mapping  an object with an mmap of its own: above 1 MiB or aligned to more, and the fallback of a full arena;
+//            in lane hardened those with guard pages, above 32 KiB
+//
+// Page numbers count from the arena's base over all segments, in 32 bits: an arena is smaller than 16 TiB. Nothing here
+// lives in memory that a user can reach.
+#ifndef HZ3_TYPES_H
+#define HZ3_TYPES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hz3_config.h"
+
+#define HZ3_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HZ3_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HZ3_COLD __attribute__((noinline, cold))
+// Declarations of data that the hot path reads: found relative to the instruction, not through a table of addresses.
+#define HZ3_HIDDEN __attribute__((visibility("hidden")))
+// For malloc and free: from one place in a cache line to another a pair of them differs by 7 % on Zen 1.
+#define HZ3_AT_CACHE_LINE __attribute__((aligned(64)))
+#define HZ3_NOINLINE __attribute__((noinline))
+#define HZ3_TLS _Thread_local __attribute__((tls_model("initial-exec")))
+
+#define HZ3_PAGE_NONE UINT32_MAX
+
+static inline size_t hz3_page_round_up(size_t bytes)
+{
+    return (bytes + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
+}
+
+// A page's tag is what free() reads: the class of the object that begins there, or why no object can be freed there.
+// Small classes tag every page of the run; a medium run tags its first page with the class, the rest MEDIUM_CONT.
+typedef uint8_t Hz3Tag;
+enum {
+    HZ3_TAG_NONE = 0, // not handed out
+    HZ3_TAG_CLASS_FIRST = 1,
+    HZ3_TAG_CLASS_LAST = 35,
+    HZ3_TAG_MEDIUM_CONT = 36,
+    HZ3_TAG_SPAN = 37,
+    HZ3_TAG_SPAN_CONT = 38,
+    HZ3_TAG_COUNT = 40,
+};
+
+// Page states, one bit a page. The only truth about who owns a page:
+//   free_bits=1 dirty_bits=0   free, never used or purged: reads as zero
+//   free_bits=1 dirty_bits=1   free, resident
+//   free_bits=0                taken: by a run, a span, or by the purger between claim and publish
+// Anyone may take free pages by clearing their bits with a CAS; only whoever took a page may set its bit again.
+// The dirty bit of a taken page still says whether it was used before it was taken; the release sets it.
+// young_bits=1: released since the epoch that looked at the segment last, so a busy program may still want the page.
+typedef struct Hz3SegMeta {
+    _Atomic uint64_t free_bits[HZ3_WORDS_PER_SEG];
+    _Atomic uint64_t dirty_bits[HZ3_WORDS_PER_SEG];
+    _Atomic uint64_t young_bits[HZ3_WORDS_PER_SEG]; // set with dirty_bits by the owner; cleared by the epoch
+    _Atomic uint32_t is_queued;                     // the segment is in the ledger (hz3_release_ledger.h)
+    _Atomic uint32_t next_queued;                   // by whoever set is_queued or took the list
+    _Atomic uint32_t looked_epoch;                  // by the epoch only
+    uint32_t unused[13];
+} Hz3SegMeta;
+
+// One per page of the arena, meaningful in the first page of a run or span; head_delta in every page of a small run.
+// The layout by page number makes finding it arithmetic, and it needs no allocator of its own.
+typedef struct Hz3RunMeta {
+    union {
+        uint32_t next;  // neighbours in the owner's list of partial runs; under the owner's central lock
+        uint32_t asked; // of a span in the hardened lane: the bytes that the program asked for; by its owner
+    };
+    uint32_t prev;      // same
+    uint16_t free_objs; // same; the number of set bits in the run's bitmap
+    union {
+        uint16_t pages;  // of a span: constant while it lives
+        uint16_t purged; // of a small run: bit i = page i went back to the kernel and no object of it was taken since;
+                         // under the owner's central lock
+    };
+    uint8_t head_delta;  // pages back to the run's first page; constant while the run lives
+    uint8_t idle_epochs; // scans that saw the run since an object was taken or put; under the owner's central lock
+    uint8_t shard;       // owner; constant while the run lives
+    uint8_t is_partial;  // on the owner's partial list; under the owner's central lock
+} Hz3RunMeta;
+
+// Object bitmap: 256 bits for every page, enough for 16-byte objects. Bit set = object in the run, free.
+// Under the central lock of the run's owner.
+#define HZ3_BITS_WORDS_PER_PAGE 4u
+typedef struct Hz3PageBits {
+    uint64_t word[HZ3_BITS_WORDS_PER_PAGE];
+} Hz3PageBits;
+
+// Hardened lane: what is known of each 16 bytes of the arena, asked and changed by each malloc and free (hz3_harden.c).
+typedef _Atomic uint16_t Hz3BlockState;
+
+// Why pages come back. The boundary checks it and names it when a range is wrong.
+typedef enum Hz3ReleaseReason {
+    HZ3_RELEASE_SMALL_RUN_RETIRE,
+    HZ3_RELEASE_MEDIUM_RUN_RECLAIM,
+    HZ3_RELEASE_LARGE,
+    HZ3_RELEASE_REASON_COUNT,
+} Hz3ReleaseReason;
+
+_Static_assert(sizeof(Hz3SegMeta) == 256, "four cache lines, never across a page");
+_Static_assert(sizeof(Hz3RunMeta) == 16, "run metadata is 0.4 % of the heap");
+_Static_assert(sizeof(Hz3PageBits) * 8 * HZ3_MIN_ALIGN == HZ3_PAGE_SIZE, "one bit for every 16 bytes");
+
+#endif

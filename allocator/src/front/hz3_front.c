@@ -1,0 +1,164 @@
+// The slow paths of the front, for both kinds of slabs.
+#include "front/hz3_front.h"
+
+#include "base/hz3_log.h"
+#include "base/hz3_size_class.h"
+#include "base/hz3_stats.h"
+#include "front/hz3_front_cpu.h"
+#include "hardened/hz3_harden_random.h"
+#include "large/hz3_large.h"
+#include "middle/hz3_central.h"
+#include "middle/hz3_small.h"
+#include "policy/hz3_purger.h"
+
+// Sections that were aborted are tried again so often; then the object goes past the front.
+#define TRIES_MAX 4
+
+void hz3_front_init(void)
+{
+    hz3_slab_init();
+    hz3_thread_front_init();
+    hz3_cpu_front_init();
+}
+
+static bool is_on_cpu_front(void)
+{
+    return HZ3_FRONT_CPU && hz3_rseq_cpu() >= 0;
+}
+
+static uint32_t pop_batch(uint32_t cls, void **out, uint32_t want)
+{
+    if (!is_on_cpu_front()) {
+        return (uint32_t)hz3_thread_pop_batch(cls, out, want);
+    }
+    int n = -1;
+    for (int i = 0; i < TRIES_MAX && n < 0; i++) {
+        n = hz3_rseq_pop_batch(cls, out, want);
+    }
+    return n < 0 ? 0 : (uint32_t)n;
+}
+
+// Returns how many were pushed: the last ones of the array.
+static uint32_t push_batch(uint32_t cls, void *const *objects, uint32_t n)
+{
+    if (!is_on_cpu_front()) {
+        return (uint32_t)hz3_thread_push_batch(cls, objects, n);
+    }
+    int pushed = -1;
+    for (int i = 0; i < TRIES_MAX && pushed < 0; i++) {
+        pushed = hz3_rseq_push_batch(cls, objects, n);
+    }
+    return pushed < 0 ? 0 : (uint32_t)pushed;
+}
+
+// Raises the capacity of the bin that missed and returns how many objects should cross at once: half of it, and one
+// where there is no bin.
+static uint32_t note_miss(uint32_t cls)
+{
+    int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
+    Hz3Slab *slab = cpu >= 0 ? hz3_cpu_open(cpu) : hz3_thread_open();
+    if (slab == NULL) {
+        return 1;
+    }
+    hz3_slab_note_miss(slab, cls);
+    uint32_t half = hz3_slab_cap(slab, cls) / 2;
+    return half != 0 ? half : 1;
+}
+
+// The batch goes through the stack: a reclaim inside the take may drain this very slab.
+void *hz3_front_refill(uint32_t cls)
+{
+    void *batch[HZ3_BATCH_MAX];
+    if (pop_batch(cls, batch, 1) == 1) {
+        return batch[0]; // the bin was not empty: the section was aborted, or this thread is not on the CPU front
+    }
+    uint32_t n = hz3_central_take(hz3_shard_now(), cls, batch, note_miss(cls));
+    if (n == 0) {
+        bool is_zero;
+        void *p = hz3_large_fallback(hz3_classes[cls].size, HZ3_MIN_ALIGN, &is_zero);
+        return p != NULL ? p : hz3_alloc_failed();
+    }
+    hz3_harden_shuffle(batch, n);
+    uint32_t kept = n > 1 ? push_batch(cls, batch + 1, n - 1) : 0;
+    if (kept < n - 1) {
+        hz3_central_give(hz3_shard_now(), cls, batch + 1, n - 1 - kept);
+    }
+    hz3_purger_poll_taken(0);
+    return batch[0];
+}
+
+// The slab that serves this thread now; after the next instruction it may serve another.
+static Hz3Slab *slab_now(void)
+{
+    int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
+    return atomic_load_explicit(cpu >= 0 ? &hz3_cpu_slabs[2 + cpu] : &hz3_self.slab, memory_order_acquire);
+}
+
+// No section, so the slab may change hands at any point. What lay between `top` and `empty` when `top` was read were
+// objects of the bin; what came there since was freed since. A live p was neither, however late its slot is read.
+bool hz3_front_holds(uint32_t cls, const void *p)
+{
+    const Hz3Slab *slab = slab_now();
+    void **slot = atomic_load_explicit(&slab->top[cls], memory_order_acquire);
+    void **noted = atomic_load_explicit(&slab->freed[hz3_freed_index(p)], memory_order_relaxed);
+    if (__atomic_load_n(noted > slot ? noted : slot, __ATOMIC_RELAXED) != p) {
+        return false;
+    }
+    while (slot < slab->empty[cls] && __atomic_load_n(slot, __ATOMIC_RELAXED) != p) {
+        slot++;
+    }
+    return slot < slab->empty[cls];
+}
+
+// As free() has tried: a section that was aborted has not looked for a note.
+static bool push_again(void *p, uint32_t cls)
+{
+    return is_on_cpu_front() ? hz3_rseq_push(cls, p) : hz3_thread_push(cls, p);
+}
+
+// The newest objects leave: popping them is one commit, and what stays is in order.
+static void make_room(uint32_t cls, uint32_t n)
+{
+    void *batch[HZ3_BATCH_MAX];
+    uint32_t popped = pop_batch(cls, batch, n);
+    if (popped != 0) {
+        hz3_central_give(hz3_shard_now(), cls, batch, popped);
+    }
+}
+
+static void free_past_the_bin(void *p, uint32_t cls)
+{
+    uint32_t half = note_miss(cls);
+    if (push_again(p, cls)) {
+        return;
+    }
+    make_room(cls, half);
+    if (!push_again(p, cls)) {
+        hz3_central_give(hz3_shard_now(), cls, &p, 1);
+    }
+}
+
+// Without its note it is pushed like any other, by the slab that the thread is on by then; who comes here again for the
+// same object was moved back to a slab with such a note.
+void hz3_front_free_noted(void *p, Hz3Tag cls)
+{
+    hz3_require(!hz3_front_holds(cls, p), "free", p, "double free: the block of %u bytes is free already",
+                hz3_classes[cls].size);
+    atomic_store_explicit(&slab_now()->freed[hz3_freed_index(p)], NULL, memory_order_relaxed);
+    hz3_front_overflow(p, cls);
+}
+
+void hz3_front_overflow(void *p, Hz3Tag tag)
+{
+    if (tag == HZ3_TAG_SPAN) {
+        hz3_span_free(p);
+        return;
+    }
+    hz3_require(tag != HZ3_TAG_NONE, "free", p, "double free or wild pointer: this page is not allocated");
+    if (tag > HZ3_TAG_CLASS_LAST) {
+        hz3_slab_die_interior(p);
+    } else if (!push_again(p, tag)) {
+        free_past_the_bin(p, tag);
+        hz3_purger_poll_freed();
+    }
+}

@@ -1,0 +1,30 @@
+// The CPU front: a slab belongs to a CPU, so a sleeping thread holds nothing. Its operations are hz3_rseq.h's sections.
+#ifndef HZ3_FRONT_CPU_H
+#define HZ3_FRONT_CPU_H
+
+#include "front/hz3_rseq.h"
+#include "front/hz3_slab.h"
+
+// Decides which front serves this process and says why not, where HZ3_FRONT=cpu cannot be had.
+void hz3_cpu_front_init(void);
+bool hz3_cpu_front_is_used(void);
+
+// The slab of this CPU, opened if need be; NULL: the kernel has no memory now. The thread may be on another CPU by
+// then.
+Hz3Slab *hz3_cpu_open(int32_t cpu);
+
+// Forgets a slab that a fork's child cannot trust; the CPU's next miss opens another. Under the slab lock.
+void hz3_cpu_abandon(Hz3Slab *slab);
+
+// Puts the slab, or the one that always misses, where the CPU's sections find it. Under the slab lock.
+static inline void hz3_cpu_point(Hz3Slab *slab, Hz3Slab *at)
+{
+    atomic_store_explicit(&hz3_cpu_slabs[2 + slab->cpu], at, memory_order_release);
+}
+
+static inline bool hz3_cpu_points_to(const Hz3Slab *slab)
+{
+    return atomic_load_explicit(&hz3_cpu_slabs[2 + slab->cpu], memory_order_relaxed) == slab;
+}
+
+#endif

@@ -1,0 +1,296 @@
+// Draining slabs that belong to somebody else, and keeping them whole across fork.
+//
+// One drain at a time, under the drain lock. It takes the pointers to the slabs away, makes one membarrier for all of
+// them, and then owns each slab in which nobody was inside an operation (why: hz3_rseq.h P3, hz3_front_thread.h). The
+// marks and the pointers change under the slab lock, which fork takes too: a fork sees each slab either in its place or
+// seized.
+
+#include "base/hz3_init.h"
+#include "base/hz3_lock.h"
+#include "base/hz3_log.h"
+#include "base/hz3_os.h"
+#include "base/hz3_stats.h"
+#include "front/hz3_front.h"
+#include "front/hz3_front_cpu.h"
+#include "middle/hz3_central.h"
+
+// Of slabs whose owners are inside an operation; one that is descheduled there gets its turn by the yield in between.
+#define ROUNDS_MAX 32
+// A fork waits so long for a drain to end before it gives up the slabs that the drain has seized.
+#define FORK_YIELDS_MAX 1000
+
+static Hz3Lock drain_lock = HZ3_LOCK_INIT(HZ3_RANK_DRAIN);
+
+#define FOR_EACH_SLAB(slab) for (Hz3Slab *slab = hz3_slab_first(); slab != NULL; slab = slab->next_made)
+
+static bool belongs_to_somebody(const Hz3Slab *slab)
+{
+    return slab->cpu != HZ3_CPU_NONE || slab->owner != NULL;
+}
+
+// Puts the slab, or the one that always misses, where its CPU or thread looks for it. Under the slab lock.
+static void point(Hz3Slab *slab, Hz3Slab *at)
+{
+    Hz3ThreadFront *owner = slab->owner;
+    if (slab->cpu != HZ3_CPU_NONE) {
+        hz3_cpu_point(slab, at);
+    } else if (owner != NULL) { // in a fork's child it may just have gone
+        atomic_store_explicit(&owner->slab, at, memory_order_release);
+    }
+}
+
+static bool is_in_place(const Hz3Slab *slab)
+{
+    const Hz3ThreadFront *owner = slab->owner;
+    return slab->cpu != HZ3_CPU_NONE
+               ? hz3_cpu_points_to(slab)
+               : owner != NULL && atomic_load_explicit(&owner->slab, memory_order_relaxed) == slab;
+}
+
+typedef struct Kinds {
+    bool cpu;
+    bool thread;
+} Kinds;
+
+// What each kind of slab needs between losing its pointer and being read; false where the kernel refuses.
+static Kinds barrier(Kinds needed)
+{
+    return (Kinds){
+        .cpu = needed.cpu && hz3_os_membarrier(HZ3_OS_BARRIER_RSEQ),
+        .thread = needed.thread && hz3_os_membarrier(HZ3_OS_BARRIER_PLAIN),
+    };
+}
+
+static void note_kind(Kinds *kinds, const Hz3Slab *slab)
+{
+    kinds->cpu = kinds->cpu || slab->cpu != HZ3_CPU_NONE;
+    kinds->thread = kinds->thread || slab->cpu == HZ3_CPU_NONE;
+}
+
+// After the pointer was taken away and the barrier `passed`. Without one a thread can still vouch for itself.
+static bool nobody_is_inside(const Hz3Slab *slab, Kinds passed)
+{
+    if (slab->cpu != HZ3_CPU_NONE) {
+        return passed.cpu;
+    }
+    if (HZ3_TEST_SEIZE_WITHOUT_LOOKING) {
+        return true;
+    }
+    return slab->owner != NULL && (passed.thread || slab->owner == &hz3_self) &&
+           atomic_load_explicit(&slab->owner->in_op, memory_order_acquire) == 0;
+}
+
+static bool is_wanted(Hz3Slab *slab, Hz3FrontScope scope)
+{
+    switch (scope) {
+    case HZ3_FRONT_IDLE:
+        return hz3_slab_watch(slab);
+    case HZ3_FRONT_OWN:
+        return slab->owner == &hz3_self || (slab->cpu != HZ3_CPU_NONE && slab->cpu == hz3_rseq_cpu());
+    default:
+        return hz3_slab_cached_bytes(slab) != 0;
+    }
+}
+
+static Kinds seize(Hz3FrontScope scope)
+{
+    Kinds seized = {false, false};
+    hz3_lock_acquire(&hz3_slab_lock);
+    FOR_EACH_SLAB(slab)
+    {
+        if (belongs_to_somebody(slab) && is_wanted(slab, scope)) {
+            slab->is_seized = true; // first: a fork in between finds the pointer in its place and leaves it there
+            point(slab, &hz3_slab_none);
+            note_kind(&seized, slab);
+        }
+    }
+    hz3_lock_release(&hz3_slab_lock);
+    return seized;
+}
+
+static void put_back(void)
+{
+    hz3_lock_acquire(&hz3_slab_lock);
+    FOR_EACH_SLAB(slab)
+    {
+        if (slab->is_seized) {
+            slab->is_seized = false;
+            point(slab, slab);
+        }
+    }
+    hz3_lock_release(&hz3_slab_lock);
+}
+
+// Returns the bytes moved; *busy: some slab could not be had.
+static size_t drain_round(Hz3FrontScope scope, bool *busy)
+{
+    *busy = false;
+    Kinds seized = seize(scope);
+    if (!seized.cpu && !seized.thread) {
+        return 0;
+    }
+    Kinds passed = barrier(seized);
+    size_t bytes = 0;
+    FOR_EACH_SLAB(slab)
+    {
+        if (!slab->is_seized) {
+            continue;
+        }
+        if (nobody_is_inside(slab, passed)) {
+            uint32_t shard = slab->cpu != HZ3_CPU_NONE ? hz3_shard_of_cpu((uint32_t)slab->cpu) : hz3_shard_now();
+            size_t flushed = hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE);
+            bytes += flushed;
+            if (flushed != 0 && slab->cpu == HZ3_CPU_NONE && hz3_slab_cached_bytes(slab) == 0) {
+                hz3_slab_purge_slots(slab);
+            }
+        } else {
+            *busy = *busy || passed.thread;
+        }
+    }
+    put_back();
+    return bytes;
+}
+
+static size_t drain_orphans(void)
+{
+    size_t bytes = 0;
+    FOR_EACH_SLAB(slab)
+    {
+        if (slab->is_orphan) {
+            bytes += hz3_slab_flush(slab, hz3_shard_now(), false);
+            hz3_lock_acquire(&hz3_slab_lock);
+            slab->is_orphan = false;
+            hz3_slab_release(slab);
+            hz3_lock_release(&hz3_slab_lock);
+        }
+    }
+    return bytes;
+}
+
+size_t hz3_front_drain(Hz3FrontScope scope)
+{
+    if (!hz3_init()) {
+        return 0;
+    }
+    hz3_lock_acquire(&drain_lock);
+    bool busy;
+    size_t bytes = drain_orphans() + drain_round(scope, &busy);
+    for (int i = 1; busy && scope == HZ3_FRONT_ALL && i < ROUNDS_MAX; i++) {
+        hz3_os_pause(0);
+        bytes += drain_round(scope, &busy);
+    }
+    hz3_lock_release(&drain_lock);
+    return bytes;
+}
+
+void hz3_front_wait_for_drain(void)
+{
+    hz3_lock_acquire(&drain_lock);
+    hz3_lock_release(&drain_lock);
+}
+
+size_t hz3_front_cached_bytes(void)
+{
+    size_t bytes = 0;
+    FOR_EACH_SLAB(slab)
+    {
+        bytes += hz3_slab_cached_bytes(slab);
+    }
+    return bytes;
+}
+
+// --- fork --------------------------------------------------------------------------------------------------------
+
+bool hz3_front_fork_prepare(void)
+{
+    return hz3_lock_fork_prepare(&hz3_slab_lock);
+}
+
+void hz3_front_fork_give_back(void)
+{
+    hz3_lock_fork_parent(&hz3_slab_lock);
+}
+
+// A drain that runs may end first, so that the child gets what it has in its hands. It may also be waiting for a lock
+// that this very thread holds (a fork in a signal handler), so there is a limit.
+void hz3_front_fork_begin(void)
+{
+    for (int i = 0; i < FORK_YIELDS_MAX && !hz3_lock_fork_prepare(&drain_lock); i++) {
+        hz3_os_pause(0);
+    }
+}
+
+void hz3_front_fork_cancel(void)
+{
+    hz3_lock_fork_parent(&drain_lock);
+}
+
+// By a drain that may not have come to its barrier yet.
+static bool is_seized_cpu(const Hz3Slab *slab)
+{
+    return slab->is_seized && slab->cpu != HZ3_CPU_NONE;
+}
+
+// Under all leaf locks: what is seized now stays so until the fork is over. fork copies memory page by page while other
+// threads run; with no pointer leading to a slab and nobody inside, they cannot change it meanwhile. A drain that is
+// waiting for a leaf lock can: it empties bins before it gives their objects away. So whatever the child sees of a bin,
+// no object is in it and in the middle layer too. Only a pointer that is in its place is taken away, and only that one
+// is put back: the forking thread itself may be about to take it, or have just done so, in what a signal interrupted.
+void hz3_front_fork_stop(void)
+{
+    Kinds stopped = {false, false};
+    FOR_EACH_SLAB(slab)
+    {
+        slab->is_stopped = is_in_place(slab);
+        if (slab->is_stopped) {
+            point(slab, &hz3_slab_none);
+        }
+        if (slab->is_stopped || is_seized_cpu(slab)) {
+            note_kind(&stopped, slab);
+        }
+    }
+    Kinds passed = barrier(stopped);
+    FOR_EACH_SLAB(slab)
+    {
+        slab->is_settled = (slab->is_stopped || is_seized_cpu(slab)) && nobody_is_inside(slab, passed);
+    }
+}
+
+void hz3_front_fork_parent(void)
+{
+    FOR_EACH_SLAB(slab)
+    {
+        if (slab->is_stopped) {
+            point(slab, slab);
+        }
+    }
+    hz3_lock_fork_parent(&drain_lock);
+}
+
+// A slab of a thread that is not in the child: what can be trusted is drained later, for the forking thread may hold
+// the locks of the middle layer in the code that the signal handler interrupted.
+static void bereave(Hz3Slab *slab)
+{
+    slab->owner = NULL;
+    slab->is_seized = false;
+    slab->is_orphan = slab->is_settled;
+}
+
+void hz3_front_fork_child(void)
+{
+    bool drain_goes_on = hz3_lock_is_mine(&drain_lock); // interrupted by the handler that forked: it puts back its own
+    FOR_EACH_SLAB(slab)
+    {
+        bool drainer_has_gone = slab->is_seized && !drain_goes_on;
+        if (slab->owner != NULL && slab->owner != &hz3_self) {
+            bereave(slab);
+        } else if (slab->cpu != HZ3_CPU_NONE && (slab->is_stopped || drainer_has_gone) && !slab->is_settled) {
+            hz3_cpu_abandon(slab);
+        } else if (slab->is_stopped || drainer_has_gone) {
+            slab->is_seized = slab->is_seized && drain_goes_on;
+            point(slab, slab);
+        }
+    }
+    hz3_lock_fork_child(&hz3_slab_lock);
+    hz3_lock_fork_child(&drain_lock);
+}

@@ -1,0 +1,109 @@
+// The thread front: a slab belongs to the thread that uses it, and anybody may seize it (an asymmetric Dekker).
+//
+//   owner   in_op = 1; [light barrier] slab = self.slab; operate; in_op = 0 (release)
+//   seizer  owner->slab = none; membarrier; in_op == 0 (acquire) ? the slab is mine : put the pointer back, skip
+//
+// Invariant: whoever reads in_op == 0 after the barrier is alone. An operation that loaded the old pointer did so
+// before the barrier reached its CPU, so its in_op = 1, which is earlier in program order, is visible after the
+// barrier; in_op is 0 again only when the operation is over and everything it stored is visible. An operation that
+// begins later loads `none` and misses. The seizer reads in_op only after the barrier; it puts the pointer back only
+// when it is done. The light barrier is the compiler's: the membarrier makes the processor's part. (Dekker 1965;
+// asymmetric by Dice et al. 2001.)
+//
+// The owner never waits with in_op = 1. A thread that was interrupted by a signal handler inside an operation is
+// skipped while the handler runs.
+#ifndef HZ3_FRONT_THREAD_H
+#define HZ3_FRONT_THREAD_H
+
+#include "front/hz3_slab.h"
+
+struct Hz3ThreadFront {
+    Hz3Slab *_Atomic slab; // `own`, or hz3_slab_none; exchanged under the slab lock
+    Hz3Slab *own;          // by the thread; NULL before its first call and after its end
+    _Atomic uint8_t in_op; // by the thread
+    bool is_over;          // the slab was given back: what the thread still does goes past the front
+};
+
+extern HZ3_HIDDEN HZ3_TLS Hz3ThreadFront hz3_self;
+
+// ThreadSanitizer sees neither compiler barriers nor membarrier, so its builds pay for the real one.
+#ifdef __SANITIZE_THREAD__
+#define HZ3_ASYM_LIGHT() atomic_thread_fence(memory_order_seq_cst)
+#else
+#define HZ3_ASYM_LIGHT() atomic_signal_fence(memory_order_seq_cst)
+#endif
+
+static inline Hz3Slab *hz3_thread_enter(void)
+{
+    atomic_store_explicit(&hz3_self.in_op, 1, memory_order_relaxed);
+    HZ3_ASYM_LIGHT();
+    return atomic_load_explicit(&hz3_self.slab, memory_order_acquire);
+}
+
+// The faults that the storm test plants, to show that it finds them.
+#ifndef HZ3_TEST_LEAVE_EARLY
+#define HZ3_TEST_LEAVE_EARLY 0 // in_op ends before the operation's last store
+#endif
+#ifndef HZ3_TEST_SEIZE_WITHOUT_LOOKING
+#define HZ3_TEST_SEIZE_WITHOUT_LOOKING 0 // the seizer does not read in_op
+#endif
+
+static inline void hz3_thread_leave(void)
+{
+    atomic_store_explicit(&hz3_self.in_op, 0, memory_order_release);
+}
+
+// NULL: the bin is empty.
+static inline void *hz3_thread_pop(size_t cls)
+{
+    Hz3Slab *slab = hz3_thread_enter();
+    void **top = atomic_load_explicit(&slab->top[cls], memory_order_relaxed);
+    void *object = *top;
+    if (HZ3_UNLIKELY(object == NULL)) { // *empty, and nothing in a bin, is NULL
+        hz3_thread_leave();
+        return NULL;
+    }
+    if (HZ3_TEST_LEAVE_EARLY) {
+        hz3_thread_leave();
+    }
+    atomic_store_explicit(&slab->top[cls], top + 1, memory_order_relaxed);
+    hz3_thread_leave();
+    return object;
+}
+
+// False: the bin is full. As hz3_rseq_push, it sees objects that were freed not long ago, and where none begins.
+static inline bool hz3_thread_push(size_t cls, void *object)
+{
+    Hz3Slab *slab = hz3_thread_enter();
+    void **top = atomic_load_explicit(&slab->top[cls], memory_order_relaxed);
+    if (HZ3_UNLIKELY(top <= atomic_load_explicit(&slab->full[cls], memory_order_relaxed))) {
+        hz3_thread_leave();
+        return false;
+    }
+    if (HZ3_UNLIKELY(((uintptr_t)object & slab->never_set[cls]) != 0)) {
+        hz3_slab_die_interior(object);
+        return true;
+    }
+    uint32_t index = hz3_freed_index(object);
+    void **noted = atomic_load_explicit(&slab->freed[index], memory_order_relaxed);
+    if (HZ3_UNLIKELY(*(noted < top ? top : noted) == object)) {
+        hz3_thread_leave();
+        hz3_front_free_noted(object, (Hz3Tag)cls);
+        return true;
+    }
+    atomic_store_explicit(&slab->freed[index], top - 1, memory_order_relaxed);
+    top[-1] = object;
+    atomic_store_explicit(&slab->top[cls], top - 1, memory_order_relaxed);
+    hz3_thread_leave();
+    return true;
+}
+
+// As hz3_rseq_pop_batch and hz3_rseq_push_batch.
+int hz3_thread_pop_batch(size_t cls, void **out, uint32_t want);
+int hz3_thread_push_batch(size_t cls, void *const *objects, uint32_t n);
+
+void hz3_thread_front_init(void);
+// This thread's slab, opened if need be; NULL: its end has passed, or the kernel has no memory now.
+Hz3Slab *hz3_thread_open(void);
+
+#endif

@@ -1,0 +1,133 @@
+// The runs' side of a central: the list of small runs that have objects to give, and objects on their way back to their
+// runs. All of it happens under the central's lock but the functions at the end, which take it.
+#include "base/hz3_log.h"
+#include "base/hz3_stats.h"
+#include "middle/hz3_central_state.h"
+#include "middle/hz3_small.h"
+#include "pages/hz3_arena.h"
+#include "release/hz3_release_boundary.h"
+
+static void partial_remove(Central *c, uint32_t run)
+{
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    if (c->next_scanned == run) {
+        c->next_scanned = meta->next;
+    }
+    if (meta->prev != HZ3_PAGE_NONE) {
+        hz3_arena.run[meta->prev].next = meta->next;
+    } else {
+        c->partial = meta->next;
+    }
+    if (meta->next != HZ3_PAGE_NONE) {
+        hz3_arena.run[meta->next].prev = meta->prev;
+    }
+    meta->is_partial = 0;
+}
+
+void hz3_partial_retire(Central *c, uint32_t run, uint32_t cls)
+{
+    partial_remove(c, run);
+    hz3_stat_add(small_runs_retired, 1);
+    hz3_release_pages(run, hz3_classes[cls].pages, HZ3_RELEASE_SMALL_RUN_RETIRE);
+}
+
+// Invariant: an empty run on the list is the only run on it. A refill would carve it again at once if it were released,
+// but two would be waste.
+void hz3_partial_insert(Central *c, uint32_t run, uint32_t cls)
+{
+    if (c->partial != HZ3_PAGE_NONE && hz3_arena.run[c->partial].free_objs == hz3_classes[cls].objs) {
+        hz3_partial_retire(c, c->partial, cls);
+    }
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    meta->prev = HZ3_PAGE_NONE;
+    meta->next = c->partial;
+    meta->is_partial = 1;
+    if (c->partial != HZ3_PAGE_NONE) {
+        hz3_arena.run[c->partial].prev = run;
+    }
+    c->partial = run;
+}
+
+uint32_t hz3_partial_take(Central *c, uint32_t cls, void **out, uint32_t want)
+{
+    uint32_t taken = 0;
+    while (taken < want && c->partial != HZ3_PAGE_NONE) {
+        uint32_t run = c->partial;
+        taken += hz3_run_take(run, cls, out + taken, want - taken);
+        if (hz3_arena.run[run].free_objs == 0) {
+            partial_remove(c, run);
+        }
+    }
+    return taken;
+}
+
+void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls)
+{
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    c->has_news = true;
+    if (!meta->is_partial) {
+        hz3_partial_insert(c, run, cls);
+    }
+    bool is_only = c->partial == run && meta->next == HZ3_PAGE_NONE;
+    if (meta->free_objs == hz3_classes[cls].objs && !is_only) {
+        hz3_partial_retire(c, run, cls);
+    }
+}
+
+void hz3_partial_put(Central *c, uint32_t run, uint32_t cls, void *object)
+{
+    hz3_object_require(cls, object); // again: it may have waited in a transfer array or an inbox
+    hz3_run_put(run, cls, object);
+    hz3_partial_settle(c, run, cls);
+}
+
+// --- without a lock ----------------------------------------------------------------------------------------------
+
+// What other shards returned goes back into its runs. Called without locks: a thread that waits for one lock while it
+// holds another could make fork() in a signal handler wait for ever (hz3_lock.h).
+void hz3_central_settle_inbox(Central *c, uint32_t cls)
+{
+    void *objects[HZ3_INBOX_CAP];
+    uint32_t n = hz3_inbox_take_all(&c->inbox, objects);
+    if (n == 0) {
+        return;
+    }
+    hz3_lock_acquire(&c->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        hz3_partial_put(c, hz3_run_of_page(hz3_page_of(objects[i])), cls, objects[i]);
+    }
+    hz3_lock_release(&c->lock);
+}
+
+// Puts objects back into their runs, one lock for each group of neighbours that have the same owner. With use_inbox the
+// owner's inbox comes first, for then the owner's lock is waited for only when that is full. No lock is held here.
+void hz3_central_give_to_runs(uint32_t cls, void **objects, uint32_t n, bool use_inbox)
+{
+    for (uint32_t i = 0, same; i < n; i += same) {
+        uint32_t owner = hz3_arena.run[hz3_run_of_page(hz3_page_of(objects[i]))].shard;
+        same = 1;
+        while (i + same < n && hz3_arena.run[hz3_run_of_page(hz3_page_of(objects[i + same]))].shard == owner) {
+            same++;
+        }
+        Central *c = &hz3_central[owner][cls];
+        uint32_t given = use_inbox ? hz3_inbox_give(&c->inbox, objects + i, same) : 0;
+        if (given != 0) {
+            hz3_stat_add(inbox_objects, given);
+        }
+        if (given < same) {
+            hz3_lock_acquire(&c->lock);
+            for (uint32_t k = given; k < same; k++) {
+                hz3_partial_put(c, hz3_run_of_page(hz3_page_of(objects[i + k])), cls, objects[i + k]);
+            }
+            hz3_lock_release(&c->lock);
+        }
+    }
+}
+
+void hz3_central_release_medium(uint32_t cls, void *const *objects, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        hz3_object_require(cls, objects[i]); // again: it may have waited in a transfer array
+        hz3_release_pages(hz3_page_of(objects[i]), hz3_classes[cls].pages, HZ3_RELEASE_MEDIUM_RUN_RECLAIM);
+    }
+}

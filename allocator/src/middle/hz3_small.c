@@ -1,0 +1,227 @@
+#include "middle/hz3_small.h"
+
+#include "base/hz3_log.h"
+#include "base/hz3_size_class.h"
+#include "pages/hz3_arena.h"
+
+static uint64_t *bitmap_of(uint32_t run)
+{
+    return hz3_arena.bits[run].word;
+}
+
+static uint32_t bitmap_words(uint32_t cls)
+{
+    return (hz3_classes[cls].objs + 63) / 64;
+}
+
+uint32_t hz3_run_of_page(uint32_t page)
+{
+    return page - hz3_arena.run[page].head_delta;
+}
+
+// Byte offset inside a run → index; the remainder is zero only at the start of an object.
+static uint32_t index_of(uint32_t cls, uint32_t offset, uint32_t *remainder)
+{
+    uint32_t index = (uint32_t)(((uint64_t)offset * hz3_classes[cls].reciprocal) >> 32);
+    *remainder = offset - index * hz3_classes[cls].size;
+    return index;
+}
+
+static uint32_t offset_in_run(uint32_t run, const void *object)
+{
+    return (uint32_t)((uintptr_t)object - (uintptr_t)hz3_page_addr(run));
+}
+
+void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard)
+{
+    const Hz3Class *c = &hz3_classes[cls];
+    for (uint32_t i = 0; i < c->pages; i++) {
+        hz3_arena.run[page + i].head_delta = (uint8_t)i;
+    }
+    Hz3RunMeta *meta = &hz3_arena.run[page];
+    meta->next = HZ3_PAGE_NONE;
+    meta->prev = HZ3_PAGE_NONE;
+    meta->free_objs = (uint16_t)c->objs;
+    meta->purged = 0;
+    meta->idle_epochs = 0;
+    meta->shard = (uint8_t)shard;
+    meta->is_partial = 0;
+    uint64_t *bits = bitmap_of(page);
+    for (uint32_t i = 0; i < bitmap_words(cls); i++) {
+        uint32_t left = c->objs - i * 64;
+        bits[i] = left >= 64 ? UINT64_MAX : (1ull << left) - 1;
+    }
+    // Last: from here on free() of an address in these pages takes it for an object of the class.
+    hz3_tag_set(page, c->pages, (Hz3Tag)cls);
+    hz3_assert_slow(hz3_run_is_valid(page, cls));
+}
+
+// Objects [*first, *end) of a run lie in its page, wholly or in part.
+static void objects_of_page(uint32_t cls, uint32_t page, uint32_t *first, uint32_t *end)
+{
+    uint32_t size = hz3_classes[cls].size;
+    uint32_t from = page * (uint32_t)HZ3_PAGE_SIZE;
+    *first = from / size;
+    *end = (from + (uint32_t)HZ3_PAGE_SIZE - 1) / size + 1;
+    if (*end > hz3_classes[cls].objs) {
+        *end = hz3_classes[cls].objs;
+    }
+}
+
+// The pages of objects just taken are no longer known to be purged.
+static HZ3_COLD void note_touched(uint32_t run, uint32_t cls, void *const *object, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t from = offset_in_run(run, object[i]);
+        uint32_t to = from + hz3_classes[cls].size - 1;
+        uint32_t touched = (2u << (to >> HZ3_PAGE_SHIFT)) - (1u << (from >> HZ3_PAGE_SHIFT));
+        hz3_arena.run[run].purged &= (uint16_t)~touched;
+    }
+}
+
+uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
+{
+    hz3_assert_slow(hz3_run_is_valid(run, cls));
+    char *base = hz3_page_addr(run);
+    uint64_t *bits = bitmap_of(run);
+    uint32_t size = hz3_classes[cls].size;
+    uint32_t taken = 0;
+    for (uint32_t w = 0; w < bitmap_words(cls) && taken < n; w++) {
+        uint64_t word = bits[w];
+        while (word != 0 && taken < n) {
+            out[taken++] = base + (size_t)(w * 64 + (uint32_t)__builtin_ctzl(word)) * size;
+            word &= word - 1;
+        }
+        bits[w] = word;
+    }
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    meta->free_objs = (uint16_t)(meta->free_objs - taken);
+    meta->idle_epochs = 0;
+    if (HZ3_UNLIKELY(meta->purged != 0)) {
+        note_touched(run, cls, out, taken);
+    }
+    return taken;
+}
+
+void hz3_run_put(uint32_t run, uint32_t cls, void *object)
+{
+    hz3_assert_slow(hz3_run_is_valid(run, cls));
+    uint32_t remainder;
+    uint32_t index = index_of(cls, offset_in_run(run, object), &remainder);
+    hz3_require(remainder == 0, "free", object, "interior pointer: %u bytes inside a block of %u bytes", remainder,
+                hz3_classes[cls].size);
+    uint64_t bit = 1ull << (index % 64);
+    hz3_require((bitmap_of(run)[index / 64] & bit) == 0, "free", object,
+                "double free: the block of %u bytes is free already", hz3_classes[cls].size);
+    bitmap_of(run)[index / 64] |= bit;
+    hz3_arena.run[run].free_objs++;
+    hz3_arena.run[run].idle_epochs = 0;
+}
+
+static uint64_t bits_between(uint32_t w, uint32_t first, uint32_t end)
+{
+    uint32_t from = first > w * 64 ? first - w * 64 : 0;
+    if (from >= 64 || end <= w * 64) {
+        return 0;
+    }
+    uint64_t below_end = end >= (w + 1) * 64 ? UINT64_MAX : (1ull << (end - w * 64)) - 1;
+    return below_end & (UINT64_MAX << from);
+}
+
+// The objects of these pages as bits, each once.
+static void objects_of_pages(uint32_t cls, uint32_t pages, uint64_t bits[HZ3_RUN_WORDS_MAX])
+{
+    for (uint32_t w = 0; w < HZ3_RUN_WORDS_MAX; w++) {
+        bits[w] = 0;
+    }
+    for (; pages != 0; pages &= pages - 1) {
+        uint32_t first;
+        uint32_t end;
+        objects_of_page(cls, (uint32_t)__builtin_ctz(pages), &first, &end);
+        for (uint32_t w = first / 64; w <= (end - 1) / 64; w++) {
+            bits[w] |= bits_between(w, first, end);
+        }
+    }
+}
+
+static bool page_is_free(uint32_t run, uint32_t cls, uint32_t page)
+{
+    uint32_t first;
+    uint32_t end;
+    objects_of_page(cls, page, &first, &end);
+    for (uint32_t w = first / 64; w <= (end - 1) / 64; w++) {
+        uint64_t wanted = bits_between(w, first, end);
+        if ((bitmap_of(run)[w] & wanted) != wanted) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint32_t hz3_run_claim_free_pages(uint32_t run, uint32_t cls)
+{
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    uint32_t pages = 0;
+    for (uint32_t i = 0; i < hz3_classes[cls].pages; i++) {
+        if ((meta->purged >> i & 1) == 0 && page_is_free(run, cls, i)) {
+            pages |= 1u << i;
+        }
+    }
+    uint64_t claimed[HZ3_RUN_WORDS_MAX];
+    objects_of_pages(cls, pages, claimed);
+    for (uint32_t w = 0; w < bitmap_words(cls); w++) {
+        bitmap_of(run)[w] &= ~claimed[w];
+        meta->free_objs = (uint16_t)(meta->free_objs - (uint32_t)__builtin_popcountl(claimed[w]));
+    }
+    return pages;
+}
+
+void hz3_run_publish_pages(uint32_t run, uint32_t cls, uint32_t pages, uint32_t purged)
+{
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    uint64_t claimed[HZ3_RUN_WORDS_MAX];
+    objects_of_pages(cls, pages, claimed);
+    for (uint32_t w = 0; w < bitmap_words(cls); w++) {
+        uint64_t twice = bitmap_of(run)[w] & claimed[w];
+        hz3_require(twice == 0, "free", hz3_page_addr(run),
+                    "double free: a block of %u bytes in this run is free already", hz3_classes[cls].size);
+        bitmap_of(run)[w] |= claimed[w];
+        meta->free_objs = (uint16_t)(meta->free_objs + (uint32_t)__builtin_popcountl(claimed[w]));
+    }
+    meta->purged |= (uint16_t)purged;
+    hz3_assert_slow(hz3_run_is_valid(run, cls));
+}
+
+bool hz3_object_starts_at(uint32_t cls, const void *object)
+{
+    if (hz3_class_is_medium(cls)) {
+        uintptr_t base = (uintptr_t)hz3_medium_base(object);
+        return (((uintptr_t)object - base) & ~hz3_colour_of_run(base)) == 0;
+    }
+    uint32_t remainder;
+    index_of(cls, offset_in_run(hz3_run_of_page(hz3_page_of(object)), object), &remainder);
+    return remainder == 0;
+}
+
+void hz3_object_require(uint32_t cls, const void *object)
+{
+    // The run may have been retired since the object came here: only a second free of the same object does that.
+    hz3_require(hz3_tag_of(hz3_page_of(object)) == cls, "free", object,
+                "double free: the block of %u bytes is free already", hz3_classes[cls].size);
+    hz3_require(hz3_object_starts_at(cls, object), "free", object,
+                "interior pointer: not the start of a block of %u bytes", hz3_classes[cls].size);
+}
+
+bool hz3_run_is_valid(uint32_t run, uint32_t cls)
+{
+    const Hz3RunMeta *meta = &hz3_arena.run[run];
+    uint32_t set = 0;
+    for (uint32_t w = 0; w < bitmap_words(cls); w++) {
+        set += (uint32_t)__builtin_popcountl(bitmap_of(run)[w]);
+    }
+    bool tags_match = true;
+    for (uint32_t i = 0; i < hz3_classes[cls].pages; i++) {
+        tags_match = tags_match && hz3_tag_of(run + i) == cls && hz3_arena.run[run + i].head_delta == i;
+    }
+    return tags_match && set == meta->free_objs;
+}

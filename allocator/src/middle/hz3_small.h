@@ -1,0 +1,41 @@
+// Runs of small objects: an out-of-line bitmap says which objects are in the run. Everything here but hz3_run_create
+// happens under the central lock of the run's owner; the caller holds it.
+#ifndef HZ3_SMALL_H
+#define HZ3_SMALL_H
+
+#include "base/hz3_types.h"
+
+// Makes a run of `class` out of pages that the caller has claimed; all objects in it, on no list.
+void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard);
+
+// Takes up to n objects out of the run in address order; returns how many.
+uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n);
+
+// Puts an object back. Aborts with a message when the pointer is not an object of a live run or is in its run already.
+void hz3_run_put(uint32_t run, uint32_t cls, void *object);
+
+// Pages inside a run that lives on. Invariant: whoever holds the owner's central lock sees in the bitmap which objects
+// are free, so a page whose objects are all there belongs to nobody. claim takes exactly these objects out of the
+// bitmap, and with them the right to purge the pages outside of the lock: nobody can take them, and the run cannot
+// become empty and be retired meanwhile. publish puts them back. Pages are bits, counted from the run's first page.
+#define HZ3_RUN_WORDS_MAX 8u
+
+// Claims all pages whose objects are free and that were not purged before; returns them. Until publish, the run's
+// free_objs may be 0 while it is on its list.
+uint32_t hz3_run_claim_free_pages(uint32_t run, uint32_t cls);
+// Gives back what claim returned; `purged` of them read as zero now, until an object of theirs is taken.
+void hz3_run_publish_pages(uint32_t run, uint32_t cls, uint32_t pages, uint32_t purged);
+
+// The first page of the run that holds this page of a small class.
+uint32_t hz3_run_of_page(uint32_t page);
+
+// Aborts with a message when `object` is not the start of an object of `class` in a live run.
+void hz3_object_require(uint32_t cls, const void *object);
+
+// True if an object of the class may start at p; for entry points that name themselves in the message. Of the 64-byte
+// steps inside the first page of a medium run a few pass that this object does not start at (see the cache colour).
+bool hz3_object_starts_at(uint32_t cls, const void *object);
+
+bool hz3_run_is_valid(uint32_t run, uint32_t cls);
+
+#endif

@@ -1,0 +1,233 @@
+#include "pages/hz3_segment_packing.h"
+
+#include "base/hz3_knobs.h"
+#include "pages/hz3_arena.h"
+#include "pages/hz3_segment.h"
+
+// A level for every length that is asked for: 1..16, and the spans' lengths above, eight a doubling to 256
+// (hz3_large_pages).
+#define LEVELS 48u
+
+// [slot / 64][level]: what a claim or a release changes lies on one or two cache lines that CPUs take from each other,
+// not on one a level.
+static _Atomic uint64_t *may_hold;
+
+// The slot a shard took pages from last: one compact place to look first, and fewer threads on one page map.
+static _Atomic uint32_t current_slot[HZ3_SHARDS_MAX];
+
+static _Atomic uint8_t *opened_by; // [slot], the shard; read by HZ3_PAGE_STEAL=0 alone
+
+size_t hz3_pack_table_bytes(uint32_t slots)
+{
+    return (slots + 63) / 64 * sizeof(uint64_t) * LEVELS + slots;
+}
+
+void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots)
+{
+    may_hold = table;
+    opened_by = (_Atomic uint8_t *)(table + (size_t)(slots + 63) / 64 * LEVELS);
+    for (uint32_t s = 0; s < HZ3_SHARDS_MAX; s++) {
+        atomic_store_explicit(&current_slot[s], HZ3_PAGE_NONE, memory_order_relaxed);
+    }
+}
+
+// Exact for lengths that are asked for, rounded down for the lengths of free runs.
+static uint32_t level_of(uint32_t pages)
+{
+    if (pages <= 16) {
+        return pages - 1;
+    }
+    uint32_t log2 = 31 - (uint32_t)__builtin_clz(pages);
+    uint32_t level = 15 + (log2 - 4) * 8 + ((pages >> (log2 - 3)) & 7);
+    return level < LEVELS ? level : LEVELS - 1;
+}
+
+static _Atomic uint64_t *hint_word(uint32_t level, uint32_t slot)
+{
+    return &may_hold[slot / 64 * LEVELS + level];
+}
+
+// Sets the levels from `level` down to the first that is set already.
+static void set_hints(uint32_t level, uint32_t slot)
+{
+    uint64_t bit = 1ull << (slot % 64);
+    for (uint32_t l = level + 1; l-- > 0;) {
+        _Atomic uint64_t *word = hint_word(l, slot);
+        if ((atomic_load_explicit(word, memory_order_seq_cst) & bit) != 0) {
+            break;
+        }
+        atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
+    }
+}
+
+static bool has_hint(uint32_t level, uint32_t slot)
+{
+    return (atomic_load_explicit(hint_word(level, slot), memory_order_relaxed) >> (slot % 64) & 1) != 0;
+}
+
+static void clear_hints(uint32_t level, uint32_t slot)
+{
+    uint64_t bit = 1ull << (slot % 64);
+    for (uint32_t l = level; l < LEVELS; l++) {
+        if ((atomic_load_explicit(hint_word(l, slot), memory_order_relaxed) & bit) != 0) {
+            atomic_fetch_and_explicit(hint_word(l, slot), ~bit, memory_order_seq_cst);
+        }
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
+{
+    const Hz3SegMeta *meta = &hz3_arena.seg[slot];
+    uint32_t first = hz3_segment_free_run_around(meta, page_idx);
+    // Others may have taken some of the pages again: what they grew on either side is a run of its own then.
+    uint32_t last = first < pages ? hz3_segment_free_run_around(meta, page_idx + pages - 1) : first;
+    uint32_t run = first > last ? first : last;
+    set_hints(level_of(run < pages ? pages : run), slot);
+}
+
+// HZ3_PAGE_STEAL=0: segments serve the shard that opened them, as in the allocator that ran dry.
+static bool may_use(uint32_t shard, uint32_t slot)
+{
+    return hz3_knobs.PAGE_STEAL || opened_by[slot] == shard;
+}
+
+static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t idx = hz3_segment_claim(&hz3_arena.seg[slot], pages, align_pages);
+    if (idx == HZ3_PAGE_NONE) {
+        return HZ3_PAGE_NONE;
+    }
+    if (atomic_load_explicit(&current_slot[shard], memory_order_relaxed) != slot) {
+        atomic_store_explicit(&current_slot[shard], slot, memory_order_relaxed);
+    }
+    return slot * HZ3_PAGES_PER_SEG + idx;
+}
+
+// A failed try under an alignment says nothing about the length, so it leaves the hint.
+static uint32_t claim_by_hint(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t page = claim_in_slot(shard, slot, pages, align_pages);
+    if (page != HZ3_PAGE_NONE || align_pages > 1) {
+        return page;
+    }
+    clear_hints(level_of(pages), slot);
+    page = claim_in_slot(shard, slot, pages, align_pages);
+    if (page != HZ3_PAGE_NONE) {
+        set_hints(LEVELS - 1, slot); // somebody has released meanwhile, how much we don't know
+    }
+    return page;
+}
+
+static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t level = level_of(pages);
+    uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_acquire);
+    for (uint32_t first = 0; first < touched; first += 64) {
+        uint64_t word = atomic_load_explicit(hint_word(level, first), memory_order_relaxed);
+        for (; word != 0; word &= word - 1) {
+            uint32_t slot = first + (uint32_t)__builtin_ctzl(word);
+            uint32_t page = may_use(shard, slot) ? claim_by_hint(shard, slot, pages, align_pages) : HZ3_PAGE_NONE;
+            if (page != HZ3_PAGE_NONE) {
+                return page;
+            }
+        }
+    }
+    return HZ3_PAGE_NONE;
+}
+
+// The address-ordered choice: the shard's current segment, then the lowest hinted one.
+static uint32_t claim_lowest(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
+    uint32_t page = HZ3_PAGE_NONE;
+    if (slot != HZ3_PAGE_NONE && has_hint(level_of(pages), slot) && may_use(shard, slot)) {
+        page = claim_by_hint(shard, slot, pages, align_pages);
+    }
+    return page != HZ3_PAGE_NONE ? page : claim_lowest_hinted(shard, pages, align_pages);
+}
+
+static bool is_scarce(void)
+{
+    return hz3_arena_slots_left() <= hz3_arena.slots / 16;
+}
+
+// Claims, and makes the slot's hints exact: they are what finds the tightest segment.
+static uint32_t claim_tightest_in_slot(uint32_t slot, uint32_t pages, uint32_t align_pages)
+{
+    Hz3SegMeta *meta = &hz3_arena.seg[slot];
+    uint32_t longest;
+    uint32_t idx = hz3_segment_claim_tightest(meta, pages, align_pages, &longest);
+    uint32_t first_wrong = longest == 0 ? 0 : level_of(longest) + 1;
+    if (first_wrong < LEVELS && has_hint(first_wrong, slot)) {
+        clear_hints(first_wrong, slot);
+        uint32_t now = hz3_segment_longest_run(meta);
+        if (now > longest) {
+            set_hints(level_of(now), slot); // somebody has released meanwhile
+        }
+    }
+    return idx == HZ3_PAGE_NONE ? HZ3_PAGE_NONE : slot * HZ3_PAGES_PER_SEG + idx;
+}
+
+// Level by level, shortest first: the slots that hold such a run and none of the next level.
+static HZ3_NOINLINE uint32_t claim_tightest(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_acquire);
+    for (uint32_t level = level_of(pages); level < LEVELS; level++) {
+        for (uint32_t slot = 0; slot < touched; slot += 64) {
+            uint64_t word = atomic_load_explicit(hint_word(level, slot), memory_order_relaxed);
+            if (word != 0 && level + 1 < LEVELS) {
+                word &= ~atomic_load_explicit(hint_word(level + 1, slot), memory_order_relaxed);
+            }
+            for (; word != 0; word &= word - 1) {
+                uint32_t at = slot + (uint32_t)__builtin_ctzl(word);
+                uint32_t page = may_use(shard, at) ? claim_tightest_in_slot(at, pages, align_pages) : HZ3_PAGE_NONE;
+                if (page != HZ3_PAGE_NONE) {
+                    return page;
+                }
+            }
+        }
+    }
+    return HZ3_PAGE_NONE;
+}
+
+uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    if (hz3_arena.slots == 0) {
+        return HZ3_PAGE_NONE;
+    }
+    uint32_t page =
+        HZ3_UNLIKELY(is_scarce()) ? claim_tightest(shard, pages, align_pages) : claim_lowest(shard, pages, align_pages);
+    // A new slot is public at once, so that others may empty it before us; each turn of the loop used one up.
+    uint32_t slot;
+    while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open()) != HZ3_PAGE_NONE) {
+        atomic_store_explicit(&opened_by[slot], (uint8_t)shard, memory_order_relaxed);
+        page = claim_in_slot(shard, slot, pages, align_pages);
+    }
+    return page;
+}
+
+uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    HZ3_FOR_EACH_SLOT(slot)
+    {
+        uint32_t page = may_use(shard, slot) ? claim_tightest_in_slot(slot, pages, align_pages) : HZ3_PAGE_NONE;
+        if (page != HZ3_PAGE_NONE) {
+            return page;
+        }
+    }
+    return HZ3_PAGE_NONE;
+}
+
+uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
+{
+    uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
+    if (slot == HZ3_PAGE_NONE || want == 0 || is_scarce() || !may_use(shard, slot)) {
+        return 0;
+    }
+    uint32_t found = hz3_segment_claim_many(&hz3_arena.seg[slot], pages, page, want);
+    for (uint32_t i = 0; i < found; i++) {
+        page[i] += slot * HZ3_PAGES_PER_SEG;
+    }
+    return found;
+}

@@ -1,0 +1,36 @@
+// Which segment feeds a request for pages: the shard's current one, else the lowest-addressed used segment that may
+// have the room, else a new slot. Address-ordered first fit empties the high segments; any shard may use any segment.
+// Once at most a sixteenth of the slots is left, address order gives way to the tightest fit: of the segments that hold
+// the run, one whose longest free run is the shortest, and in it the shortest run. Random 4096..32768-byte blocks fill
+// 0.97 to 0.99 of the pages so before the first request fails, against 0.95 to 0.96 in address order, at the price of a
+// look at the whole page map and of one run a refill.
+//
+// The hint table: per level (a length of free run) one bit per slot, "may hold such a run". A release sets the levels
+// up to the run it made, from the longest down, and stops at one that is set, for then the shorter ones are set too; a
+// failed try clears its level and all longer ones. A hint may say yes in vain. That it does not say no in vain rests on
+// one order: a releaser publishes the pages and then reads or sets the hints; a failed claimer clears them and then
+// looks once more (seq_cst on both sides). A claim of several words that is rolled back is such a release, too. Still,
+// before the arena is called full all segments are tried without hints.
+#ifndef HZ3_SEGMENT_PACKING_H
+#define HZ3_SEGMENT_PACKING_H
+
+#include "base/hz3_types.h"
+
+size_t hz3_pack_table_bytes(uint32_t slots);
+void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots);
+
+// After pages of the slot became free.
+void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages);
+
+// Takes pages somewhere in the arena for this shard; a page number, or HZ3_PAGE_NONE when no segment has them and no
+// slot is left. Makes no attempt to reclaim.
+uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages);
+
+// The same without hints and new slots: the tightest fit of each used segment.
+uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_pages);
+
+// Up to `want` more runs of `pages` ≤ HZ3_WORD_RUN_MAX out of the segment that served this shard last; returns how
+// many, none where the tightest fit rules.
+uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want);
+
+#endif

@@ -1,0 +1,30 @@
+// An epoch: what the caches did not need since the last one goes back to the page maps, and free resident pages go back
+// to the kernel. One at a time. In this order, each step feeding the next:
+//   fronts       bins in which nothing moved go into the middle layer
+//   S64          small: surplus of the transfer arrays → runs, empty runs → boundary
+//   S65 medium   surplus of the medium transfer arrays → boundary
+//   mappings     freed ones that nobody took again → kernel
+//   S65 ledger   dirty pages, within the gate → kernel
+//   S65 partial  free pages inside runs that live on → kernel
+// Epochs come from the purger thread or, without it, from slow paths (hz3_purger.h), and from hz3_epoch_force() in
+// hz3.h.
+#ifndef HZ3_EPOCH_H
+#define HZ3_EPOCH_H
+
+#include "base/hz3_types.h"
+
+// Runs one epoch unless one is running. Returns false when it was idle and found nothing to move: another one would be
+// in vain. After hz3_init(); the caller holds no lock.
+bool hz3_epoch_tick(void);
+
+// Something is left that an epoch to come may give back. A snapshot.
+bool hz3_epoch_is_pending(void);
+
+// Everything that can go back, now: all fronts, transfer arrays and inboxes, freed mappings, dirty pages. Returns the
+// pages given to the kernel.
+size_t hz3_epoch_trim_all(void);
+
+// The child's epochs are not the parent's: nobody runs one there, and its ledger and purger start anew.
+void hz3_epoch_fork_child(void);
+
+#endif

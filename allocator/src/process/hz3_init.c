@@ -1,0 +1,82 @@
+#include "base/hz3_init.h"
+
+#include <unistd.h>
+
+#include "base/hz3_knobs.h"
+#include "base/hz3_lock.h"
+#include "base/hz3_size_class.h"
+#include "base/hz3_stats.h"
+#include "front/hz3_front.h"
+#include "front/hz3_front_cpu.h"
+#include "hardened/hz3_harden.h"
+#include "middle/hz3_central.h"
+#include "pages/hz3_arena.h"
+#include "policy/hz3_purger.h"
+#include "process/hz3_fork.h"
+
+_Atomic bool hz3_init_done;
+
+static Hz3Lock init_lock = HZ3_LOCK_INIT(HZ3_RANK_INIT);
+static bool knobs_are_read; // under the lock. Others read them meanwhile, so a start that is repeated leaves them alone
+
+// Found by `strings` in a library of unknown origin.
+__attribute__((used)) static const char build_text[] = "hz3 build: lane=" HZ3_LANE " defs=" HZ3_BUILD_DEFS;
+
+bool hz3_init_slow(void)
+{
+    hz3_lock_acquire(&init_lock);
+    bool was_done = atomic_load_explicit(&hz3_init_done, memory_order_relaxed);
+    bool done = was_done;
+    if (!done) {
+        if (!knobs_are_read) {
+            hz3_knobs_read();
+            hz3_size_class_init();
+            knobs_are_read = true;
+        }
+        hz3_arena_init();
+        done = hz3_central_init();
+        if (done) {
+            hz3_front_init();
+            hz3_stats_init();
+            hz3_size_class_open();
+        }
+        atomic_store_explicit(&hz3_init_done, done, memory_order_release);
+    }
+    hz3_lock_release(&init_lock);
+    if (done && !was_done) {
+        hz3_fork_register(); // if it is refused, the purger tries again before it starts
+    }
+    return done;
+}
+
+// Registers the fork handlers before those of any library, so that ours run last before a fork and first after it: what
+// the others allocate in theirs, or wait for in a thread that allocates, meets no taken lock. So it is the first
+// constructor of the process (-z initfirst), even before the C library's, which would set the environment.
+__attribute__((constructor)) static void constructor(int argc, char **argv, char **envp)
+{
+    (void)argc;
+    (void)argv;
+    if (environ == NULL) {
+        environ = envp;
+    }
+    hz3_init();
+    hz3_purger_init();
+}
+
+// Flushing checks every object that the main thread freed last: a double free is reported even by a short program.
+__attribute__((destructor)) static void destructor(void)
+{
+    if (!hz3_init()) {
+        return;
+    }
+    if (HZ3_HARDENED) {
+        hz3_harden_drain();
+    }
+    hz3_front_drain(HZ3_FRONT_ALL);
+    if (hz3_knobs.KNOBS) {
+        hz3_knobs_print();
+    }
+    if (hz3_knobs.STATS) {
+        hz3_stats_print(hz3_cpu_front_is_used() ? "cpu" : "thread");
+    }
+}

@@ -1,0 +1,328 @@
+#include "config/experiment.h"
+
+#include <limits.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/baseline.h"
+#include "config/variant.h"
+
+#ifndef HZB_MULTIARCH
+#define HZB_MULTIARCH "x86_64-linux-gnu"
+#endif
+
+enum { SAMPLE_MS_DEFAULT = 10, MEM_GUARD_PCT_DEFAULT = 75, STEAL_MAX_PCT_DEFAULT = 2 };
+static const double fallback_max_pct = 0.1;
+
+static const char *const library_dirs[] = {
+    "/usr/local/lib",
+    "/usr/local/lib/" HZB_MULTIARCH,
+    "/usr/lib/" HZB_MULTIARCH,
+    "/lib/" HZB_MULTIARCH,
+    "/usr/lib64",
+    "/lib64",
+    "/usr/lib",
+    "/lib",
+};
+
+static char *real_path_or_null(const char *path)
+{
+    char resolved[PATH_MAX];
+    return realpath(path, resolved) && access(resolved, R_OK) == 0 ? xstrdup(resolved) : NULL;
+}
+
+/* {build}/x, /x as they are; x/y relative to the folder of the YAML file. */
+static char *config_path(const char *yaml_path, const Options *options, const char *text)
+{
+    static const char build[] = "{build}";
+    if (strncmp(text, build, sizeof build - 1) == 0)
+        return xfmt("%s%s", options->build_dir ? options->build_dir : program_dir(), text + sizeof build - 1);
+    if (text[0] == '/') return xstrdup(text);
+    char *slash = strrchr(yaml_path, '/');
+    return slash ? xfmt("%.*s/%s", (int)(slash - yaml_path), yaml_path, text) : xstrdup(text);
+}
+
+char *library_find(const Config *config, const Options *options, const char *preload)
+{
+    if (strchr(preload, '/')) return real_path_or_null(config_path(config->allocators_path, options, preload));
+    for (size_t i = 0; i < sizeof library_dirs / sizeof *library_dirs; i++) {
+        char *path = xfmt("%s/%s", library_dirs[i], preload);
+        char *found = real_path_or_null(path);
+        free(path);
+        if (found) return found;
+    }
+    return NULL;
+}
+
+/* Applies the ancestors first, so that the nearest setting wins. */
+static void inherit(const Config *config, const CfgAllocator *allocator, Arm *arm, const char **preload, bool *optional)
+{
+    if (allocator->inherits) inherit(config, config_allocator(config, allocator->inherits), arm, preload, optional);
+    if (allocator->preload || allocator->build_defs) {
+        *preload = allocator->preload;
+        arm->build_defs = allocator->build_defs;
+    }
+    if (allocator->stats_file_env) arm->stats_file_env = xstrdup(allocator->stats_file_env);
+    if (allocator->optional) *optional = true;
+    for (unsigned i = 0; i < allocator->env_count; i++)
+        pairs_set(&arm->env, allocator->env[i]);
+}
+
+bool arm_resolve(const Config *config, const Options *options, const CfgAllocator *allocator, Arm *arm)
+{
+    const char *preload = NULL;
+    bool optional = false;
+    *arm = (Arm){.name = xstrdup(allocator->name), .role = xstrdup("ref")};
+    inherit(config, allocator, arm, &preload, &optional);
+    if (!preload) return true; /* with build_defs the library is made when the arm is used */
+    char *found = library_find(config, options, preload);
+    arm->missing = !found;
+    arm->preload = found                  ? found
+                   : strchr(preload, '/') ? config_path(config->allocators_path, options, preload)
+                                          : xstrdup(preload);
+    return found || optional;
+}
+
+char *arm_build(const Arm *arm)
+{
+    static const char mark[] = "[HZ3_BUILD] ";
+    if (!arm->stats_file_env || !arm->preload || arm->missing) return xstrdup("");
+    char *preload = xfmt("LD_PRELOAD=%s", arm->preload), *said = NULL;
+    const char **argv = xcalloc(arm->env.count + 8 /* 7 words and NULL */, sizeof *argv);
+    unsigned argc = 0;
+    argv[argc++] = "timeout";
+    argv[argc++] = "10";
+    argv[argc++] = "env";
+    argv[argc++] = "-i";
+    for (unsigned i = 0; i < arm->env.count; i++)
+        argv[argc++] = arm->env.items[i];
+    argv[argc++] = preload;
+    argv[argc++] = "HZ3_STATS=1";
+    argv[argc++] = "/bin/true";
+    bool ran = command_output(argv, STDERR_JOINED, &said) == 0;
+    char *line = ran ? strstr(said, mark) : NULL;
+    const char *text = line ? line + sizeof mark - 1 : "";
+    char *build = xfmt("%.*s", (int)strcspn(text, "\n"), text);
+    free(argv);
+    free(preload);
+    free(said);
+    return build;
+}
+
+char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload)
+{
+    return config_path(config->workloads_path, options, workload->bin);
+}
+
+static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const regex_t *wanted)
+{
+    if (wanted && regexec(wanted, arm->name, 0, NULL, 0) != 0) return true;
+    arm->role = xstrdup(role);
+    if (arm->preload && arm->preload[strcspn(arm->preload, " \t:")]) {
+        hzb_error("allocator '%s': '%s': LD_PRELOAD takes no path with a blank or a colon; put it elsewhere", arm->name,
+                  arm->preload);
+        return false;
+    }
+    if (arm->preload && !arm->missing) {
+        bool stamped = file_id(arm->preload, &arm->id);
+        arm->sha256 = sha256_of_file(arm->preload);
+        if (!stamped || !arm->sha256) {
+            hzb_error("allocator '%s': cannot read '%s'", arm->name, arm->preload);
+            return false;
+        }
+    }
+    arm->build = arm_build(arm);
+    if (arm->missing) hzb_note("allocator '%s' is not installed; it is optional and will be skipped", arm->name);
+    experiment->arms = xrealloc(experiment->arms, experiment->arm_count + 1, sizeof *experiment->arms);
+    experiment->arms[experiment->arm_count++] = *arm;
+    return true;
+}
+
+/* An arm as a matrix names it, with its library ready. */
+static bool find_arm(const Config *config, const Options *options, const char *name, Arm *arm)
+{
+    size_t prefix = strlen(BASELINE_PREFIX);
+    if (strncmp(name, BASELINE_PREFIX, prefix) == 0) return baseline_arm(options, name + prefix, arm);
+    if (!arm_resolve(config, options, config_allocator(config, name), arm)) {
+        hzb_error("allocator '%s': library '%s' not found%s; install or build it, or mark it 'optional: true'",
+                  arm->name, arm->preload, strchr(arm->preload, '/') ? "" : " in the system's library folders");
+        return false;
+    }
+    if (!arm->build_defs) return true;
+    arm->preload = variant_build(options->build_dir ? options->build_dir : program_dir(), arm->build_defs);
+    return arm->preload != NULL;
+}
+
+static bool add_arms(const Config *config, const Options *options, Experiment *experiment, const regex_t *wanted)
+{
+    const CfgArms *arms = &config->matrix->arms;
+    const struct {
+        char **names;
+        unsigned count;
+        const char *role;
+    } lists[] = {{arms->base, arms->base_count, "base"},
+                 {arms->cand, arms->cand_count, "cand"},
+                 {arms->refs, arms->refs_count, "ref"},
+                 {arms->aa, arms->aa_count, "aa"}};
+    for (unsigned l = 0; l < sizeof lists / sizeof *lists; l++) {
+        for (unsigned i = 0; i < lists[l].count; i++) {
+            Arm arm;
+            if (wanted && regexec(wanted, lists[l].names[i], 0, NULL, 0) != 0) continue;
+            if (!find_arm(config, options, lists[l].names[i], &arm)) return false;
+            if (lists[l].names == arms->aa) arm.name = xfmt("aa:%s", arm.name);
+            if (!add_arm(experiment, &arm, lists[l].role, wanted)) return false;
+        }
+    }
+    return true;
+}
+
+static bool texts_equal(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool arms_are_same(const Arm *a, const Arm *b)
+{
+    bool same = texts_equal(a->sha256, b->sha256) && a->env.count == b->env.count;
+    for (unsigned i = 0; same && i < a->env.count; i++)
+        same = list_has(&b->env, a->env.items[i]);
+    return same;
+}
+
+/* A/A arms are the same on purpose and do run. */
+static void find_identical(Experiment *experiment)
+{
+    for (unsigned c = 0; c < experiment->arm_count; c++) {
+        Arm *cand = &experiment->arms[c];
+        for (unsigned b = 0; strcmp(cand->role, "cand") == 0 && b < experiment->arm_count; b++) {
+            const Arm *other = &experiment->arms[b];
+            if (strcmp(other->role, "base") != 0 || cand->missing || other->missing || !arms_are_same(cand, other))
+                continue;
+            cand->same_as = xstrdup(other->name);
+            hzb_note("allocator '%s' is '%s' (same library and environment): not run", cand->name, other->name);
+            break;
+        }
+    }
+}
+
+/* --allocator name=/path/lib.so */
+static bool add_extra_arms(const Options *options, Experiment *experiment, const regex_t *wanted)
+{
+    for (unsigned i = 0; i < options->extra_arms.count; i++) {
+        const char *entry = options->extra_arms.items[i], *equals = strchr(entry, '=');
+        if (!equals || equals == entry || !equals[1]) {
+            hzb_error("--allocator '%s': expected name=/path/lib.so", entry);
+            return false;
+        }
+        Arm arm = {.name = xfmt("%.*s", (int)(equals - entry), entry)};
+        if (!config_name_is_plain(arm.name)) {
+            hzb_error("--allocator '%s': expected a name of letters, digits, '_', '.', '-'", arm.name);
+            return false;
+        }
+        arm.preload = real_path_or_null(equals + 1);
+        if (!arm.preload) {
+            hzb_error("--allocator '%s': no readable library '%s'", arm.name, equals + 1);
+            return false;
+        }
+        if (experiment_arm(experiment, arm.name)) {
+            hzb_error("--allocator '%s': the matrix has an allocator of that name", arm.name);
+            return false;
+        }
+        if (!add_arm(experiment, &arm, "cand", wanted)) return false;
+    }
+    return true;
+}
+
+static bool add_workloads(const Config *config, const Options *options, Experiment *experiment)
+{
+    for (unsigned i = 0; i < config->matrix->cells_count; i++) {
+        const CfgWorkload *from = config_workload(config, config->matrix->cells[i].workload);
+        if (experiment_workload(experiment, from->name)) continue;
+        char *path = workload_path(config, options, from), *real = real_path_or_null(path);
+        Workload workload = {.name = xstrdup(from->name),
+                             .bin = real,
+                             .argv = {from->argv, from->argv_count},
+                             .allow_fallback = from->allow_fallback,
+                             .metrics = from->metrics,
+                             .metrics_count = from->metrics_count};
+        bool ok = real && access(real, X_OK) == 0 && file_id(real, &workload.id);
+        workload.sha256 = ok ? sha256_of_file(real) : NULL;
+        if (!workload.sha256) {
+            hzb_error("workload '%s': no program '%s'; build it with make, or see --build", from->name, path);
+            return false;
+        }
+        experiment->workloads =
+            xrealloc(experiment->workloads, experiment->workload_count + 1, sizeof *experiment->workloads);
+        experiment->workloads[experiment->workload_count++] = workload;
+    }
+    return true;
+}
+
+static void collect_known_libs(const Config *config, const Options *options, Experiment *experiment)
+{
+    for (unsigned i = 0; i < config->allocators->allocators_count; i++) {
+        const char *preload = config->allocators->allocators[i].preload;
+        char *path = preload ? library_find(config, options, preload) : NULL;
+        if (path && !list_has(&experiment->known_libs, path)) list_add(&experiment->known_libs, path);
+    }
+    for (unsigned i = 0; i < experiment->arm_count; i++) {
+        const char *path = experiment->arms[i].missing ? NULL : experiment->arms[i].preload;
+        if (path && !list_has(&experiment->known_libs, path)) list_add(&experiment->known_libs, path);
+    }
+}
+
+static Limits limits_of(const CfgMatrix *matrix)
+{
+    return (Limits){
+        .sample_ms = matrix->sample_ms ? matrix->sample_ms : SAMPLE_MS_DEFAULT,
+        .mem_guard_pct = matrix->mem_guard_pct > 0 ? matrix->mem_guard_pct : MEM_GUARD_PCT_DEFAULT,
+        .steal_max_pct = matrix->steal_max_pct > 0 ? matrix->steal_max_pct : STEAL_MAX_PCT_DEFAULT,
+        .fallback_max_pct = fallback_max_pct,
+    };
+}
+
+bool experiment_make(const Config *config, const Options *options, Experiment *experiment)
+{
+    regex_t regex, *wanted = NULL;
+    *experiment = (Experiment){.matrix = xstrdup(config->matrix->name),
+                               .limits = limits_of(config->matrix),
+                               .command_line = options->command_line};
+    if (options->allocator_regex) {
+        if (regcomp(&regex, options->allocator_regex, REG_EXTENDED | REG_NOSUB) != 0) {
+            hzb_error("-a '%s': not a regular expression", options->allocator_regex);
+            return false;
+        }
+        wanted = &regex;
+    }
+    bool ok = add_arms(config, options, experiment, wanted) && add_extra_arms(options, experiment, wanted) &&
+              add_workloads(config, options, experiment);
+    if (wanted) regfree(wanted);
+    if (!ok) return false;
+    if (experiment->arm_count == 0) hzb_error("-a '%s': matches no arm of the matrix", options->allocator_regex);
+    collect_known_libs(config, options, experiment);
+    find_identical(experiment);
+    return experiment->arm_count > 0;
+}
+
+const Arm *experiment_arm(const Experiment *experiment, const char *name)
+{
+    for (unsigned i = 0; i < experiment->arm_count; i++)
+        if (strcmp(experiment->arms[i].name, name) == 0) return &experiment->arms[i];
+    return NULL;
+}
+
+const CellRounds *experiment_rounds(const Experiment *experiment, const char *cell_id)
+{
+    for (unsigned i = 0; i < experiment->rule.cells_count; i++)
+        if (strcmp(experiment->rule.cells[i].cell_id, cell_id) == 0) return &experiment->rule.cells[i];
+    return NULL;
+}
+
+const Workload *experiment_workload(const Experiment *experiment, const char *name)
+{
+    for (unsigned i = 0; i < experiment->workload_count; i++)
+        if (strcmp(experiment->workloads[i].name, name) == 0) return &experiment->workloads[i];
+    return NULL;
+}

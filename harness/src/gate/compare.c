@@ -1,0 +1,193 @@
+#include "gate/compare.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "process/outcome.h"
+#include "record/metric.h"
+#include "stats/stats.h"
+
+enum { RESAMPLES = 2000 };
+static const double level = 0.95;
+
+bool row_failed_by_itself(const RunRow *row)
+{
+    return !row_status_is(row, "ok") && !row_status_is(row, "skipped") && !outcome_is_disturbed(row);
+}
+
+bool compare_is_gated(const Comparison *comparison)
+{
+    return comparison->gate && strcmp(comparison->cand->role, "cand") == 0;
+}
+
+double compare_worse_sign(const Comparison *comparison)
+{
+    return comparison->direction == DIRECTION_DOWN ? 1 : -1;
+}
+
+static bool in_set(const Results *results, const RunRow *row, RoundSet set)
+{
+    const CellRounds *rounds = experiment_rounds(&results->experiment, row->field[RUN_cell_id]);
+    double round;
+    if (!rounds || !row_number(row, RUN_round, &round)) return set == SET_FIRST;
+    return (round > rounds->first) == (set == SET_CONFIRM);
+}
+
+static bool is_sample_of(const RunRow *row, const char *cell_id, const Arm *arm)
+{
+    return strcmp(row->field[RUN_cell_id], cell_id) == 0 && strcmp(row->field[RUN_allocator], arm->name) == 0;
+}
+
+/* Blocks are contiguous in a record. */
+static const RunRow *same_round(const RunRows *runs, unsigned index, const char *cell_id, const Arm *arm)
+{
+    const char *round = runs->rows[index].field[RUN_round];
+    for (int step = -1; step <= 1; step += 2) {
+        for (unsigned i = index; i < runs->count; i += (unsigned)step) { /* below 0 wraps around to above count */
+            const RunRow *row = &runs->rows[i];
+            if (strcmp(row->field[RUN_round], round) != 0 || strcmp(row->field[RUN_cell_id], cell_id) != 0) break;
+            if (is_sample_of(row, cell_id, arm)) return row;
+        }
+    }
+    return NULL;
+}
+
+typedef struct {
+    double *base, *cand;
+    unsigned n;
+} Pairs;
+
+static bool holds_more(const RunRow *cand, const RunRow *base)
+{
+    double mine, its;
+    return row_number(cand, RUN_idle_rss_kib, &mine) && row_number(base, RUN_idle_rss_kib, &its) && mine > its;
+}
+
+static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
+{
+    const RunRows *runs = &results->runs;
+    const char *cell_id = c->cell->cell_id;
+    Pairs pairs = {xcalloc(runs->count, sizeof(double)), xcalloc(runs->count, sizeof(double)), 0};
+    for (unsigned i = 0; i < runs->count; i++) {
+        const RunRow *cand = &runs->rows[i];
+        bool is_base = is_sample_of(cand, cell_id, c->base), is_cand = is_sample_of(cand, cell_id, c->cand);
+        if ((!is_base && !is_cand) || !in_set(results, cand, set)) continue;
+        bool failed = row_failed_by_itself(cand);
+        c->measured |= is_cand && !row_status_is(cand, "skipped");
+        c->failures |= failed;
+        c->cand_failures |= failed && is_cand;
+        c->disturbed |= outcome_is_disturbed(cand);
+        const RunRow *base = is_cand ? same_round(runs, i, cell_id, c->base) : NULL;
+        if (!base || !row_status_is(cand, "ok") || !row_status_is(base, "ok")) continue;
+        c->rounds_ok++;
+        if (!row_number(base, c->column, &pairs.base[pairs.n])) continue;
+        if (!row_number(cand, c->column, &pairs.cand[pairs.n])) {
+            c->missing++;
+            c->kept += c->column == RUN_idle_return_ms && holds_more(cand, base);
+            continue;
+        }
+        c->rounds_more += pairs.cand[pairs.n] > pairs.base[pairs.n];
+        c->rounds_less += pairs.cand[pairs.n] < pairs.base[pairs.n];
+        pairs.n++;
+    }
+    return pairs;
+}
+
+/* Depends on names alone: the same record gives the same interval wherever it is read. */
+static uint64_t seed_of(const Comparison *c, RoundSet set)
+{
+    const char *const names[] = {c->cell->cell_id, run_column_names[c->column], c->base->name, c->cand->name};
+    uint64_t seed = mix64(set);
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        for (const char *at = names[i]; *at; at++)
+            seed = mix64(seed ^ (unsigned char)*at);
+    return seed;
+}
+
+static void measure(const Results *results, RoundSet set, Comparison *c)
+{
+    Pairs pairs = collect_pairs(results, set, c);
+    double *d = xcalloc(pairs.n, sizeof *d);
+    bool positive = true;
+    c->n = pairs.n;
+    for (unsigned i = 0; i < pairs.n; i++) {
+        positive = positive && pairs.base[i] > 0 && pairs.cand[i] > 0;
+        d[i] = positive ? log(pairs.cand[i] / pairs.base[i]) : 0;
+    }
+    if (pairs.n > 0) {
+        c->base_median = stats_median(pairs.base, pairs.n);
+        c->cand_median = stats_median(pairs.cand, pairs.n);
+    }
+    if (pairs.n > 0 && positive) {
+        c->d = stats_hodges_lehmann(d, pairs.n);
+        c->p = stats_wilcoxon(d, pairs.n);
+    }
+    if (pairs.n >= INTERVAL_N_MIN && positive) {
+        Interval ci = stats_bootstrap(d, pairs.n, RESAMPLES, seed_of(c, set), level);
+        c->d_lo = ci.lo;
+        c->d_hi = ci.hi;
+    }
+    free(d);
+    free(pairs.base);
+    free(pairs.cand);
+}
+
+static void add(const Results *results, RoundSet set, Comparisons *list, Comparison c)
+{
+    c.base_median = c.cand_median = c.d = c.d_lo = c.d_hi = c.p = c.p_holm = c.threshold = NAN;
+    measure(results, set, &c);
+    list->items = xrealloc(list->items, list->count + 1, sizeof c);
+    list->items[list->count++] = c;
+}
+
+static const CfgGate *gate_of(const Rule *rule, RunColumn column)
+{
+    for (unsigned g = 0; g < rule->gates_count; g++)
+        if (run_column(rule->gates[g].metric) == (int)column) return &rule->gates[g];
+    return NULL;
+}
+
+/* An A/A arm says how far apart equals seem to be: with another base it says nothing. */
+static bool is_compared(const Arm *base, const Arm *cand)
+{
+    return strcmp(cand->role, "base") != 0 && (strcmp(cand->role, "aa") != 0 || arms_are_same(base, cand));
+}
+
+/* The workload's own metrics, and exact gates, which hold for every workload. */
+static void compare_arms(const Results *results, const PlanRow *cell, RoundSet set, CompareScope scope, const Arm *base,
+                         const Arm *cand, Comparisons *list)
+{
+    const Experiment *experiment = &results->experiment;
+    const Workload *workload = experiment_workload(experiment, cell->workload);
+    bool judged = strcmp(base->role, "base") == 0 && strcmp(cand->role, "ref") != 0;
+    for (int column = 0; column < RUN_COLUMN_COUNT; column++) {
+        const CfgMetric *metric = metric_of(workload, (RunColumn)column);
+        const CfgGate *gate = judged ? gate_of(&experiment->rule, (RunColumn)column) : NULL;
+        if (gate ? !metric && !gate->exact : !metric || scope == COMPARE_GATED) continue;
+        add(results, set, list,
+            (Comparison){.cell = cell,
+                         .column = (RunColumn)column,
+                         .direction = metric ? metric->direction : DIRECTION_DOWN,
+                         .base = base,
+                         .cand = cand,
+                         .gate = gate});
+    }
+}
+
+void compare_cell(const Results *results, const char *cell_id, RoundSet set, CompareScope scope,
+                  Comparisons *comparisons)
+{
+    const Experiment *experiment = &results->experiment;
+    const PlanRow *cell = results_cell(results, cell_id);
+    bool has_base = false;
+    for (unsigned b = 0; b < experiment->arm_count; b++)
+        has_base |= strcmp(experiment->arms[b].role, "base") == 0;
+    for (unsigned b = 0; b < experiment->arm_count; b++) {
+        const Arm *base = &experiment->arms[b];
+        if (has_base ? strcmp(base->role, "base") != 0 : b > 0) continue;
+        for (unsigned c = 0; c < experiment->arm_count; c++)
+            if (c != b && is_compared(base, &experiment->arms[c]))
+                compare_arms(results, cell, set, scope, base, &experiment->arms[c], comparisons);
+    }
+}

@@ -1,0 +1,191 @@
+#include "process/outcome.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/util.h"
+
+/* Fewer are rounding: a process of a third of a second has 60 ticks on two CPUs. */
+enum { STEAL_TICKS_MIN = 3 };
+
+/* What the machine does to a sample; it would have hit any arm. All other reasons are the arm's own affair. */
+static const char *const disturbances[] = {"majflt:", "swap:", "steal:"};
+static const char of_block[] = "block: ", checksum[] = "checksum: ";
+
+static char *wait_fault(const Observed *seen)
+{
+    if (WIFSIGNALED(seen->wait_status)) return xfmt("signal: %s", strsignal(WTERMSIG(seen->wait_status)));
+    if (WEXITSTATUS(seen->wait_status) != 0) return xfmt("exit: code %d, see logs", WEXITSTATUS(seen->wait_status));
+    return seen->has_final ? NULL : xfmt("protocol: no final line");
+}
+
+static char *disturbance(const Limits *limits, const Observed *seen)
+{
+    int64_t majflt = seen->usage.ru_majflt - (seen->majflt_before_work > 0 ? seen->majflt_before_work : 0);
+    if (majflt > 0) return xfmt("majflt: %" PRId64 " pages were read from disk", majflt);
+    if (seen->swap_kib > 0) return xfmt("swap: %" PRId64 " KiB were swapped out", seen->swap_kib);
+    double steal_pct = seen->total_ticks > 0 ? 100.0 * (double)seen->steal_ticks / (double)seen->total_ticks : 0;
+    if (seen->steal_ticks >= STEAL_TICKS_MIN && steal_pct > limits->steal_max_pct)
+        return xfmt("steal: %.1f %% of CPU time went to other guests, limit %g %%", steal_pct, limits->steal_max_pct);
+    return NULL;
+}
+
+static char *invalidity(const Experiment *experiment, const PlanRow *plan, const Observed *seen, bool verify_only)
+{
+    const Workload *workload = experiment_workload(experiment, plan->workload);
+    const Limits *limits = &experiment->limits;
+    if (seen->final.has_fallback && seen->final.fallback_pct > limits->fallback_max_pct && !workload->allow_fallback)
+        return xfmt("fallback: %.4f %% of remote frees were local, limit %g %%", seen->final.fallback_pct,
+                    limits->fallback_max_pct);
+    return verify_only ? NULL : disturbance(limits, seen);
+}
+
+static void fill_identity(const Experiment *experiment, const PlanRow *plan, RunRow *row)
+{
+    const Arm *arm = experiment_arm(experiment, plan->allocator);
+    row_set(row, RUN_run_id, "%s", experiment->run_id);
+    row_set(row, RUN_seq, "%u", plan->seq);
+    row_set(row, RUN_round, "%u", plan->round);
+    row_set(row, RUN_slot, "%u", plan->slot);
+    row_set(row, RUN_cell_id, "%s", plan->cell_id);
+    row_set(row, RUN_workload, "%s", plan->workload);
+    row_set(row, RUN_params, "%s", plan->params);
+    row_set(row, RUN_allocator, "%s", plan->allocator);
+    row_set(row, RUN_role, "%s", plan->role);
+    row_set(row, RUN_lib_sha256, "%s", arm->sha256 ? arm->sha256 : "");
+    row_set(row, RUN_bin_sha256, "%s", experiment_workload(experiment, plan->workload)->sha256);
+    row_set(row, RUN_seed, "%" PRIu64, plan->seed);
+}
+
+static void fill_status(const Experiment *experiment, const PlanRow *plan, const Observed *seen, bool verify_only,
+                        RunRow *row)
+{
+    char *fault = seen->killed_as ? seen->fault : wait_fault(seen);
+    const char *status = seen->killed_as                  ? seen->killed_as
+                         : WIFSIGNALED(seen->wait_status) ? "signal"
+                         : fault                          ? "failed"
+                                                          : "ok";
+    if (!fault && (fault = invalidity(experiment, plan, seen, verify_only))) status = "invalid";
+    row_set(row, RUN_status, "%s", status);
+    row_set(row, RUN_invalid_reason, "%s", fault ? fault : "");
+    if (WIFEXITED(seen->wait_status)) row_set(row, RUN_exit_code, "%d", WEXITSTATUS(seen->wait_status));
+    if (WIFSIGNALED(seen->wait_status)) row_set(row, RUN_signal, "%d", WTERMSIG(seen->wait_status));
+}
+
+static double seconds(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+static void fill_machine(const Observed *seen, RunRow *row)
+{
+    char date[32];
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", gmtime(&seen->start_utc.tv_sec));
+    row_set(row, RUN_start_utc, "%s.%03ldZ", date, seen->start_utc.tv_nsec / 1000000);
+    row_set(row, RUN_wall_s, "%.6f", seen->wall_s);
+    row_set(row, RUN_cpu_user_s, "%.6f", seconds(seen->usage.ru_utime));
+    row_set(row, RUN_cpu_sys_s, "%.6f", seconds(seen->usage.ru_stime));
+    row_set(row, RUN_minflt, "%ld", seen->usage.ru_minflt);
+    row_set(row, RUN_majflt, "%ld", seen->usage.ru_majflt);
+    row_set(row, RUN_nvcsw, "%ld", seen->usage.ru_nvcsw);
+    row_set(row, RUN_nivcsw, "%ld", seen->usage.ru_nivcsw);
+    if (seen->total_ticks > 0) row_set(row, RUN_steal_ticks, "%" PRId64, seen->steal_ticks);
+    if (seen->psi_cpu_us >= 0) row_set(row, RUN_psi_cpu_us, "%" PRId64, seen->psi_cpu_us);
+    if (seen->load1 >= 0) row_set(row, RUN_load1, "%.2f", seen->load1);
+}
+
+static void fill_memory(const Observed *seen, RunRow *row)
+{
+    if (seen->peak_kib > 0) row_set(row, RUN_peak_rss_kib, "%" PRId64, seen->peak_kib);
+    if (seen->post_kib > 0) row_set(row, RUN_post_rss_kib, "%" PRId64, seen->post_kib);
+    if (seen->idle_kib > 0) row_set(row, RUN_idle_rss_kib, "%" PRId64, seen->idle_kib);
+    if (seen->return_ms > 0) row_set(row, RUN_idle_return_ms, "%.3f", seen->return_ms);
+}
+
+static void fill_final(const ProtoFinal *final, RunRow *row)
+{
+    row_set(row, RUN_ops, "%" PRIu64, final->ops);
+    row_set(row, RUN_work_s, "%.6f", (double) final->work_ns / 1e9);
+    if (final->work_ns > 0) row_set(row, RUN_ops_per_s, "%.10g", (double) final->ops * 1e9 / (double) final->work_ns);
+    row_set(row, RUN_live_peak_kib, "%" PRIu64, final->live_peak_bytes / 1024);
+    row_set(row, RUN_alloc_failed, "%" PRIu64, final->alloc_failed);
+    row_set(row, RUN_checksum, "%s", final->checksum);
+    if (final->has_fallback) row_set(row, RUN_fallback_pct, "%.4f", final->fallback_pct);
+    if (final->has_remote) row_set(row, RUN_actual_remote_pct, "%.4f", final->actual_remote_pct);
+    if (final->live_at_fail_bytes > 0) row_set(row, RUN_live_at_fail_kib, "%" PRIu64, final->live_at_fail_bytes / 1024);
+}
+
+void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Observed *observed, bool verify_only,
+                  RunRow *row)
+{
+    fill_identity(experiment, plan, row);
+    fill_status(experiment, plan, observed, verify_only, row);
+    fill_machine(observed, row);
+    fill_memory(observed, row);
+    if (observed->has_final) fill_final(&observed->final, row);
+}
+
+void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row)
+{
+    fill_identity(experiment, plan, row);
+    row_set(row, RUN_status, "skipped");
+    row_set(row, RUN_invalid_reason, "%s", reason);
+}
+
+static bool begins_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool outcome_is_disturbed(const RunRow *row)
+{
+    const char *reason = row->field[RUN_invalid_reason];
+    if (!row_status_is(row, "invalid")) return false;
+    /* All that makes a whole block invalid, see below, is the machine's doing, but for unequal work. */
+    if (begins_with(reason, of_block)) return !begins_with(reason + strlen(of_block), checksum);
+    for (size_t i = 0; i < sizeof disturbances / sizeof *disturbances; i++)
+        if (begins_with(reason, disturbances[i])) return true;
+    return false;
+}
+
+static void make_all_invalid(RunRow *rows, unsigned count, const char *reason)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!row_status_is(&rows[i], "ok")) continue;
+        row_set(&rows[i], RUN_status, "invalid");
+        row_set(&rows[i], RUN_invalid_reason, "%s%s", of_block, reason);
+    }
+}
+
+static bool has_ok(const RunRow *rows, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (row_status_is(&rows[i], "ok")) return true;
+    return false;
+}
+
+bool outcome_judge_block(RunRow *rows, unsigned count)
+{
+    const RunRow *first = NULL;
+    if (!has_ok(rows, count)) return false;
+    for (unsigned i = 0; i < count; i++) {
+        char *reason = NULL;
+        const RunRow *row = &rows[i];
+        if (outcome_is_disturbed(row))
+            reason = xfmt("%s: %s", row->field[RUN_allocator], row->field[RUN_invalid_reason]);
+        if (row_status_is(row, "ok")) {
+            if (!first) first = row;
+            if (strcmp(first->field[RUN_checksum], row->field[RUN_checksum]) != 0)
+                reason = xfmt("%s%s has %s, %s has %s", checksum, first->field[RUN_allocator],
+                              first->field[RUN_checksum], row->field[RUN_allocator], row->field[RUN_checksum]);
+        }
+        if (!reason) continue;
+        make_all_invalid(rows, count, reason);
+        free(reason);
+        return true;
+    }
+    return false;
+}

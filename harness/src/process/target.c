@@ -1,0 +1,99 @@
+#include "process/target.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/host.h"
+
+int target_open_statm(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int64_t target_rss_kib(int statm_fd)
+{
+    char text[128];
+    int64_t size_pages, rss_pages;
+    ssize_t got = pread(statm_fd, text, sizeof text - 1, 0);
+    if (got <= 0) return 0;
+    text[got] = 0;
+    if (sscanf(text, "%" SCNd64 " %" SCNd64, &size_pages, &rss_pages) != 2) return 0;
+    return rss_pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+TargetMemory target_memory(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    return (TargetMemory){proc_value(path, "VmHWM"), proc_value(path, "VmSwap")};
+}
+
+void target_reset_peak(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/clear_refs", (int)pid);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return; /* then the peak is that of the whole run so far, which is what is recorded anyway */
+    ssize_t written = write(fd, "5", 1);
+    (void)written;
+    close(fd);
+}
+
+int64_t target_majflt(pid_t pid)
+{
+    char path[64];
+    int64_t majflt = -1;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    char *text = file_text(path);
+    /* The program's name, in parentheses, may itself contain blanks and parentheses. */
+    char *end_of_name = text ? strrchr(text, ')') : NULL;
+    if (end_of_name) {
+        if (sscanf(end_of_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %" SCNd64, &majflt) != 1) majflt = -1;
+    }
+    free(text);
+    return majflt;
+}
+
+/* Compared by what the path leads to now, for overlay and btrfs show another device in maps than stat() does. */
+static bool maps_have(const char *maps, const char *library)
+{
+    struct stat wanted, mapped;
+    char path[4096];
+    if (stat(library, &wanted) != 0) return false;
+    for (const char *line = maps; *line; line = strchrnul(line, '\n'), line += *line == '\n') {
+        size_t length = strcspn(line, "\n");
+        const char *slash = memchr(line, '/', length);
+        size_t path_length = slash ? (size_t)(line + length - slash) : 0;
+        if (!slash || path_length >= sizeof path) continue;
+        memcpy(path, slash, path_length);
+        path[path_length] = 0;
+        if (stat(path, &mapped) == 0 && mapped.st_dev == wanted.st_dev && mapped.st_ino == wanted.st_ino) return true;
+    }
+    return false;
+}
+
+char *target_allocator_fault(pid_t pid, const char *wanted, const StrList *known)
+{
+    char maps_path[64], *fault = NULL;
+    snprintf(maps_path, sizeof maps_path, "/proc/%d/maps", (int)pid);
+    char *maps = file_text(maps_path);
+    if (!maps || !*maps) {
+        fault = xfmt("proof: %s cannot be read", maps_path);
+    } else if (wanted && !maps_have(maps, wanted)) {
+        fault = xfmt("proof: %s is not mapped", wanted);
+    }
+    for (unsigned i = 0; !fault && i < known->count; i++) {
+        const char *other = known->items[i];
+        if ((!wanted || strcmp(other, wanted) != 0) && maps_have(maps, other))
+            fault = xfmt("proof: %s is mapped, expected %s", other, wanted ? wanted : "the C library's malloc alone");
+    }
+    free(maps);
+    return fault;
+}

@@ -1,0 +1,299 @@
+#include "record/manifest.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/host.h"
+#include "base/util.h"
+
+enum { SCHEMA_VERSION = 1 };
+
+/* A change of any of these makes figures before and after it incomparable. */
+static const char *const host_keys[] = {"hostname", "machine_id", "kernel", "arch", "libc", "cpu_model", "cpus", "thp"};
+
+GitState git_state(void)
+{
+    const char *dir = program_dir();
+    const char *head[] = {"git", "-C", dir, "rev-parse", "--short=10", "HEAD", NULL};
+    const char *status[] = {"git", "-C", dir, "status", "--porcelain", "--untracked-files=no", NULL};
+    char *sha, *changes;
+    if (command_output(head, STDERR_DROPPED, &sha) != 0 || !*sha) return (GitState){xstrdup("nogit"), false};
+    bool dirty = command_output(status, STDERR_DROPPED, &changes) != 0 || *changes;
+    return (GitState){sha, dirty};
+}
+
+static json_t *texts_to_json(char *const *items, unsigned count)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; i < count; i++)
+        json_array_append_new(array, json_string(items[i]));
+    return array;
+}
+
+static json_t *arms_to_json(const Experiment *experiment)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; i < experiment->arm_count; i++) {
+        const Arm *arm = &experiment->arms[i];
+        json_array_append_new(array,
+                              json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s, s:s?, s:b, s:o}", "name", arm->name, "role",
+                                        arm->role, "preload", arm->preload, "sha256", arm->sha256, "stats_file_env",
+                                        arm->stats_file_env, "build", arm->build, "same_as", arm->same_as, "missing",
+                                        arm->missing, "env", texts_to_json(arm->env.items, arm->env.count)));
+    }
+    return array;
+}
+
+static json_t *metrics_to_json(const Workload *workload)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; i < workload->metrics_count; i++)
+        json_array_append_new(array, json_pack("{s:s, s:s}", "name", workload->metrics[i].name, "direction",
+                                               workload->metrics[i].direction == DIRECTION_UP ? "up" : "down"));
+    return array;
+}
+
+static json_t *workloads_to_json(const Experiment *experiment)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; i < experiment->workload_count; i++) {
+        const Workload *w = &experiment->workloads[i];
+        json_array_append_new(array,
+                              json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "name", w->name, "bin", w->bin, "sha256",
+                                        w->sha256, "allow_fallback", w->allow_fallback, "argv",
+                                        texts_to_json(w->argv.items, w->argv.count), "metrics", metrics_to_json(w)));
+    }
+    return array;
+}
+
+static json_t *config_to_json(const Config *config)
+{
+    const char *paths[] = {config->allocators_path, config->workloads_path, config->matrix_path};
+    json_t *array = json_array();
+    for (unsigned i = 0; i < 3; i++) {
+        char *text = file_text(paths[i]);
+        json_array_append_new(
+            array, json_pack("{s:s, s:s?, s:s?}", "path", paths[i], "sha256", sha256_of_file(paths[i]), "text", text));
+        free(text);
+    }
+    return array;
+}
+
+static json_t *limits_to_json(const Limits *limits)
+{
+    return json_pack("{s:i, s:f, s:f, s:f}", "sample_ms", (int)limits->sample_ms, "mem_guard_pct",
+                     limits->mem_guard_pct, "steal_max_pct", limits->steal_max_pct, "fallback_max_pct",
+                     limits->fallback_max_pct);
+}
+
+static json_t *rule_to_json(const Rule *rule)
+{
+    json_t *gates = json_array(), *cells = json_array();
+    for (unsigned i = 0; i < rule->gates_count; i++)
+        json_array_append_new(gates, json_pack("{s:s, s:f, s:b}", "metric", rule->gates[i].metric, "threshold_pct",
+                                               rule->gates[i].threshold_pct, "exact", rule->gates[i].exact));
+    for (unsigned i = 0; i < rule->cells_count; i++)
+        json_array_append_new(cells, json_pack("{s:s, s:i, s:i}", "cell_id", rule->cells[i].cell_id, "rounds_min",
+                                               (int)rule->cells[i].min, "rounds_first", (int)rule->cells[i].first));
+    return json_pack("{s:o, s:o, s:f, s:b}", "gates", gates, "cells", cells, "budget_s", rule->budget_s, "confirm",
+                     rule->confirm);
+}
+
+bool manifest_write(const char *dir, const Experiment *experiment, const Config *config, const GitState *git)
+{
+    char created[32];
+    time_t now = time(NULL);
+    strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    json_t *root = json_pack(
+        "{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA_VERSION,
+        "run_id", experiment->run_id, "matrix", experiment->matrix, "created_utc", created, "command_line",
+        texts_to_json(experiment->command_line.items, experiment->command_line.count), "git", "sha", git->sha, "dirty",
+        git->dirty, "host", host_facts(), "limits", limits_to_json(&experiment->limits), "rule",
+        rule_to_json(&experiment->rule), "allocators", arms_to_json(experiment), "workloads",
+        workloads_to_json(experiment), "known_libraries",
+        texts_to_json(experiment->known_libs.items, experiment->known_libs.count), "config", config_to_json(config));
+    char *path = xfmt("%s/manifest.json", dir);
+    bool ok = root && json_dump_file(root, path, JSON_INDENT(2)) == 0;
+    if (!ok) hzb_error("%s: cannot be written", path);
+    json_decref(root);
+    free(path);
+    return ok;
+}
+
+static char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? xstrdup(text) : NULL;
+}
+
+static StrList texts_of(const json_t *object, const char *key)
+{
+    StrList list = {0};
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(object, key), i, item)
+    {
+        if (json_is_string(item)) list_add(&list, json_string_value(item));
+    }
+    return list;
+}
+
+static bool arm_from_json(const json_t *object, Arm *arm)
+{
+    *arm = (Arm){.name = text_of(object, "name"),
+                 .role = text_of(object, "role"),
+                 .preload = text_of(object, "preload"),
+                 .sha256 = text_of(object, "sha256"),
+                 .stats_file_env = text_of(object, "stats_file_env"),
+                 .build = text_of(object, "build"),
+                 .same_as = text_of(object, "same_as"),
+                 .missing = json_is_true(json_object_get(object, "missing")),
+                 .env = texts_of(object, "env")};
+    return arm->name && arm->role;
+}
+
+static bool workload_from_json(const json_t *object, Workload *workload)
+{
+    json_t *metrics = json_object_get(object, "metrics"), *metric;
+    size_t i;
+    *workload = (Workload){.name = text_of(object, "name"),
+                           .bin = text_of(object, "bin"),
+                           .sha256 = text_of(object, "sha256"),
+                           .argv = texts_of(object, "argv"),
+                           .allow_fallback = json_is_true(json_object_get(object, "allow_fallback")),
+                           .metrics = xcalloc(json_array_size(metrics), sizeof(CfgMetric)),
+                           .metrics_count = (unsigned)json_array_size(metrics)};
+    json_array_foreach(metrics, i, metric)
+    {
+        char *direction = text_of(metric, "direction");
+        workload->metrics[i] = (CfgMetric){text_of(metric, "name"),
+                                           direction && strcmp(direction, "up") == 0 ? DIRECTION_UP : DIRECTION_DOWN};
+        if (!workload->metrics[i].name) return false;
+    }
+    return workload->name && workload->bin && workload->sha256;
+}
+
+static bool lists_from_json(const json_t *root, Experiment *experiment)
+{
+    json_t *arms = json_object_get(root, "allocators"), *workloads = json_object_get(root, "workloads"), *item;
+    size_t i;
+    bool ok = true;
+    experiment->arms = xcalloc(json_array_size(arms), sizeof(Arm));
+    experiment->workloads = xcalloc(json_array_size(workloads), sizeof(Workload));
+    json_array_foreach(arms, i, item)
+    {
+        ok = arm_from_json(item, &experiment->arms[experiment->arm_count++]) && ok;
+    }
+    json_array_foreach(workloads, i, item)
+    {
+        ok = workload_from_json(item, &experiment->workloads[experiment->workload_count++]) && ok;
+    }
+    return ok;
+}
+
+/* Records from before there were rules have none, which decides nothing. */
+static bool rule_from_json(const json_t *object, Rule *rule)
+{
+    json_t *gates = json_object_get(object, "gates"), *cells = json_object_get(object, "cells"), *item;
+    size_t i;
+    bool ok = true;
+    *rule = (Rule){.gates = xcalloc(json_array_size(gates), sizeof(CfgGate)),
+                   .cells = xcalloc(json_array_size(cells), sizeof(CellRounds)),
+                   .budget_s = json_number_value(json_object_get(object, "budget_s")),
+                   .confirm = json_is_true(json_object_get(object, "confirm"))};
+    json_array_foreach(gates, i, item)
+    {
+        CfgGate *gate = &rule->gates[rule->gates_count++];
+        *gate = (CfgGate){text_of(item, "metric"), json_number_value(json_object_get(item, "threshold_pct")),
+                          json_is_true(json_object_get(item, "exact"))};
+        ok = ok && gate->metric;
+    }
+    json_array_foreach(cells, i, item)
+    {
+        CellRounds *cell = &rule->cells[rule->cells_count++];
+        *cell =
+            (CellRounds){text_of(item, "cell_id"), (unsigned)json_integer_value(json_object_get(item, "rounds_min")),
+                         (unsigned)json_integer_value(json_object_get(item, "rounds_first"))};
+        ok = ok && cell->cell_id;
+    }
+    return ok;
+}
+
+json_t *manifest_json(const char *dir)
+{
+    json_error_t error;
+    char *path = xfmt("%s/manifest.json", dir);
+    json_t *root = json_load_file(path, 0, &error);
+    if (!root && error.line > 0) hzb_error("%s:%d:%d: %s", path, error.line, error.column, error.text);
+    if (!root && error.line <= 0) hzb_error("%s: %s", dir, error.text);
+    free(path);
+    return root;
+}
+
+bool manifest_load(const char *dir, Experiment *experiment)
+{
+    *experiment = (Experiment){0};
+    json_t *root = manifest_json(dir);
+    if (!root) return false;
+    int schema = 0, sample_ms = 0;
+    Limits *limits = &experiment->limits;
+    bool ok = json_unpack(root, "{s:i, s:{s:i, s:F, s:F, s:F}}", "schema", &schema, "limits", "sample_ms", &sample_ms,
+                          "mem_guard_pct", &limits->mem_guard_pct, "steal_max_pct", &limits->steal_max_pct,
+                          "fallback_max_pct", &limits->fallback_max_pct) == 0;
+    ok = ok && schema == SCHEMA_VERSION && sample_ms > 0 && lists_from_json(root, experiment) &&
+         rule_from_json(json_object_get(root, "rule"), &experiment->rule);
+    limits->sample_ms = (unsigned)sample_ms;
+    experiment->run_id = text_of(root, "run_id");
+    experiment->matrix = text_of(root, "matrix");
+    experiment->known_libs = texts_of(root, "known_libraries");
+    if (!ok || !experiment->run_id || !experiment->matrix) {
+        hzb_error("%s/manifest.json: expected a manifest of schema %d", dir, SCHEMA_VERSION);
+        ok = false;
+    }
+    json_decref(root);
+    return ok;
+}
+
+static bool file_still_true(const char *what, const char *name, const char *path, const char *sha256, FileId *id)
+{
+    char *now = file_id(path, id) ? sha256_of_file(path) : NULL;
+    if (now && strcmp(now, sha256) == 0) return true;
+    hzb_error("%s '%s' (%s): sha256 was %.12s, is %.12s", what, name, path, sha256, now ? now : "unreadable");
+    return false;
+}
+
+static bool host_still_true(const char *dir)
+{
+    json_t *root = manifest_json(dir), *facts = host_facts();
+    bool same = root != NULL;
+    for (size_t i = 0; root && i < sizeof host_keys / sizeof *host_keys; i++) {
+        json_t *was = json_object_get(json_object_get(root, "host"), host_keys[i]);
+        json_t *is = json_object_get(facts, host_keys[i]);
+        if (was && json_equal(was, is)) continue;
+        char *was_text = was ? json_dumps(was, JSON_ENCODE_ANY) : NULL, *is_text = json_dumps(is, JSON_ENCODE_ANY);
+        hzb_error("host: %s was %s, is %s", host_keys[i], was_text ? was_text : "unknown", is_text);
+        free(was_text);
+        free(is_text);
+        same = false;
+    }
+    json_decref(root);
+    json_decref(facts);
+    return same;
+}
+
+bool manifest_still_true(const char *dir, const Experiment *experiment)
+{
+    bool same = host_still_true(dir);
+    for (unsigned i = 0; i < experiment->arm_count; i++) {
+        Arm *arm = &experiment->arms[i];
+        if (arm->preload && !arm->missing)
+            same = file_still_true("library", arm->name, arm->preload, arm->sha256, &arm->id) && same;
+    }
+    for (unsigned i = 0; i < experiment->workload_count; i++) {
+        Workload *w = &experiment->workloads[i];
+        same = file_still_true("program", w->name, w->bin, w->sha256, &w->id) && same;
+    }
+    return same;
+}

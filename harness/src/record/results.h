@@ -1,0 +1,36 @@
+/* What the samples of one allocator in one cell come to. */
+#ifndef HZB_SUMMARY_H
+#define HZB_SUMMARY_H
+
+#include "config/experiment.h"
+#include "plan/plan.h"
+#include "record/record.h"
+#include "stats/spread.h"
+
+/* A whole result folder, read. */
+typedef struct {
+    const char *dir;
+    Experiment experiment;
+    Plan plan;
+    RunRows runs;
+    StrList cells; /* ids, in the order of the plan */
+} Results;
+
+bool results_load(const char *dir, Results *results);
+/* Frees the rows of plan and record, for those who read many folders. */
+void results_drop_rows(Results *results);
+/* Any planned row of that cell. */
+const PlanRow *results_cell(const Results *results, const char *cell_id);
+
+/* Over the ok samples that have a value in this column. */
+Spread summary_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column);
+
+typedef struct {
+    unsigned ok, bad, skipped;
+} SampleCount;
+SampleCount summary_count(const RunRows *runs, const char *cell_id, const char *allocator);
+
+/* The ok sample whose peak RSS is the (lower) median one, or NULL. */
+const RunRow *summary_median_peak_run(const RunRows *runs, const char *cell_id, const char *allocator);
+
+#endif

@@ -1,0 +1,329 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/csvio.h"
+#include "commands/commands.h"
+#include "gate/findings.h"
+#include "record/metric.h"
+#include "record/results.h"
+#include "report/plot.h"
+#include "report/plot_scaling.h"
+
+/* The columns of rss/<seq>.csv before the counters. */
+enum { CURVE_FIXED = 4 };
+
+enum { TITLE_MAX = 96 };
+
+typedef struct {
+    const Results *results;
+    const char *scripts; /* folder of the .gp files */
+    char *dir;           /* plots/ of the result folder */
+} Plots;
+
+static FILE *open_csv(const Plots *plots, const char *name)
+{
+    char *path = xfmt("%s/%s.csv", plots->dir, name);
+    FILE *out = fopen(path, "we");
+    if (!out) hzb_error("%s: %s", path, strerror(errno));
+    free(path);
+    return out;
+}
+
+static bool close_csv(FILE *out, const char *name)
+{
+    bool ok = !ferror(out);
+    ok = fclose(out) == 0 && ok;
+    if (!ok) hzb_error("plots/%s.csv: %s", name, strerror(errno));
+    return ok;
+}
+
+bool plots_draw(const char *scripts, const char *dir, const char *script, const char *name, const char *title)
+{
+    static const char *const formats[] = {"svg", "png"};
+    char *script_path = xfmt("%s/%s.gp", scripts, script), *in = xfmt("%s/%s.csv", dir, name);
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof formats / sizeof *formats; i++) {
+        char *out = xfmt("%s/%s.%s", dir, name, formats[i]), *said;
+        const char *argv[] = {"gnuplot", "-c", script_path, in, out, title, NULL};
+        int status = command_output(argv, STDERR_JOINED, &said);
+        ok = status == 0;
+        if (!ok)
+            hzb_error("gnuplot %s: %s", script_path, status < 0 ? "cannot be run" : said);
+        else
+            printf("%s\n", out);
+        free(said);
+        free(out);
+    }
+    free(script_path);
+    free(in);
+    return ok;
+}
+
+static bool draw(const Plots *plots, const char *script, const char *name, const char *title)
+{
+    return plots_draw(plots->scripts, plots->dir, script, name, title);
+}
+
+static void put_spread(FILE *out, const Spread *spread)
+{
+    if (spread->n)
+        fprintf(out, ",%.10g,%.10g,%.10g,%u\n", spread->median, spread->min, spread->max, spread->n);
+    else
+        fputs(",,,,0\n", out);
+}
+
+static bool throughput(const Plots *plots)
+{
+    const Results *results = plots->results;
+    FILE *out = open_csv(plots, "throughput");
+    if (!out) return false;
+    fputs("workload_cell,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n\n", out);
+    for (unsigned c = 0; c < results->cells.count; c++) {
+        for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+            const char *cell = results->cells.items[c], *arm = results->experiment.arms[a].name;
+            Spread spread = summary_spread(&results->runs, cell, arm, RUN_ops_per_s);
+            fprintf(out, "%s,%s", cell, arm);
+            put_spread(out, &spread);
+        }
+    }
+    return close_csv(out, "throughput") && draw(plots, "throughput", "throughput", results->experiment.matrix);
+}
+
+/* An allocator's points of a set follow each other, so that a line joins them. */
+static bool scaling(const Plots *plots)
+{
+    const Results *results = plots->results;
+    ScalingPoints points = scaling_points(results);
+    FILE *out = points.count ? open_csv(plots, "scaling") : NULL;
+    bool ok = points.count == 0;
+    if (out) {
+        fputs("set,threads,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n\n", out);
+        for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+            const char *arm = results->experiment.arms[a].name;
+            for (unsigned i = 0; i < points.count; i++) {
+                const ScalingPoint *point = &points.items[i];
+                Spread spread = summary_spread(&results->runs, point->cell_id, arm, RUN_ops_per_s);
+                csv_put(out, point->set);
+                fprintf(out, ",%" PRIu64 ",%s", point->threads, arm);
+                put_spread(out, &spread);
+            }
+        }
+        ok = close_csv(out, "scaling") && draw(plots, "scaling", "scaling", results->experiment.matrix);
+    }
+    scaling_free(&points);
+    return ok;
+}
+
+static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
+{
+    const Results *results = plots->results;
+    char *name = xfmt("pareto_%s", cell->cell_id);
+    unsigned points = 0;
+    FILE *out = open_csv(plots, name);
+    if (!out) return false;
+    fputs("allocator,ops_per_s_median,peak_rss_mib_median\n", out);
+    for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+        const char *arm = results->experiment.arms[a].name;
+        Spread ops = summary_spread(&results->runs, cell->cell_id, arm, RUN_ops_per_s);
+        Spread peak = summary_spread(&results->runs, cell->cell_id, arm, RUN_peak_rss_kib);
+        if (ops.n == 0 || peak.n == 0) continue;
+        fprintf(out, "%s,%.10g,%.3f\n", arm, ops.median, peak.median / 1024);
+        points++;
+    }
+    bool ok = close_csv(out, name) && (points == 0 || draw(plots, "pareto", name, title));
+    free(name);
+    return ok;
+}
+
+/* One curve file, read. */
+typedef struct {
+    const char *allocator;
+    CsvTable table;
+} Curve;
+
+/* A damaged curve, as a power cut leaves, costs its own line alone. */
+static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curves)
+{
+    const Results *results = plots->results;
+    unsigned count = 0;
+    for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+        const char *arm = results->experiment.arms[a].name;
+        const RunRow *run = summary_median_peak_run(&results->runs, cell->cell_id, arm);
+        if (!run) continue;
+        char *path = xfmt("%s/rss/%s.csv", results->dir, run->field[RUN_seq]);
+        curves[count].allocator = arm;
+        if (csv_load(path, &curves[count].table))
+            count++;
+        else
+            hzb_note("%s: left out of the figure", path);
+        free(path);
+    }
+    return count;
+}
+
+/* All counters that any of the curves has; those of others stay empty. */
+static StrList counter_names(const Curve *curves, unsigned count)
+{
+    StrList names = {0};
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned c = CURVE_FIXED; c < curves[i].table.columns; c++)
+            if (!list_has(&names, curves[i].table.header[c])) list_add(&names, curves[i].table.header[c]);
+    return names;
+}
+
+static void put_mib(FILE *out, const char *kib)
+{
+    double value;
+    fputc(',', out);
+    if (parse_double(kib, &value)) fprintf(out, "%.3f", value / 1024);
+}
+
+static void put_curve(FILE *out, const Curve *curve, const StrList *counters)
+{
+    for (unsigned r = 0; r < curve->table.row_count; r++) {
+        char **field = curve->table.rows[r];
+        fprintf(out, "%s,%s,", curve->allocator, field[0]);
+        csv_put(out, field[1]);
+        put_mib(out, field[2]);
+        put_mib(out, field[3]);
+        for (unsigned i = 0; i < counters->count; i++) {
+            int column = csv_column(&curve->table, counters->items[i]);
+            fprintf(out, ",%s", column < 0 ? "" : field[column]);
+        }
+        fputc('\n', out);
+    }
+}
+
+/* gnuplot takes what two empty lines separate as data sets of their own. */
+static bool write_curves(const Plots *plots, const char *name, const Curve *curves, unsigned count)
+{
+    StrList counters = counter_names(curves, count);
+    FILE *out = open_csv(plots, name);
+    if (!out) return false;
+    fputs("allocator,t_ms,phase,rss_mib,live_mib", out);
+    for (unsigned i = 0; i < counters.count; i++)
+        fprintf(out, ",%.*s", (int)strcspn(counters.items[i], ",\""), counters.items[i]);
+    fputc('\n', out);
+    for (unsigned i = 0; i < count; i++) {
+        if (i) fputs("\n\n", out);
+        put_curve(out, &curves[i], &counters);
+    }
+    return close_csv(out, name);
+}
+
+static bool rss_curve(const Plots *plots, const PlanRow *cell, const char *title)
+{
+    char *name = xfmt("rss_curve_%s", cell->cell_id);
+    Curve *curves = xcalloc(plots->results->experiment.arm_count, sizeof *curves);
+    unsigned count = load_curves(plots, cell, curves);
+    bool ok = count == 0 || (write_curves(plots, name, curves, count) && draw(plots, "rss_curve", name, title));
+    for (unsigned i = 0; i < count; i++)
+        csv_free_table(&curves[i].table);
+    free(curves);
+    free(name);
+    return ok;
+}
+
+/* As much as fits above a figure, cut between two parameters. */
+static char *title_of(const PlanRow *cell)
+{
+    char *title = xfmt("%s: %s", cell->cell_id, cell->params);
+    if (strlen(title) <= TITLE_MAX) return title;
+    size_t cut = TITLE_MAX - strlen(" ...");
+    while (cut > 0 && title[cut] != ' ')
+        cut--;
+    strcpy(title + cut, " ...");
+    return title;
+}
+
+/* NAN is an empty field: unknown. */
+static void put_ratio(FILE *out, double ratio)
+{
+    if (isnan(ratio))
+        fputc(',', out);
+    else
+        fprintf(out, ",%.6g", ratio);
+}
+
+static bool has_place(const Finding *finding)
+{
+    return !isnan(finding->ratio) && finding->verdict != VERDICT_UNGATED;
+}
+
+/* Candidates against their base; nothing where nothing was judged. */
+static bool forest(const Plots *plots)
+{
+    Findings findings;
+    unsigned rows = 0;
+    if (!findings_load(plots->results->dir, &findings)) return false;
+    for (unsigned i = 0; i < findings.count; i++)
+        rows += has_place(&findings.items[i]);
+    if (rows == 0) return true;
+    FILE *out = open_csv(plots, "forest");
+    if (!out) return false;
+    fputs("metric,direction,cell_id,base,cand,ratio,ci_lo,ci_hi,threshold,verdict\n", out);
+    for (unsigned i = 0; i < findings.count; i++) {
+        const Finding *finding = &findings.items[i];
+        if (!has_place(finding)) continue;
+        char *metric = metric_label(finding->metric);
+        fprintf(out, "%s,%s,%s,%s,%s", metric, finding->direction == DIRECTION_UP ? "up" : "down", finding->cell_id,
+                finding->base, finding->cand);
+        put_ratio(out, finding->ratio);
+        put_ratio(out, finding->ci_lo);
+        put_ratio(out, finding->ci_hi);
+        put_ratio(out, finding->threshold);
+        fprintf(out, ",%s\n", verdict_names[finding->verdict]);
+        free(metric);
+    }
+    return close_csv(out, "forest") && draw(plots, "forest", "forest", plots->results->experiment.matrix);
+}
+
+static bool draw_samples(const Plots *plots)
+{
+    const Results *results = plots->results;
+    bool ok = scaling(plots);
+    for (unsigned c = 0; ok && c < results->cells.count; c++) {
+        const PlanRow *cell = results_cell(results, results->cells.items[c]);
+        char *title = title_of(cell);
+        ok = rss_curve(plots, cell, title) && pareto(plots, cell, title);
+        free(title);
+    }
+    return ok && throughput(plots); /* the last: plots_complete takes it for all */
+}
+
+static bool open_plots(const Results *results, const char *scripts, Plots *plots)
+{
+    *plots = (Plots){.results = results,
+                     .scripts = scripts ? scripts : xfmt("%s/../plots", program_dir()),
+                     .dir = xfmt("%s/plots", results->dir)};
+    if (mkdir(plots->dir, 0755) == 0 || errno == EEXIST) return true;
+    hzb_error("%s: %s", plots->dir, strerror(errno));
+    return false;
+}
+
+bool plots_complete(const Results *results, const char *scripts)
+{
+    Plots plots;
+    if (!open_plots(results, scripts, &plots)) return false;
+    char *last = xfmt("%s/throughput.svg", plots.dir), *record = xfmt("%s/runs.csv", results->dir);
+    FileId drawn, measured;
+    bool fresh = file_id(last, &drawn) && file_id(record, &measured) && drawn.mtime_ns >= measured.mtime_ns;
+    free(last);
+    free(record);
+    return (fresh || draw_samples(&plots)) && forest(&plots);
+}
+
+HzbExit command_plot(const Options *options)
+{
+    Results results;
+    Plots plots;
+    const char *dir = options_result_dir(options);
+    if (!results_load(dir, &results) || !open_plots(&results, options->plots_dir, &plots)) return HZB_IO;
+    return draw_samples(&plots) && forest(&plots) ? HZB_OK : HZB_IO;
+}

@@ -1,0 +1,76 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/html.h"
+#include "record/metric.h"
+#include "report/report.h"
+
+/* Does any allocator have this in that cell? Columns without a value are not shown. */
+static bool is_known(const Results *results, const char *cell_id, RunColumn column)
+{
+    for (unsigned a = 0; a < results->experiment.arm_count; a++)
+        if (summary_spread(&results->runs, cell_id, results->experiment.arms[a].name, column).n) return true;
+    return false;
+}
+
+static void value_cell(const Spread *spread, RunColumn column, FILE *out)
+{
+    const char *name = run_column_names[column];
+    if (spread->n == 0) {
+        fputs("<td>-</td>", out);
+        return;
+    }
+    bool interval = isfinite(spread->ci_lo);
+    char *median = metric_text(name, spread->median);
+    char *low = metric_text(name, interval ? spread->ci_lo : spread->min);
+    char *high = metric_text(name, interval ? spread->ci_hi : spread->max);
+    fprintf(out, "<td>%s<small>%s..%s</small></td>", median, low, high);
+    free(median);
+    free(low);
+    free(high);
+}
+
+static void cell_row(const Results *results, const char *cell_id, const Arm *arm, FILE *out)
+{
+    SampleCount count = summary_count(&results->runs, cell_id, arm->name);
+    fputs("<tr><td>", out);
+    html_text(out, arm->name);
+    fprintf(out, "<small>%s</small></td>", arm->role);
+    for (unsigned s = 0; s < SHOWN_METRICS; s++) {
+        RunColumn column = shown_metrics[s].column;
+        if (!is_known(results, cell_id, column)) continue;
+        Spread spread = summary_spread(&results->runs, cell_id, arm->name, column);
+        value_cell(&spread, column, out);
+    }
+    fprintf(out, "<td>%u</td><td%s>%u</td><td>%u</td></tr>\n", count.ok, count.bad ? " class=\"v-failed\"" : "",
+            count.bad, count.skipped);
+}
+
+static void cell_table(const Results *results, const PlanRow *cell, FILE *out)
+{
+    fputs("<h3 id=\"cell-", out);
+    html_text(out, cell->cell_id);
+    fputs("\">", out);
+    html_text(out, cell->cell_id);
+    fputs("</h3>\n<p class=\"dim\"><code>", out);
+    html_fmt(out, "%s %s", cell->workload, cell->params);
+    fputs("</code></p>\n<div class=\"wide\"><table><thead><tr><th>allocator</th>", out);
+    for (unsigned s = 0; s < SHOWN_METRICS; s++)
+        if (is_known(results, cell->cell_id, shown_metrics[s].column))
+            fprintf(out, "<th>%s</th>", shown_metrics[s].title);
+    fputs("<th>ok</th><th>bad</th><th>skipped</th></tr></thead>\n<tbody>\n", out);
+    for (unsigned a = 0; a < results->experiment.arm_count; a++)
+        cell_row(results, cell->cell_id, &results->experiment.arms[a], out);
+    fputs("</tbody></table></div>\n", out);
+}
+
+void report_cells(const Report *report, FILE *out)
+{
+    fputs(
+        "<h2 id=\"cells\">Cells</h2>\n<p class=\"dim\">Medians of the samples that count; below each its 95 % interval "
+        "by order statistics, or the least and the most of fewer than six.</p>\n",
+        out);
+    for (unsigned c = 0; c < report->results.cells.count; c++)
+        cell_table(&report->results, results_cell(&report->results, report->results.cells.items[c]), out);
+}

@@ -1,0 +1,94 @@
+#include "stats/changepoint.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+/* Below three values a level is an accident; 999 shuffles make the least p 0.001. */
+enum { SEGMENT_MIN = 3, SHUFFLES = 999 };
+static const double p_max = 0.01;
+
+/* The energy distance between values[0..cut) and values[cut..n), scaled so that cuts can be compared. `between` and the
+   others are sums of |x - y| over pairs. */
+static double divergence(double between, double within_left, double within_right, double left, double right)
+{
+    double energy = 2 * between / (left * right);
+    if (left > 1) energy -= within_left / (left * (left - 1) / 2);
+    if (right > 1) energy -= within_right / (right * (right - 1) / 2);
+    return left * right / (left + right) * energy;
+}
+
+static double distance_sum(const double *values, unsigned from, unsigned to, double value)
+{
+    double sum = 0;
+    for (unsigned i = from; i < to; i++)
+        sum += fabs(values[i] - value);
+    return sum;
+}
+
+/* The best cut and its divergence; moving the cut by one value changes the sums by that value's distances. */
+static double best_cut(const double *values, unsigned n, unsigned *cut)
+{
+    double between = 0, left = 0, right = 0, best = -INFINITY;
+    for (unsigned i = 0; i < n; i++)
+        right += distance_sum(values, i + 1, n, values[i]);
+    for (unsigned at = 1; at < n; at++) {
+        double to_left = distance_sum(values, 0, at - 1, values[at - 1]);
+        double to_right = distance_sum(values, at, n, values[at - 1]);
+        left += to_left;
+        right -= to_right;
+        between += to_right - to_left;
+        if (at < SEGMENT_MIN || n - at < SEGMENT_MIN) continue;
+        double now = divergence(between, left, right, at, n - at);
+        if (now > best) {
+            best = now;
+            *cut = at;
+        }
+    }
+    return best;
+}
+
+static void shuffle(double *values, unsigned n, uint64_t *state)
+{
+    for (unsigned i = n; i > 1; i--) {
+        *state += 1;
+        unsigned k = (unsigned)(mix64(*state) % i);
+        double value = values[i - 1];
+        values[i - 1] = values[k];
+        values[k] = value;
+    }
+}
+
+static double shuffled_share(const double *values, unsigned n, double observed)
+{
+    double *copy = xcalloc(n, sizeof *copy);
+    unsigned as_broken = 1, cut;
+    uint64_t state = 1;
+    memcpy(copy, values, n * sizeof *copy);
+    for (unsigned s = 0; s < SHUFFLES; s++) {
+        shuffle(copy, n, &state);
+        as_broken += best_cut(copy, n, &cut) >= observed;
+    }
+    free(copy);
+    return as_broken / (SHUFFLES + 1.0);
+}
+
+static unsigned search(const double *values, unsigned from, unsigned to, ChangePoint *points, unsigned count)
+{
+    unsigned n = to - from, cut = 0;
+    if (n < 2 * SEGMENT_MIN) return count;
+    double divergence_found = best_cut(values + from, n, &cut);
+    double p = shuffled_share(values + from, n, divergence_found);
+    if (divergence_found <= 0 || p > p_max) return count;
+    count = search(values, from, from + cut, points, count);
+    points[count++] = (ChangePoint){from + cut, p};
+    return search(values, from + cut, to, points, count);
+}
+
+unsigned change_points(const double *values, unsigned n, ChangePoint *points)
+{
+    return search(values, 0, n, points, 0);
+}

@@ -1,0 +1,183 @@
+#include "stats/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+int stats_ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Hoare's selection: afterwards v[k] is what sorting would put there, with nothing greater before it. The bootstrap
+   takes thousands of medians of thousands of pairs, which sorting would make slow enough to disturb what is measured
+   next. */
+static double select_kth(double *v, unsigned n, unsigned k)
+{
+    long left = 0, right = (long)n - 1;
+    while (left < right) {
+        double pivot = v[left + (right - left) / 2];
+        long i = left, j = right;
+        while (i <= j) {
+            while (v[i] < pivot)
+                i++;
+            while (v[j] > pivot)
+                j--;
+            if (i > j) break;
+            double swap = v[i];
+            v[i++] = v[j];
+            v[j--] = swap;
+        }
+        if ((long)k <= j)
+            right = j;
+        else if ((long)k >= i)
+            left = i;
+        else
+            break;
+    }
+    return v[k];
+}
+
+static double median_in_place(double *v, unsigned n)
+{
+    double upper = select_kth(v, n, n / 2);
+    if (n % 2) return upper;
+    double lower = v[0];
+    for (unsigned i = 1; i < n / 2; i++)
+        if (v[i] > lower) lower = v[i];
+    return (lower + upper) / 2;
+}
+
+static double *copy_of(const double *d, unsigned n)
+{
+    double *copy = xcalloc(n, sizeof *copy);
+    memcpy(copy, d, n * sizeof *copy);
+    return copy;
+}
+
+double stats_median(const double *d, unsigned n)
+{
+    double *copy = copy_of(d, n), median = median_in_place(copy, n);
+    free(copy);
+    return median;
+}
+
+/* `pairs` has room for n (n + 1) / 2. */
+static double hodges_lehmann(const double *d, unsigned n, double *pairs)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned j = i; j < n; j++)
+            pairs[count++] = (d[i] + d[j]) / 2;
+    return median_in_place(pairs, count);
+}
+
+double stats_hodges_lehmann(const double *d, unsigned n)
+{
+    double *pairs = xcalloc((size_t)n * (n + 1) / 2, sizeof *pairs);
+    double estimate = hodges_lehmann(d, n, pairs);
+    free(pairs);
+    return estimate;
+}
+
+double stats_quantile(const double *sorted, unsigned n, double share)
+{
+    double at = (n - 1) * share, below = floor(at);
+    unsigned i = (unsigned)below;
+    if (i + 1 >= n) return sorted[n - 1];
+    return sorted[i] + (at - below) * (sorted[i + 1] - sorted[i]);
+}
+
+Interval stats_bootstrap(const double *d, unsigned n, unsigned resamples, uint64_t seed, double level)
+{
+    double *estimates = xcalloc(resamples, sizeof *estimates), *drawn = xcalloc(n, sizeof *drawn);
+    double *pairs = xcalloc((size_t)n * (n + 1) / 2, sizeof *pairs);
+    uint64_t state = mix64(seed);
+    for (unsigned r = 0; r < resamples; r++) {
+        for (unsigned i = 0; i < n; i++)
+            drawn[i] = d[((mix64(state++) >> 32) * n) >> 32];
+        estimates[r] = hodges_lehmann(drawn, n, pairs);
+    }
+    qsort(estimates, resamples, sizeof *estimates, stats_ascending);
+    Interval interval = {stats_quantile(estimates, resamples, (1 - level) / 2),
+                         stats_quantile(estimates, resamples, (1 + level) / 2)};
+    free(estimates);
+    free(drawn);
+    free(pairs);
+    return interval;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = fabs(*(const double *)a), y = fabs(*(const double *)b);
+    return (x > y) - (x < y);
+}
+
+/* Ranks of |v|, which is sorted by size, times two: mean ranks of ties become whole numbers. */
+static void double_ranks(const double *v, unsigned n, unsigned *ranks)
+{
+    for (unsigned i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && fabs(v[end]) == fabs(v[i]);)
+            end++;
+        for (unsigned k = i; k < end; k++)
+            ranks[k] = i + 1 + end;
+    }
+}
+
+/* Probability that the ranks whose sign comes out positive sum to at most `bound`, each sign being a fair coin. */
+static double share_up_to(const unsigned *ranks, unsigned n, unsigned bound)
+{
+    double *share = xcalloc(bound + 1, sizeof *share), sum = 0;
+    share[0] = 1;
+    for (unsigned k = 0; k < n; k++)
+        for (unsigned s = bound + 1; s-- > 0;)
+            share[s] = (share[s] + (s >= ranks[k] ? share[s - ranks[k]] : 0)) / 2;
+    for (unsigned s = 0; s <= bound; s++)
+        sum += share[s];
+    free(share);
+    return sum;
+}
+
+double stats_wilcoxon(const double *d, unsigned n)
+{
+    double *v = xcalloc(n, sizeof *v), p = 1;
+    unsigned count = 0, positive = 0, total = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (d[i] < 0 || d[i] > 0) v[count++] = d[i];
+    unsigned *ranks = xcalloc(count, sizeof *ranks);
+    qsort(v, count, sizeof *v, by_size);
+    double_ranks(v, count, ranks);
+    for (unsigned i = 0; i < count; i++) {
+        total += ranks[i];
+        if (v[i] > 0) positive += ranks[i];
+    }
+    if (count > WILCOXON_N_MAX)
+        p = NAN;
+    else if (count > 0) /* the distribution is symmetric: the smaller tail twice */
+        p = fmin(1, 2 * share_up_to(ranks, count, positive < total - positive ? positive : total - positive));
+    free(v);
+    free(ranks);
+    return p;
+}
+
+static int by_target(const void *a, const void *b)
+{
+    return stats_ascending(*(double *const *)a, *(double *const *)b);
+}
+
+void stats_holm(double *p, unsigned n)
+{
+    double **order = xcalloc(n, sizeof *order), least = 0;
+    unsigned count = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (!isnan(p[i])) order[count++] = &p[i];
+    qsort(order, count, sizeof *order, by_target);
+    for (unsigned k = 0; k < count; k++) {
+        least = fmin(1, fmax(least, (count - k) * *order[k]));
+        *order[k] = least;
+    }
+    free(order);
+}

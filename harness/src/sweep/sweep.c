@@ -1,0 +1,271 @@
+#include "sweep/sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gate/gate.h"
+#include "plan/plan.h"
+#include "process/outcome.h"
+#include "process/runner.h"
+#include "record/manifest.h"
+#include "record/record.h"
+#include "record/resultdir.h"
+#include "sweep/progress.h"
+
+enum { EXIT_SIGNAL_BASE = 128, ATTEMPTS_MAX = 3 };
+
+bool host_lock(const char *path)
+{
+    /* Not O_CREAT at once: a sticky directory may forbid that on a file of another user. */
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd >= 0) fchmod(fd, 0666);
+    }
+    if (fd < 0) {
+        hzb_error("lock %s: %s", path, strerror(errno));
+        return false;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    hzb_note("waiting for another hzb that measures on this host (it holds %s)", path);
+    while (flock(fd, LOCK_EX) != 0) {
+        if (errno == EINTR) continue;
+        hzb_error("lock %s: %s", path, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+typedef struct {
+    const char *dir;
+    Experiment experiment;
+    Plan plan, whole; /* no rows in `whole`: this is no slice */
+    RunRows runs;     /* what is in runs.csv */
+    RunRows rejected; /* what is in rejected.csv */
+    RunContext context;
+    GateState gate;
+    StrList cells;
+    bool decided;      /* whether the block that is being recorded is run */
+    char *skip_reason; /* of the block that is being recorded, or NULL */
+} Sweep;
+
+static bool record_follows_plan(const Sweep *sweep)
+{
+    bool ok = sweep->runs.count <= sweep->plan.count;
+    for (unsigned i = 0; ok && i < sweep->runs.count; i++) {
+        uint64_t seq;
+        ok = parse_u64(sweep->runs.rows[i].field[RUN_seq], &seq) && seq == sweep->plan.rows[i].seq &&
+             strcmp(sweep->runs.rows[i].field[RUN_allocator], sweep->plan.rows[i].allocator) == 0;
+    }
+    if (!ok) hzb_error("%s: runs.csv does not follow plan.csv", sweep->dir);
+    return ok;
+}
+
+static bool plan_follows_manifest(const Sweep *sweep, const Plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        const PlanRow *row = &plan->rows[i];
+        if (experiment_arm(&sweep->experiment, row->allocator) &&
+            experiment_workload(&sweep->experiment, row->workload))
+            continue;
+        hzb_error("%s: %s seq %u: manifest.json knows no '%s' or no '%s'", sweep->dir,
+                  plan == &sweep->plan ? "plan.csv" : PLAN_WHOLE_FILE, row->seq, row->allocator, row->workload);
+        return false;
+    }
+    return true;
+}
+
+/* A private folder for the processes; on a memory file system, for a counter file on a disk would be written back
+   while it is being counted in. Named after the run and its folder's inode: what a killed hzb left is found again, and
+   runs of one name below different folders don't meet. */
+static char *make_work_dir(const char *dir, const char *run_id)
+{
+    struct stat folder;
+    if (stat(dir, &folder) != 0) {
+        hzb_error("%s: %s", dir, strerror(errno));
+        return NULL;
+    }
+    const char *base = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+    char *path = xfmt("%s/hzb-%u-%s-%ju", base, (unsigned)getuid(), run_id, (uintmax_t)folder.st_ino);
+    resultdir_remove(path);
+    if (mkdir(path, 0700) == 0) return path;
+    hzb_error("%s: %s", path, strerror(errno));
+    return NULL;
+}
+
+static int block_signals(sigset_t *before)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, before);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static unsigned block_start(const Plan *plan, unsigned index)
+{
+    while (index > 0 && plan_same_block(&plan->rows[index - 1], &plan->rows[index]))
+        index--;
+    return index;
+}
+
+static bool block_ends_at(const Plan *plan, unsigned index)
+{
+    return index + 1 == plan->count || !plan_same_block(&plan->rows[index], &plan->rows[index + 1]);
+}
+
+/* Applies the rules over a block once its last sample is there; doing it again changes nothing. */
+static bool judge_last_block(Sweep *sweep)
+{
+    if (sweep->runs.count == 0 || !block_ends_at(&sweep->plan, sweep->runs.count - 1)) return true;
+    unsigned first = block_start(&sweep->plan, sweep->runs.count - 1);
+    if (!outcome_judge_block(&sweep->runs.rows[first], sweep->runs.count - first)) return true;
+    return runs_replace(sweep->dir, &sweep->runs);
+}
+
+/* The bytes that were hashed must be the bytes that are run. */
+static bool files_unchanged(const Sweep *sweep, const PlanRow *row)
+{
+    const Arm *arm = experiment_arm(&sweep->experiment, row->allocator);
+    const Workload *workload = experiment_workload(&sweep->experiment, row->workload);
+    FileId id;
+    const char *changed = NULL;
+    if (arm->preload && !arm->missing && (!file_id(arm->preload, &id) || !file_id_same(&id, &arm->id)))
+        changed = arm->preload;
+    if (!file_id(workload->bin, &id) || !file_id_same(&id, &workload->id)) changed = workload->bin;
+    if (changed) hzb_error("%s changed while it was being measured; stopped before seq %u", changed, row->seq);
+    return !changed;
+}
+
+static void keep(RunRows *rows, RunResult *result)
+{
+    rows->rows = xrealloc(rows->rows, rows->count + 1, sizeof result->row);
+    rows->rows[rows->count++] = result->row;
+    result->row = (RunRow){0};
+}
+
+/* A sample that the machine disturbed is measured again at once, so that its block stays together in time. Whether it
+   was disturbed is decided without a look at its figures, and every attempt is kept. */
+static HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *result)
+{
+    for (int attempt = 1;; attempt++) {
+        RunEnd end = run_one(&sweep->context, planned, result);
+        if (end == RUN_INTERRUPTED) return EXIT_SIGNAL_BASE + SIGINT;
+        if (end == RUN_BROKEN) return HZB_IO;
+        if (attempt == ATTEMPTS_MAX || !outcome_is_disturbed(&result->row)) return HZB_OK;
+        progress_again(&result->row);
+        if (!rejected_append(sweep->dir, &result->row)) return HZB_IO;
+        keep(&sweep->rejected, result);
+        run_result_free(result);
+    }
+}
+
+static bool record(Sweep *sweep, const PlanRow *planned, RunResult *result)
+{
+    if (!counters_append(sweep->dir, planned->seq, result->counter_names, result->counter_values,
+                         result->counter_count) ||
+        !runs_append(sweep->dir, &result->row))
+        return false;
+    keep(&sweep->runs, result);
+    return judge_last_block(sweep);
+}
+
+/* A block is run or skipped as a whole: one that was begun before hzb was killed goes on as it began. */
+static void decide_block(Sweep *sweep)
+{
+    unsigned next = sweep->runs.count, first = block_start(&sweep->plan, next);
+    free(sweep->skip_reason);
+    sweep->skip_reason = NULL;
+    if (sweep->context.verify_only) return;
+    Results results = {.dir = sweep->dir,
+                       .experiment = sweep->experiment,
+                       .plan = sweep->plan,
+                       .runs = {sweep->runs.rows, first},
+                       .cells = sweep->cells};
+    sweep->skip_reason = gate_skip_reason(&results, &sweep->gate);
+}
+
+/* NULL: the planned process is to be run. */
+static const char *skip_reason(Sweep *sweep, const PlanRow *planned)
+{
+    unsigned next = sweep->runs.count;
+    if (!sweep->decided || block_start(&sweep->plan, next) == next) decide_block(sweep);
+    sweep->decided = true;
+    if (sweep->skip_reason || sweep->context.verify_only) return sweep->skip_reason;
+    return gate_arm_skip_reason(&sweep->experiment, planned);
+}
+
+static HzbExit run_next(Sweep *sweep)
+{
+    const PlanRow *planned = &sweep->plan.rows[sweep->runs.count];
+    RunResult result = {0};
+    HzbExit end = HZB_OK;
+    if (!files_unchanged(sweep, planned)) return HZB_ENV_CHANGED;
+    progress_before(&sweep->plan, &sweep->runs);
+    const char *skip = skip_reason(sweep, planned);
+    if (skip)
+        outcome_skipped(&sweep->experiment, planned, skip, &result.row);
+    else
+        end = measure_one(sweep, planned, &result);
+    if (end == HZB_OK && !record(sweep, planned, &result)) end = HZB_IO;
+    run_result_free(&result);
+    if (end == HZB_OK && block_ends_at(&sweep->plan, sweep->runs.count - 1))
+        progress_block(&sweep->plan, &sweep->runs, block_start(&sweep->plan, sweep->runs.count - 1));
+    return end;
+}
+
+static HzbExit open_sweep(Sweep *sweep)
+{
+    if (!manifest_load(sweep->dir, &sweep->experiment) || !plan_load(sweep->dir, &sweep->plan) ||
+        !plan_load_whole(sweep->dir, &sweep->whole) || !plan_follows_manifest(sweep, &sweep->plan) ||
+        !plan_follows_manifest(sweep, &sweep->whole) || !record_repair(sweep->dir) ||
+        !runs_load(sweep->dir, &sweep->runs) || !rejected_load(sweep->dir, &sweep->rejected) ||
+        !record_follows_plan(sweep))
+        return HZB_IO;
+    if (!manifest_still_true(sweep->dir, &sweep->experiment)) {
+        hzb_error("%s: what was measured is not what is here now; start a new run", sweep->dir);
+        return HZB_ENV_CHANGED;
+    }
+    return judge_last_block(sweep) ? HZB_OK : HZB_IO;
+}
+
+HzbExit sweep(const char *dir, bool verify_only)
+{
+    Sweep state = {.dir = dir};
+    HzbExit result = open_sweep(&state);
+    if (result != HZB_OK) return result;
+    noise_load(dir, &state.gate.noise);
+    state.gate.whole = state.whole.count ? &state.whole : NULL;
+    state.gate.rejected = &state.rejected;
+    state.cells = plan_cells(&state.plan);
+    char *work_dir = make_work_dir(state.dir, state.experiment.run_id);
+    char *whole_dir = realpath(dir, NULL);
+    sigset_t signals_before;
+    if (!work_dir || !whole_dir) return HZB_IO;
+    state.context = (RunContext){.experiment = &state.experiment,
+                                 .dir = whole_dir,
+                                 .work_dir = work_dir,
+                                 .signal_fd = block_signals(&signals_before),
+                                 .verify_only = verify_only};
+    while (result == HZB_OK && state.runs.count < state.plan.count)
+        result = run_next(&state);
+    progress_end();
+    resultdir_remove(work_dir);
+    if (result != HZB_OK) {
+        hzb_error("%u of %u samples recorded; go on with: hzb resume %s", state.runs.count, state.plan.count, dir);
+        return result;
+    }
+    close(state.context.signal_fd);
+    sigprocmask(SIG_SETMASK, &signals_before, NULL); /* one that came since is taken now */
+    return progress_summary(&state.runs) ? HZB_BAD_SAMPLES : HZB_OK;
+}
