@@ -67,4 +67,33 @@ run export "$dir" --json
 is "$(perl -MJSON::PP -e 'local $/; my $rows = decode_json(<STDIN>); my $r = $rows->[1];
     print join " ", scalar @$rows, $r->{cell_id}, $r->{ops_per_s}, defined $r->{signal} ? "?" : "null", length $r->{checksum}' <<<"$out")" \
     '6 two 1000000 null 16' 'and all of them as JSON'
+
+run_matrix --rounds 3 -w two
+dir=$out
+# Operations a second by allocator and round; a sample without one failed.
+perl -i -F, -e 'my %mops = (a => [2, 6, 4], b => [undef, 3, 5], plain => [1, 2, 4]);
+    if ($. > 1) { my $value = $mops{$F[7]}[$F[2] - 1]; $F[12] = "failed" if !$value; $F[22] = ($value // 9) * 1e6 }
+    print join ",", @F' "$dir/runs.csv"
+speeds() { # speeds ARGS...: the lines of `hzb export --summary` about operations a second
+    run export "$dir" --summary "$@"
+    grep ,ops_per_s, <<<"$out"
+}
+speeds >/dev/null
+is "$rc $(head -1 <<<"$out")" '0 cell_id,allocator,role,column,n,median,min,max,ci_lo,ci_hi' 'a summary is CSV'
+is "$(grep -cE ',(wall_s|peak_rss_kib|minflt),' <<<"$out") $(grep -cE ',(seq|seed|checksum),' <<<"$out")" '9 0' \
+    '... of every figure, and of nothing that only names samples'
+is "$(speeds)" 'two,a,cand,ops_per_s,3,4000000,2000000,6000000,,
+two,b,cand,ops_per_s,2,4000000,3000000,5000000,,
+two,plain,ref,ops_per_s,3,2000000,1000000,4000000,,' '... over the samples that count'
+is "$(speeds --reference plain)" 'two,a,cand,ops_per_s,3,2,1,3,,
+two,b,cand,ops_per_s,2,1.375,1.25,1.5,,
+two,plain,ref,ops_per_s,3,1,1,1,,' '... or of the ratio to one allocator within each round'
+misused() { # misused REGEX NAME ARGS...
+    run export "$dir" "${@:3}"
+    is "$rc" 64 "$2"
+    like "$err" "$1" '... saying why'
+}
+misused "--reference 'none': expected an allocator of " 'a reference that did not run is refused' --summary --reference none
+misused "--reference 'a': expected --summary" 'so is one without a summary' --reference a
+misused '--summary --json: expected one of them' 'two formats at once are refused' --summary --json
 done_testing

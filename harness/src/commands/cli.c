@@ -28,6 +28,7 @@ enum {
     KEY_STRICT,
     KEY_POOL,
     KEY_JSON,
+    KEY_SUMMARY,
 };
 
 #define OPTIONS_CONFIG                                                                                                 \
@@ -82,7 +83,11 @@ static const struct argp_option hyperfine_options[] = {
     {"output", 'o', "DIR", 0, "The new folder (default: results/<UTC>_hyperfine)", 3},
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
     {0}};
-static const struct argp_option export_options[] = {{"json", KEY_JSON, 0, 0, "As JSON, with every column", 3}, {0}};
+static const struct argp_option export_options[] = {
+    {"json", KEY_JSON, 0, 0, "As JSON, with every column", 3},
+    {"summary", KEY_SUMMARY, 0, 0, "Median and spread of every column as CSV", 3},
+    {"reference", KEY_REFERENCE, "NAME", 0, "With --summary: of the ratio to this allocator, round by round", 3},
+    {0}};
 static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 
 static const struct argp_option no_options[] = {{0}};
@@ -183,7 +188,7 @@ static bool parse_plain(int key, char *text, Options *options)
                  {'a', &options->allocator_regex, NULL},     {'w', &options->cell_regex, NULL},
                  {KEY_DRY_RUN, NULL, &options->dry_run},     {KEY_TEST, NULL, &options->test},
                  {KEY_MARKDOWN, NULL, &options->markdown},   {KEY_JSON, NULL, &options->json},
-                 {KEY_STRICT, NULL, &options->strict}};
+                 {KEY_STRICT, NULL, &options->strict},       {KEY_SUMMARY, NULL, &options->summary}};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (plain[i].key != key) continue;
         if (plain[i].text)

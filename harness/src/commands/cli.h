@@ -31,11 +31,11 @@ typedef struct {
     Shard shard;
     Lane lane;
     const char *metric;    /* a column of runs.csv */
-    const char *reference; /* the allocator that history's ratios are to */
+    const char *reference; /* the allocator that ratios are to */
     unsigned rounds;       /* 0 = as the matrix says */
     bool seed_given;
     uint64_t seed;
-    bool dry_run, test, markdown, json, strict;
+    bool dry_run, test, markdown, json, summary, strict;
 } Options;
 
 /* Runs the subcommand named in argv and returns the exit code of the program. */

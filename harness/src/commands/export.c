@@ -1,9 +1,11 @@
 /* `hzb export`: samples for other people's tools. */
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/csvio.h"
 #include "commands/commands.h"
 #include "record/metric.h"
 #include "record/results.h"
@@ -56,11 +58,58 @@ static void put_json(const Results *results)
     json_decref(rows);
 }
 
+/* What is unknown, such as the interval of fewer than six samples, is an empty field. */
+static void put_spread(const char *cell_id, const Arm *arm, RunColumn column, const Spread *spread)
+{
+    enum { TEXTS = 4, NUMBERS = 6 };
+    const double numbers[NUMBERS] = {spread->n, spread->median, spread->min, spread->max, spread->ci_lo, spread->ci_hi};
+    const char *fields[TEXTS + NUMBERS] = {cell_id, arm->name, arm->role, run_column_names[column]};
+    char *texts[NUMBERS];
+    for (unsigned i = 0; i < NUMBERS; i++)
+        fields[TEXTS + i] = texts[i] = isfinite(numbers[i]) ? xfmt("%.10g", numbers[i]) : xstrdup("");
+    csv_put_row(stdout, fields, TEXTS + NUMBERS);
+    for (unsigned i = 0; i < NUMBERS; i++)
+        free(texts[i]);
+}
+
+/* Every figure of every allocator in every cell; with a reference, of its ratio to that one. */
+static void put_summary(const Results *results, const char *reference)
+{
+    const RunRows *runs = &results->runs;
+    puts("cell_id,allocator,role,column,n,median,min,max,ci_lo,ci_hi");
+    for (unsigned c = 0; c < results->cells.count; c++)
+        for (unsigned a = 0; a < results->experiment.arm_count; a++)
+            for (RunColumn column = RUN_wall_s; column < RUN_COLUMN_COUNT; column++) {
+                const char *cell_id = results->cells.items[c];
+                const Arm *arm = &results->experiment.arms[a];
+                if (column == RUN_checksum) continue;
+                Spread spread = reference ? summary_paired_ratio(runs, cell_id, arm->name, reference, column)
+                                          : summary_spread(runs, cell_id, arm->name, column);
+                if (spread.n) put_spread(cell_id, arm, column, &spread);
+            }
+}
+
+static bool options_agree(const Options *options, const Results *results)
+{
+    if (options->summary && options->json)
+        hzb_error("--summary --json: expected one of them");
+    else if (options->reference && !options->summary)
+        hzb_error("--reference '%s': expected --summary with it", options->reference);
+    else if (options->reference && !experiment_arm(&results->experiment, options->reference))
+        hzb_error("--reference '%s': expected an allocator of %s", options->reference, results->dir);
+    else
+        return true;
+    return false;
+}
+
 HzbExit command_export(const Options *options)
 {
     Results results;
     if (!results_load(options_result_dir(options), &results)) return HZB_IO;
-    if (options->json)
+    if (!options_agree(options, &results)) return HZB_USAGE;
+    if (options->summary)
+        put_summary(&results, options->reference);
+    else if (options->json)
         put_json(&results);
     else
         put_benchmarks(&results);

@@ -86,30 +86,6 @@ static char *reference_of(sqlite3 *db)
     return name;
 }
 
-static bool value_of(const RunRow *row, const char *cell_id, const char *allocator, RunColumn column, double *value)
-{
-    return strcmp(row->field[RUN_cell_id], cell_id) == 0 && strcmp(row->field[RUN_allocator], allocator) == 0 &&
-           row_status_is(row, "ok") && row_number(row, column, value);
-}
-
-/* Median over the rounds of the ratio within a round: both processes ran next to each other. */
-static Spread paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
-                           RunColumn column)
-{
-    double *ratios = xcalloc(runs->count, sizeof *ratios), value, other;
-    unsigned n = 0;
-    for (unsigned i = 0; i < runs->count; i++) {
-        if (!value_of(&runs->rows[i], cell_id, allocator, column, &value)) continue;
-        for (unsigned k = 0; k < runs->count; k++)
-            if (strcmp(runs->rows[k].field[RUN_round], runs->rows[i].field[RUN_round]) == 0 &&
-                value_of(&runs->rows[k], cell_id, reference, column, &other) && other > 0)
-                ratios[n++] = value / other;
-    }
-    Spread spread = spread_of(ratios, n);
-    free(ratios);
-    return spread;
-}
-
 typedef struct {
     sqlite3 *db;
     const Results *results;
@@ -129,7 +105,7 @@ static bool add_ratio(const Entry *entry, const PlanRow *cell, const Arm *arm, c
     const RunRows *runs = &entry->results->runs;
     RunColumn column = (RunColumn)run_column(metric->name);
     Spread own = summary_spread(runs, cell->cell_id, arm->name, column);
-    Spread ratio = paired_ratio(runs, cell->cell_id, arm->name, entry->reference, column);
+    Spread ratio = summary_paired_ratio(runs, cell->cell_id, arm->name, entry->reference, column);
     if (own.n == 0) return true;
     sqlite3_stmt *statement = history_query(entry->db, "INSERT INTO ratios VALUES(?,?,?,?,?,?,?,?,?,?,?,?)");
     const Workload *workload = experiment_workload(&entry->results->experiment, cell->workload);

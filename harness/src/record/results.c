@@ -35,16 +35,36 @@ static bool row_is_of(const RunRow *row, const char *cell_id, const char *alloca
     return strcmp(row->field[RUN_cell_id], cell_id) == 0 && strcmp(row->field[RUN_allocator], allocator) == 0;
 }
 
+static bool value_of(const RunRow *row, const char *cell_id, const char *allocator, RunColumn column, double *value)
+{
+    return row_is_of(row, cell_id, allocator) && row_status_is(row, "ok") && row_number(row, column, value);
+}
+
 Spread summary_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column)
 {
     double *values = xcalloc(runs->count, sizeof *values);
     unsigned n = 0;
-    for (unsigned i = 0; i < runs->count; i++) {
-        const RunRow *row = &runs->rows[i];
-        if (row_is_of(row, cell_id, allocator) && row_status_is(row, "ok") && row_number(row, column, &values[n])) n++;
-    }
+    for (unsigned i = 0; i < runs->count; i++)
+        if (value_of(&runs->rows[i], cell_id, allocator, column, &values[n])) n++;
     Spread spread = spread_of(values, n);
     free(values);
+    return spread;
+}
+
+Spread summary_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
+                            RunColumn column)
+{
+    double *ratios = xcalloc(runs->count, sizeof *ratios), value, other;
+    unsigned n = 0;
+    for (unsigned i = 0; i < runs->count; i++) {
+        if (!value_of(&runs->rows[i], cell_id, allocator, column, &value)) continue;
+        for (unsigned k = 0; k < runs->count; k++)
+            if (strcmp(runs->rows[k].field[RUN_round], runs->rows[i].field[RUN_round]) == 0 &&
+                value_of(&runs->rows[k], cell_id, reference, column, &other) && other > 0)
+                ratios[n++] = value / other;
+    }
+    Spread spread = spread_of(ratios, n);
+    free(ratios);
     return spread;
 }
 
@@ -70,17 +90,13 @@ const RunRow *summary_median_peak_run(const RunRows *runs, const char *cell_id, 
     unsigned n = 0;
     for (unsigned i = 0; i < runs->count; i++) {
         const RunRow *row = &runs->rows[i];
-        if (row_is_of(row, cell_id, allocator) && row_status_is(row, "ok") &&
-            row_number(row, RUN_peak_rss_kib, &peaks[n]))
-            n++;
+        if (value_of(row, cell_id, allocator, RUN_peak_rss_kib, &peaks[n])) n++;
     }
     spread_of(peaks, n); /* sorts */
     const RunRow *found = NULL;
     for (unsigned i = 0; n && !found && i < runs->count; i++) {
         const RunRow *row = &runs->rows[i];
-        if (row_is_of(row, cell_id, allocator) && row_status_is(row, "ok") &&
-            row_number(row, RUN_peak_rss_kib, &peak) && peak == peaks[(n - 1) / 2])
-            found = row;
+        if (value_of(row, cell_id, allocator, RUN_peak_rss_kib, &peak) && peak == peaks[(n - 1) / 2]) found = row;
     }
     free(peaks);
     return found;

@@ -24,6 +24,9 @@ const PlanRow *results_cell(const Results *results, const char *cell_id);
 
 /* Over the ok samples that have a value in this column. */
 Spread summary_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column);
+/* The same of the ratio to the reference's sample in the same round, as both processes ran next to each other. */
+Spread summary_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
+                            RunColumn column);
 
 typedef struct {
     unsigned ok, bad, skipped;
