@@ -13,6 +13,7 @@
 #   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-software                   the test suites of redis, sqlite, python, perl, git: as with glibc?
 #   make check-hardened                   every black-box test that lane hardened is held to
+#   make diagrams                         the diagrams, from plots/diagrams/*.graph into the pages that show them
 #   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine
 #
 # Each part brings its own fragment; a fragment appends to PROGRAMS (built by `make`), TESTS (cmocka programs and TAP
@@ -37,6 +38,7 @@ INSTALLS :=
 include workloads/workloads.mk
 include harness/harness.mk
 include allocator/allocator.mk
+include plots/diagrams/diagrams.mk
 
 ifneq ($(filter clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
