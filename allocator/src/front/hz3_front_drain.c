@@ -73,9 +73,6 @@ static bool nobody_is_inside(const Hz3Slab *slab, Kinds passed)
     if (slab->cpu != HZ3_CPU_NONE) {
         return passed.cpu;
     }
-    if (HZ3_TEST_SEIZE_WITHOUT_LOOKING) {
-        return true;
-    }
     return slab->owner != NULL && (passed.thread || slab->owner == &hz3_self) &&
            atomic_load_explicit(&slab->owner->in_op, memory_order_acquire) == 0;
 }

@@ -40,14 +40,6 @@ static inline Hz3Slab *hz3_thread_enter(void)
     return atomic_load_explicit(&hz3_self.slab, memory_order_acquire);
 }
 
-// The faults that the storm test plants, to show that it finds them.
-#ifndef HZ3_TEST_LEAVE_EARLY
-#define HZ3_TEST_LEAVE_EARLY 0 // in_op ends before the operation's last store
-#endif
-#ifndef HZ3_TEST_SEIZE_WITHOUT_LOOKING
-#define HZ3_TEST_SEIZE_WITHOUT_LOOKING 0 // the seizer does not read in_op
-#endif
-
 static inline void hz3_thread_leave(void)
 {
     atomic_store_explicit(&hz3_self.in_op, 0, memory_order_release);
@@ -62,9 +54,6 @@ static inline void *hz3_thread_pop(size_t cls)
     if (HZ3_UNLIKELY(object == NULL)) { // *empty, and nothing in a bin, is NULL
         hz3_thread_leave();
         return NULL;
-    }
-    if (HZ3_TEST_LEAVE_EARLY) {
-        hz3_thread_leave();
     }
     atomic_store_explicit(&slab->top[cls], top + 1, memory_order_relaxed);
     hz3_thread_leave();

@@ -1,29 +1,40 @@
 // The restartable sequences of the CPU front: pop and push on the slab of the CPU that runs them, x86-64.
 //
-// A section is a piece of code that the kernel restarts elsewhere when its thread is preempted, moved to another CPU or
-// interrupted by a signal inside it: before the thread runs on, its instruction pointer is set to the abort handler.
-// (P. Turner, A. Hunter, M. Desnoyers: rseq(2). The per-CPU cache on top of it was first shown by tcmalloc.)
+// A section is a range of instructions that its thread has announced to the kernel. When the kernel preempts the thread
+// inside that range, moves it to another CPU or gives it a signal there, the thread goes on at the section's abort
+// handler instead. So a section that comes to its end ran on one CPU, and no other thread ran there meanwhile. That
+// takes the place of a lock. Each section has these parts:
 //
-// Each section is: load the CPU's number, its slab and a bin's `top`; read or write slots; store the new `top`, last.
-//   P1  That store is the only one that others rely on. An abort before it leaves the bin as it was, whatever was read
-//       or written: slots below `top` are nobody's until `top` covers them, and notes of such slots tell nothing. After
-//       it the section is over (its last byte is the section's last byte), so an operation that was committed is never
-//       repeated.
-//   P2  Between the load of the CPU's number and the store no other thread ran on this CPU, or the store does not
-//       happen. So `top` in the register is `top` in memory at the store, and only the CPU's own sections write it.
-//   P3  Whoever exchanges hz3_cpu_slabs[2 + cpu] and then calls membarrier(PRIVATE_EXPEDITED_RSEQ) owns the old slab:
-//       every section that loaded the old pointer has committed before the barrier or aborts, on a running CPU by the
-//       barrier's interrupt, on a descheduled thread when it is next scheduled. What a section stored before is visible
-//       after it.
-//   P4  Abort ends like a miss: the caller's slow path decides. It tries again a bounded number of times and then goes
-//       past the front, so a thread that is single-stepped makes progress too.
-//   P5  `rseq_cs` is written by the instruction just before the section; the kernel clears it when it finds the thread
-//       outside. Leaving a section early by a jump is legal, for the same reason.
-//   P6  A thread that is not registered has a negative number in its area, -1 or -2, and the first two entries of
-//       hz3_cpu_slabs are slabs on which every operation misses. When the thread front is in use all threads read such
-//       an area, hz3_no_rseq.
-// glibc (2.35 and later) owns the registration. vfork's child is not registered but sees its parent's area; calling
-// malloc there is undefined by POSIX and is by this too.
+//   descriptor     constant data for the kernel: where the section begins and ends, and its abort handler
+//   announcement   a store of the descriptor's address into the thread's area, a struct that the kernel reads
+//   first          the first instruction of the section loads the CPU's number; then come slab, `top` and slots
+//   commit         the last instruction of the section: the store of the new `top`
+//   abort handler  outside of the section; it ends the operation as a miss
+//
+// Invariants:
+//   P1  One store commits, and it is the last instruction. Whatever an aborted section wrote before it means nothing:
+//       slots below `top` belong to nobody, and notes of such slots tell nothing. An operation that has committed
+//       cannot be aborted any more, so it is never done twice.
+//   P2  Between the load of the CPU's number and the commit no other thread ran on this CPU, or there is no commit.
+//       Only sections of this CPU write its `top`, or whoever owns the slab by P3. So at the commit the `top` that was
+//       loaded is still the one in memory.
+//   P3  Whoever exchanges hz3_cpu_slabs[2 + cpu] and then calls membarrier(PRIVATE_EXPEDITED_RSEQ) owns the old slab.
+//       A section that loaded the old pointer has committed before the barrier, and what it stored is visible, or it
+//       aborts: on a running CPU by the barrier's interrupt, in a thread that is not running when it next runs.
+//   P4  After an abort, registers and outputs hold leftovers that may concern another CPU's slab. Nothing uses them:
+//       the abort handler goes where a miss goes. The slow path tries again a bounded number of times and then passes
+//       the front by, so a thread that is single-stepped makes progress too.
+//   P5  Nothing stands between the announcement and the first instruction. The kernel withdraws an announcement when it
+//       interrupts the thread outside of the announced range. In such a gap it would do so, and the section would then
+//       run without protection. For the same reason a jump may leave a section early and needs no clean-up.
+//   P6  A thread that is not registered has -1 or -2 in its area instead of a CPU's number. The first two entries of
+//       hz3_cpu_slabs are slabs on which every operation misses. While the thread front is in use, all threads read an
+//       area like that, hz3_no_rseq.
+//
+// Sources: Linux's rseq(2), membarrier(2) and <linux/rseq.h> (P. Turner, A. Hunter, M. Desnoyers). tcmalloc was the
+// first to build per-CPU caches on them. glibc (2.35 and later) registers each thread: its area lies __rseq_offset
+// from the thread pointer, and <sys/rseq.h> has the signature. A vfork child is not registered, but sees its parent's
+// area; malloc there is undefined by POSIX, and is by this too.
 #ifndef HZ3_RSEQ_H
 #define HZ3_RSEQ_H
 
@@ -38,7 +49,7 @@ typedef struct Hz3RseqArea {
     uint64_t rseq_cs;
 } Hz3RseqArea;
 
-// What threads read that are not registered: an area of ours in which no CPU's number is.
+// What threads read that are not registered: an area of ours without a CPU's number.
 extern HZ3_HIDDEN HZ3_TLS Hz3RseqArea hz3_no_rseq;
 // From the thread pointer to the area that the sections use. Set by hz3_init(), before which nobody enters a section.
 extern HZ3_HIDDEN uintptr_t hz3_rseq_offset;
@@ -53,69 +64,61 @@ static inline int32_t hz3_rseq_cpu(void)
 
 #if HZ3_FRONT_CPU
 
+_Static_assert(offsetof(Hz3RseqArea, cpu_id) == 4 && offsetof(Hz3RseqArea, rseq_cs) == 8,
+               "the sections address the area's fields by number");
+
 #define HZ3_TEXT_(x) #x
 #define HZ3_TEXT(x) HZ3_TEXT_(x)
 
-// clang-format off: one line an instruction
+// How to read the assembly below. Operands stand in the order source, destination. %[name] is the register of that
+// operand in the lists below the instructions. %= is a number that each copy of a section has for itself, so .Lname%=
+// is a label of that copy. A jump to %l[name], a label of the C code, leaves the section without a commit (P5).
+//
+// The formatter would put several instructions on a line.
+// clang-format off
 
-// The abort handler must follow this word, which glibc registered; in front of it the bytes that make it one
-// instruction.
-#define HZ3_RSEQ_SIGNATURE "0x53053053"
-
-// Test builds widen the window before the commit by so many pauses, and break the sections on purpose.
-#ifndef HZ3_RSEQ_TEST_DELAY
-#define HZ3_RSEQ_TEST_DELAY 0
-#endif
-#define HZ3_RSEQ_COMMIT_INSIDE 1
-#define HZ3_RSEQ_COMMIT_OUTSIDE 2 // broken: the store stands behind the section's end
-#define HZ3_RSEQ_ABORT_COMMITS 3  // broken: the abort handler goes on with the store
-#ifndef HZ3_RSEQ_VARIANT
-#define HZ3_RSEQ_VARIANT HZ3_RSEQ_COMMIT_INSIDE
-#endif
-
-// No register, no stack: at an abort both must be as the abort handler expects them.
-#define HZ3_RSEQ_WINDOW ".rept " HZ3_TEXT(HZ3_RSEQ_TEST_DELAY) "\n\tpause\n\t.endr\n\t"
-
-#if HZ3_RSEQ_VARIANT == HZ3_RSEQ_COMMIT_OUTSIDE
-#define HZ3_RSEQ_COMMIT(instruction) "62:\n\t" HZ3_RSEQ_WINDOW instruction "\n"
-#elif HZ3_RSEQ_VARIANT == HZ3_RSEQ_ABORT_COMMITS
-#define HZ3_RSEQ_COMMIT(instruction) HZ3_RSEQ_WINDOW "65: " instruction "\n62:\n"
-#else
-#define HZ3_RSEQ_COMMIT(instruction) HZ3_RSEQ_WINDOW instruction "\n62:\n"
-#endif
-#if HZ3_RSEQ_VARIANT == HZ3_RSEQ_ABORT_COMMITS
-#define HZ3_RSEQ_ON_ABORT(label) "jmp 65f\n\t"
-#else
-#define HZ3_RSEQ_ON_ABORT(label) "jmp %l[" #label "]\n\t"
-#endif
-
-// The fields of the bin of %[cls] (hz3_slab.h).
-#define HZ3_RSEQ_TOP "(%[slab],%[cls],8)"
-#define HZ3_RSEQ_EMPTY HZ3_TEXT(HZ3_SLAB_EMPTY_OFFSET) "(%[slab],%[cls],8)"
-#define HZ3_RSEQ_FULL HZ3_TEXT(HZ3_SLAB_FULL_OFFSET) "(%[slab],%[cls],8)"
+// Fields of the bin of class %[cls], and the note of an object whose index is %[index] (hz3_slab.h).
+#define HZ3_RSEQ_TOP       "(%[slab],%[cls],8)"
+#define HZ3_RSEQ_EMPTY     HZ3_TEXT(HZ3_SLAB_EMPTY_OFFSET) "(%[slab],%[cls],8)"
+#define HZ3_RSEQ_FULL      HZ3_TEXT(HZ3_SLAB_FULL_OFFSET) "(%[slab],%[cls],8)"
 #define HZ3_RSEQ_NEVER_SET HZ3_TEXT(HZ3_SLAB_NEVER_SET_OFFSET) "(%[slab],%[cls],2)"
-#define HZ3_RSEQ_NOTE HZ3_TEXT(HZ3_SLAB_FREED_OFFSET) "(%[slab],%[index],8)"
-// The index of a note: hz3_freed_index().
-#define HZ3_RSEQ_INDEX                                                                                                 \
-    "imul $" HZ3_TEXT(HZ3_FREED_FACTOR) ", %k[object], %k[index]\n\t"                                                  \
-                                        "shr $" HZ3_TEXT(HZ3_FREED_SHIFT) ", %k[index]\n\t"
+#define HZ3_RSEQ_NOTE      HZ3_TEXT(HZ3_SLAB_FREED_OFFSET) "(%[slab],%[index],8)"
 
-// Descriptor 63 of the section 61..62 with the abort handler 64; then the store that announces it, and the first loads:
-// %[slab] = the slab of this CPU.
-#define HZ3_RSEQ_BEGIN(aborted)                                                                                        \
-    ".pushsection __rseq_cs, \"aw\"\n\t"                                                                               \
-    ".balign 32\n"                                                                                                     \
-    "63: .long 0, 0\n\t"                                                                                               \
-    ".quad 61f, 62f - 61f, 64f\n\t"                                                                                    \
-    ".popsection\n\t"                                                                                                  \
-    ".pushsection __rseq_abort, \"ax\"\n\t"                                                                            \
-    ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                                       \
-    ".long " HZ3_RSEQ_SIGNATURE "\n"                                                                                   \
-    "64: " HZ3_RSEQ_ON_ABORT(aborted) ".popsection\n\t"                                                                \
-                                      "lea 63b(%%rip), %[slab]\n\t"                                                    \
-                                      "mov %[slab], %%fs:8(%[area])\n"                                                 \
-                                      "61: movslq %%fs:4(%[area]), %[slab]\n\t"                                        \
-                                      "mov 16(%[slabs],%[slab],8), %[slab]\n\t"
+// The kernel's struct rseq_cs. It stands among the data, writable since the loader puts addresses into it.
+#define HZ3_RSEQ_DESCRIPTOR                                                                                       \
+    ".pushsection __rseq_cs, \"aw\"\n"                                                                            \
+    ".balign 32\n"                            /* as the kernel's struct is aligned */                             \
+    ".Ldescriptor%=:\n"                                                                                           \
+    ".long 0, 0\n"                            /* version, flags */                                                \
+    ".quad .Lfirst%=\n"                       /* start_ip: the first instruction */                               \
+    ".quad .Lend%= - .Lfirst%=\n"             /* post_commit_offset: the length of the section */                 \
+    ".quad .Labort%=\n"                       /* abort_ip: the abort handler */                                   \
+    ".popsection\n"
+
+// The kernel goes to an abort handler only if the signature that glibc registered stands right before it, so that no
+// forged descriptor can send a thread just anywhere. The three bytes before that make it a whole instruction, which
+// traps: `ud1 signature(%rip), %edi`.
+#define HZ3_RSEQ_ABORT_HANDLER(label)                                                                             \
+    ".pushsection __rseq_abort, \"ax\"\n"                                                                         \
+    ".byte 0x0f, 0xb9, 0x3d\n"                                                                                    \
+    ".long 0x53053053\n"                                                                                          \
+    ".Labort%=:\n"                                                                                                \
+    "jmp %l[" #label "]\n"                    /* not restarted here: the caller decides (P4) */                   \
+    ".popsection\n"
+
+// Ends with the slab of this CPU in %[slab], which until then holds the values that the way there needs. From here to
+// HZ3_RSEQ_COMMIT each line is a label or an instruction.
+#define HZ3_RSEQ_BEGIN                                                                                            \
+    "lea .Ldescriptor%=(%%rip), %[slab]\n"                                                                        \
+    "mov %[slab], %%fs:8(%[area])\n"          /* the announcement: area->rseq_cs = the descriptor */              \
+    ".Lfirst%=:\n"                            /* nothing in between (P5) */                                       \
+    "movslq %%fs:4(%[area]), %[slab]\n"       /* area->cpu_id; -1 or -2 without a registration (P6) */            \
+    "mov 16(%[slabs],%[slab],8), %[slab]\n"   /* hz3_cpu_slabs[2 + cpu_id] */
+
+// The commit, and with it the end of the section: the byte behind the store is outside (P1).
+#define HZ3_RSEQ_COMMIT                                                                                           \
+    "mov %[top], " HZ3_RSEQ_TOP "\n"          /* what the section prepared counts from now on */                  \
+    ".Lend%=:\n"                              /* an interruption from here on does not undo it */
 
 // Pops the newest object of the class; NULL: the bin is empty, or the section was aborted. *empty is NULL, and nothing
 // in a bin is. The class comes, here and in push, in the register in which the slow path wants it.
@@ -124,15 +127,20 @@ static inline void *hz3_rseq_pop(size_t cls)
     Hz3Slab *slab;
     void **top;
     void *object;
-    __asm__ volatile goto(HZ3_RSEQ_BEGIN(missed) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                                                 "mov (%[top]), %[object]\n\t"
-                                                 "test %[object], %[object]\n\t"
-                                                 "jz %l[missed]\n\t"
-                                                 "add $8, %[top]\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
-                          : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&r"(object)
-                          : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "D"(cls)
-                          : "memory", "cc"
-                          : missed);
+    __asm__ volatile goto(
+        HZ3_RSEQ_DESCRIPTOR
+        HZ3_RSEQ_ABORT_HANDLER(missed)
+        HZ3_RSEQ_BEGIN
+        "mov " HZ3_RSEQ_TOP ", %[top]\n"               // the slot of the newest object, or `empty`
+        "mov (%[top]), %[object]\n"                    // needs no test of `top` first, because *empty may be read
+        "test %[object], %[object]\n"                  // NULL came out of *empty
+        "jz %l[missed]\n"                              // an empty bin
+        "add $8, %[top]\n"                             // the slot above: the next object, or `empty`
+        HZ3_RSEQ_COMMIT
+        : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&r"(object)
+        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "D"(cls)
+        : "memory", "cc"
+        : missed);
     if (object == NULL) {
         __builtin_unreachable(); // saves the callers' second test
     }
@@ -141,9 +149,9 @@ missed:
     return NULL;
 }
 
-// False: the bin is full, or the section was aborted. Where a bit is set that no object of the class has, none begins.
-// An object that lies in the bin already is seen by its note (hz3_freed_index); by P2 note, slot and `top` belong
-// together, and what an aborted section noted is a slot below `top`.
+// False: the bin is full, or the section was aborted. An address at which no object of the class can begin ends the
+// program, and an object that is noted as freed takes the way of a double free (hz3_freed_index). By P2 the note, its
+// slot and `top` are of one moment. An aborted section may leave a note, but of a slot below `top`.
 static inline bool hz3_rseq_push(size_t cls, void *object)
 {
     Hz3Slab *slab;
@@ -151,25 +159,33 @@ static inline bool hz3_rseq_push(size_t cls, void *object)
     uint64_t index;
     void **noted_at;
     __asm__ volatile goto(
-        HZ3_RSEQ_BEGIN(missed) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                               "cmp " HZ3_RSEQ_FULL ", %[top]\n\t"
-                               "jbe %l[missed]\n\t"
-                               "test %w[object], " HZ3_RSEQ_NEVER_SET "\n\t"
-                               "jnz %l[interior]\n\t" HZ3_RSEQ_INDEX "mov " HZ3_RSEQ_NOTE ", %[noted_at]\n\t"
-                               "cmp %[top], %[noted_at]\n\t"
-                               "cmovb %[top], %[noted_at]\n\t"
-                               "cmp %[object], (%[noted_at])\n\t"
-                               "je %l[noted]\n\t"
-                               "sub $8, %[top]\n\t"
-                               "mov %[object], (%[top])\n\t"
-                               "mov %[top], " HZ3_RSEQ_NOTE "\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
+        HZ3_RSEQ_DESCRIPTOR
+        HZ3_RSEQ_ABORT_HANDLER(missed)
+        HZ3_RSEQ_BEGIN
+        "mov " HZ3_RSEQ_TOP ", %[top]\n"               // the slot of the newest object, or `empty`
+        "cmp " HZ3_RSEQ_FULL ", %[top]\n"              // at `full` or below it there is no room,
+        "jbe %l[missed]\n"                             // and never any in the bin of a tag that is no class
+        "test %w[object], " HZ3_RSEQ_NEVER_SET "\n"    // bits that are 0 where an object of the class begins
+        "jnz %l[interior]\n"                           // so none begins here
+        // The next two are hz3_freed_index(object).
+        "imul $" HZ3_TEXT(HZ3_FREED_FACTOR) ", %k[object], %k[index]\n"
+        "shr $" HZ3_TEXT(HZ3_FREED_SHIFT) ", %k[index]\n"
+        "mov " HZ3_RSEQ_NOTE ", %[noted_at]\n"         // the slot that was noted last for such an address, or NULL
+        "cmp %[top], %[noted_at]\n"                    // below `top` that slot is out of the bin,
+        "cmovb %[top], %[noted_at]\n"                  // so look at the newest object instead
+        "cmp %[object], (%[noted_at])\n"               // there already?
+        "je %l[noted]\n"                               // then this seems to be a double free
+        "sub $8, %[top]\n"                             // the slot below the newest object, nobody's as yet
+        "mov %[object], (%[top])\n"                    // in the bin as soon as `top` says so
+        "mov %[top], " HZ3_RSEQ_NOTE "\n"              // for the next free of this address
+        HZ3_RSEQ_COMMIT
         : [slab] "=&r"(slab), [top] "=&r"(top), [index] "=&r"(index), [noted_at] "=&r"(noted_at)
         : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "S"(cls), [object] "r"(object)
         : "memory", "cc"
         : missed, noted, interior);
     return true;
 noted:
-    hz3_front_free_noted(object, (Hz3Tag) cls);
+    hz3_front_free_noted(object, (Hz3Tag)cls);
     return true;
 interior:
     hz3_slab_die_interior(object);
@@ -187,22 +203,27 @@ static inline int hz3_rseq_pop_batch(size_t cls, void **out, uint64_t want)
     uint64_t i;
     void *object;
     __asm__ volatile goto(
-        HZ3_RSEQ_BEGIN(aborted) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                                "mov " HZ3_RSEQ_EMPTY ", %[n]\n\t"
-                                "sub %[top], %[n]\n\t"
-                                "shr $3, %[n]\n\t"
-                                "cmp %[want], %[n]\n\t"
-                                "cmova %[want], %[n]\n\t"
-                                "xor %[i], %[i]\n\t"
-                                "test %[n], %[n]\n\t"
-                                "jz 67f\n"
-                                "66: mov (%[top],%[i],8), %[object]\n\t"
-                                "mov %[object], (%[out],%[i],8)\n\t"
-                                "inc %[i]\n\t"
-                                "cmp %[n], %[i]\n\t"
-                                "jb 66b\n\t"
-                                "lea (%[top],%[n],8), %[top]\n"
-                                "67:\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
+        HZ3_RSEQ_DESCRIPTOR
+        HZ3_RSEQ_ABORT_HANDLER(aborted)
+        HZ3_RSEQ_BEGIN
+        "mov " HZ3_RSEQ_TOP ", %[top]\n"               // the slot of the newest object, or `empty`
+        "mov " HZ3_RSEQ_EMPTY ", %[n]\n"               // the objects lie from `top` to here,
+        "sub %[top], %[n]\n"                           // in so many bytes,
+        "shr $3, %[n]\n"                               // eight for each
+        "cmp %[want], %[n]\n"                          // more than are wanted?
+        "cmova %[want], %[n]\n"                        // n = min(n, want)
+        "xor %[i], %[i]\n"                             // i = 0
+        "test %[n], %[n]\n"                            // the bin may be empty:
+        "jz .Lpopped%=\n"                              // then `top` is stored as it is
+        ".Lcopy%=:\n"                                  // do out[i] = top[i] while ++i < n
+        "mov (%[top],%[i],8), %[object]\n"
+        "mov %[object], (%[out],%[i],8)\n"             // the caller's memory, ignored after an abort (P4)
+        "inc %[i]\n"
+        "cmp %[n], %[i]\n"
+        "jb .Lcopy%=\n"
+        "lea (%[top],%[n],8), %[top]\n"                // all n leave the bin by one store
+        ".Lpopped%=:\n"
+        HZ3_RSEQ_COMMIT
         : [slab] "=&r"(slab), [top] "=&r"(top), [n] "=&r"(n), [i] "=&r"(i), [object] "=&r"(object)
         : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "r"(cls), [out] "r"(out), [want] "r"(want)
         : "memory", "cc"
@@ -222,30 +243,37 @@ static inline int hz3_rseq_push_batch(size_t cls, void *const *objects, uint64_t
     uint64_t i;
     void *const *from;
     void *object;
-    __asm__ volatile goto(HZ3_RSEQ_BEGIN(aborted) "mov " HZ3_RSEQ_TOP ", %[top]\n\t"
-                                                  "mov %[top], %[pushed]\n\t"
-                                                  "sub " HZ3_RSEQ_FULL ", %[pushed]\n\t"
-                                                  "jbe 68f\n\t"
-                                                  "shr $3, %[pushed]\n\t"
-                                                  "cmp %[count], %[pushed]\n\t"
-                                                  "cmova %[count], %[pushed]\n\t"
-                                                  "mov %[pushed], %[i]\n\t"
-                                                  "lea (%[objects],%[count],8), %[from]\n"
-                                                  "66: sub $8, %[top]\n\t"
-                                                  "sub $8, %[from]\n\t"
-                                                  "mov (%[from]), %[object]\n\t"
-                                                  "mov %[object], (%[top])\n\t"
-                                                  "dec %[i]\n\t"
-                                                  "jnz 66b\n\t"
-                                                  "jmp 67f\n"
-                                                  "68: xor %[pushed], %[pushed]\n"
-                                                  "67:\n\t" HZ3_RSEQ_COMMIT("mov %[top], " HZ3_RSEQ_TOP "")
-                          : [slab] "=&r"(slab), [top] "=&r"(top), [pushed] "=&r"(pushed), [i] "=&r"(i),
-                            [from] "=&r"(from), [object] "=&r"(object)
-                          : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "r"(cls),
-                            [objects] "r"(objects), [count] "r"(n)
-                          : "memory", "cc"
-                          : aborted);
+    __asm__ volatile goto(
+        HZ3_RSEQ_DESCRIPTOR
+        HZ3_RSEQ_ABORT_HANDLER(aborted)
+        HZ3_RSEQ_BEGIN
+        "mov " HZ3_RSEQ_TOP ", %[top]\n"               // the slot of the newest object, or `empty`
+        "mov %[top], %[pushed]\n"                      // free slots lie below it,
+        "sub " HZ3_RSEQ_FULL ", %[pushed]\n"           // down to `full`, in so many bytes
+        "jbe .Lno_room%=\n"                            // `top` is at `full`, or below a lowered one: no room
+        "shr $3, %[pushed]\n"                          // eight bytes a slot
+        "cmp %[count], %[pushed]\n"                    // more than there are objects?
+        "cmova %[count], %[pushed]\n"                  // pushed = min(pushed, n)
+        "mov %[pushed], %[i]\n"                        // so many are still to be copied
+        "lea (%[objects],%[count],8), %[from]\n"       // behind the last object
+        ".Lcopy%=:\n"                                  // do *--top = *--from while --i != 0
+        "sub $8, %[top]\n"
+        "sub $8, %[from]\n"
+        "mov (%[from]), %[object]\n"
+        "mov %[object], (%[top])\n"                    // below the `top` in memory: nobody's before the commit
+        "dec %[i]\n"
+        "jnz .Lcopy%=\n"
+        "jmp .Lpushed%=\n"
+        ".Lno_room%=:\n"                               // then `top` is stored as it is
+        "xor %[pushed], %[pushed]\n"                   // pushed = 0
+        ".Lpushed%=:\n"
+        HZ3_RSEQ_COMMIT
+        : [slab] "=&r"(slab), [top] "=&r"(top), [pushed] "=&r"(pushed), [i] "=&r"(i), [from] "=&r"(from),
+          [object] "=&r"(object)
+        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "r"(cls), [objects] "r"(objects),
+          [count] "r"(n)
+        : "memory", "cc"
+        : aborted);
     return (int)pushed;
 aborted:
     return -1;

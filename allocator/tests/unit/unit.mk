@@ -112,32 +112,39 @@ $(BUILD)/tests/unit_packing_weak_test: $(UNIT_OBJ)/race/weak_atomics.o \
 	@gcc -pthread $^ -lcmocka -o $@
 
 # --- the front under a storm ---
-# The race build's objects, but those that contain sections of the front are compiled with wider windows, and for the
-# programs that must fail with one fault each.
+# The race build's objects, but those that contain operations of the front are compiled from a copy of the sources, into
+# which each program has its own seeds planted: wider windows (front_stress.plants), and for the programs that must fail
+# one fault each, a mutant of front.mutants.
+FRONT_STRESS_FAULTS_cpu := commit_behind_the_section abort_goes_on_with_the_commit
+FRONT_STRESS_FAULTS_thread := drain_without_looking_at_threads operation_ends_before_its_last_store
+FRONT_STRESS_cpu := front_stress $(FRONT_STRESS_FAULTS_cpu:%=front_stress_%)
+FRONT_STRESS_thread := front_stress_thread $(FRONT_STRESS_FAULTS_thread:%=front_stress_%)
+FRONT_STRESS_PLANTS_cpu := pauses_before_the_commit
+FRONT_STRESS_FLAGS_thread := -DHZ3_FRONT_CPU=0
+
 FRONT_STRESS_OWN := api/hz3_api front/hz3_front front/hz3_front_cpu front/hz3_front_drain front/hz3_front_thread
 FRONT_STRESS_SHARED := $(filter-out $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/race/hz3/%.o),\
     $(patsubst allocator/src/%.c,$(UNIT_OBJ)/race/hz3/%.o,$(HZ3_SOURCES))) $(UNIT_OBJ)/race/yield_point.o
-FRONT_STRESS_FLAGS_front_stress := -DHZ3_RSEQ_TEST_DELAY=24
-FRONT_STRESS_FLAGS_front_stress_commit_outside := -DHZ3_RSEQ_TEST_DELAY=24 -DHZ3_RSEQ_VARIANT=2
-FRONT_STRESS_FLAGS_front_stress_abort_commits := -DHZ3_RSEQ_TEST_DELAY=24 -DHZ3_RSEQ_VARIANT=3
-FRONT_STRESS_FLAGS_front_stress_thread_blind_seizer := -DHZ3_FRONT_CPU=0 -DHZ3_TEST_SEIZE_WITHOUT_LOOKING=1
-FRONT_STRESS_FLAGS_front_stress_thread_early_leave := -DHZ3_FRONT_CPU=0 -DHZ3_TEST_LEAVE_EARLY=1
-FRONT_STRESS_FLAGS_front_stress_thread := -DHZ3_FRONT_CPU=0
-FRONT_STRESS_NAMES := front_stress front_stress_thread front_stress_commit_outside front_stress_abort_commits \
-    front_stress_thread_blind_seizer front_stress_thread_early_leave
+FRONT_STRESS_SEEDS := allocator/tests/mutants/run allocator/tests/mutants/front.mutants $(UNIT_SRC)/front_stress.plants
 
+# $(1): the program, $(2): the front it is for.
 define FRONT_STRESS_RULES
-$(UNIT_OBJ)/$(1)/%.o: allocator/src/%.c $(UNIT_SRC)/unit.mk
+$(UNIT_OBJ)/$(1)/planted: $(wildcard allocator/src/*/*) $(FRONT_STRESS_SEEDS) $(UNIT_SRC)/unit.mk
+	@perl allocator/tests/mutants/run --plant $(FRONT_STRESS_PLANTS_$(2)) \
+	    $(filter $(1:front_stress_%=%),$(FRONT_STRESS_FAULTS_$(2))) $$(@D)/src
+	@touch $$@
+
+$(UNIT_OBJ)/$(1)/%.o: $(UNIT_OBJ)/$(1)/planted
 	@mkdir -p $$(@D)
-	@echo '  CC  $(1) $$<'
-	@gcc $(UNIT_RACE_HZ3_FLAGS) $$(FRONT_STRESS_FLAGS_$(1)) -c $$< -o $$@
+	@echo '  CC  $(1) $$*.c'
+	@gcc -I$(UNIT_OBJ)/$(1)/src $(UNIT_RACE_HZ3_FLAGS) $(FRONT_STRESS_FLAGS_$(2)) -c $(UNIT_OBJ)/$(1)/src/$$*.c -o $$@
 
 $(BUILD)/tests/$(1): $(UNIT_OBJ)/race/front_stress.o $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/$(1)/%.o) $(FRONT_STRESS_SHARED)
 	@mkdir -p $$(@D)
 	@echo '  LD  $$(@F)'
 	@gcc -pthread $$^ -o $$@
 endef
-$(foreach name,$(FRONT_STRESS_NAMES),$(eval $(call FRONT_STRESS_RULES,$(name))))
+$(foreach front,cpu thread,$(foreach name,$(FRONT_STRESS_$(front)),$(eval $(call FRONT_STRESS_RULES,$(name),$(front)))))
 
 $(BUILD)/tests/front_stress_tsan: $(UNIT_OBJ)/tsan/front_stress.o \
 		$(patsubst allocator/src/%.c,$(UNIT_OBJ)/tsan/hz3/%.o,$(HZ3_SOURCES)) $(UNIT_OBJ)/tsan/yield_point.o
@@ -145,6 +152,7 @@ $(BUILD)/tests/front_stress_tsan: $(UNIT_OBJ)/tsan/front_stress.o \
 	@echo '  LD  $(@F)'
 	@gcc -pthread -fsanitize=thread $^ -o $@
 
-test-programs: $(FRONT_STRESS_NAMES:%=$(BUILD)/tests/%) $(BUILD)/tests/front_stress_tsan
+test-programs: $(FRONT_STRESS_cpu:%=$(BUILD)/tests/%) $(FRONT_STRESS_thread:%=$(BUILD)/tests/%) \
+    $(BUILD)/tests/front_stress_tsan
 
 -include $(wildcard $(UNIT_OBJ)/*.d $(UNIT_OBJ)/*/*.d $(UNIT_OBJ)/*/hz3/*/*.d $(UNIT_OBJ)/front_stress*/*/*.d)
