@@ -2,7 +2,7 @@
 
 HZB_OBJ := $(BUILD)/obj/harness
 HZB_OBJECTS := $(patsubst harness/src/%.c,$(HZB_OBJ)/%.o,$(wildcard harness/src/*/*.c))
-HZB_UNIT_TESTS := $(patsubst harness/tests/%.c,%,$(wildcard harness/tests/test_*.c))
+HZB_UNIT_TESTS := $(patsubst harness/tests/%.c,%,$(wildcard harness/tests/*_test.c))
 HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv -lsqlite3 -lm
 HZB_MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 HZB_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -Iharness/src -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"'
@@ -13,20 +13,24 @@ INSTALLS += install-hzb
 
 $(HZB_OBJ)/%.o: harness/src/%.c harness/harness.mk
 	@mkdir -p $(@D)
-	$(CC) $(HZB_CFLAGS) -c $< -o $@
+	@echo '  CC  $<'
+	@$(CC) $(HZB_CFLAGS) -c $< -o $@
 
 $(HZB_OBJ)/tests/%.o: harness/tests/%.c harness/harness.mk
 	@mkdir -p $(@D)
-	$(CC) $(HZB_CFLAGS) -c $< -o $@
+	@echo '  CC  $<'
+	@$(CC) $(HZB_CFLAGS) -c $< -o $@
 
 $(BUILD)/hzb: $(HZB_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -o $@
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -o $@
 
 $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%): $(BUILD)/tests/hzb_%: $(HZB_OBJ)/tests/%.o $(HZB_OBJ)/tests/support.o \
 		$(filter-out %/commands/main.o,$(HZB_OBJECTS))
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -lcmocka -o $@
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -lcmocka -o $@
 
 # What the *.t scripts measure: a program that misbehaves on demand and two libraries that stand for allocators.
 HZB_FAKES := $(BUILD)/tests/hzb_fake_workload $(BUILD)/tests/libhzbfake_a.so $(BUILD)/tests/libhzbfake_b.so
@@ -34,11 +38,13 @@ test-programs: $(HZB_FAKES)
 
 $(BUILD)/tests/hzb_fake_workload: $(HZB_OBJ)/tests/fake_workload.o
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@
 
 $(BUILD)/tests/libhzbfake_%.so: harness/tests/fake_library.c harness/harness.mk
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/fake_library_$*.d $(CFLAGS) -DFAKE_NAME=fake_$* -fPIC -shared $< -o $@
+	@echo '  LD  $(@F)'
+	@$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/fake_library_$*.d $(CFLAGS) -DFAKE_NAME=fake_$* -fPIC -shared $< -o $@
 
 # Whole programs, for reviewers; ROUNDS and ALLOCATORS as harness/hyperfine.sh has them.
 hyperfine: $(BUILD)/hzb allocator
@@ -53,10 +59,11 @@ $(BUILD)/libhakozuna_hz3_scale.so: allocator ;
 
 $(HZB_PLANTED): harness/tests/plant.c $(BUILD)/libhakozuna_hz3_scale.so harness/harness.mk
 	@mkdir -p $(HZB_OBJ)/planted $(HZB_OBJ)/tests
-	cp $(BUILD)/obj/hz3_scale/*/*.o $(HZB_OBJ)/planted
-	objcopy --redefine-sym malloc=planted_real_malloc $(HZB_OBJ)/planted/hz3_api.o
-	objcopy --redefine-sym madvise=planted_madvise $(HZB_OBJ)/planted/hz3_os.o
-	$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/plant.d $(CFLAGS) -fno-builtin-malloc -ftls-model=initial-exec -fPIC \
+	@echo '  LD  $(@F)'
+	@cp $(BUILD)/obj/hz3_scale/*/*.o $(HZB_OBJ)/planted
+	@objcopy --redefine-sym malloc=planted_real_malloc $(HZB_OBJ)/planted/hz3_api.o
+	@objcopy --redefine-sym madvise=planted_madvise $(HZB_OBJ)/planted/hz3_os.o
+	@$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/plant.d $(CFLAGS) -fno-builtin-malloc -ftls-model=initial-exec -fPIC \
 	    -shared -pthread -Wl,-z,now,-z,nodelete,--version-script=allocator/src/api/hz3.map $(HZB_OBJ)/planted/*.o $< -o $@
 
 install-hzb: $(BUILD)/hzb

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes stats_vectors.h, the golden vectors of test_stats.c: scipy, numpy and R compute what hzb must.
+"""Writes stats_vectors.h, the golden vectors of stats_test.c: scipy, numpy and R compute what hzb must.
 
 Needs python3-scipy and r-base-core; nothing else of hzb does, so the result is kept:
     /usr/bin/python3 harness/tests/stats_vectors.py > harness/tests/stats_vectors.h

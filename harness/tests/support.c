@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/util.h"
 #include "record/resultdir.h"
 
@@ -14,7 +15,7 @@ static int saved_stderr = -1;
 
 static void remove_dir(void)
 {
-    resultdir_remove(dir);
+    folder_remove(dir);
 }
 
 const char *test_dir(void)

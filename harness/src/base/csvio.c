@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/util.h"
 
 /* One parse: libcsv hands over fields, then the end of a row. */

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/util.h"
 
 #define SYSFS_THP "/sys/kernel/mm/transparent_hugepage/enabled"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/util.h"
 
 void html_text(FILE *out, const char *text)

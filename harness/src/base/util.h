@@ -1,11 +1,10 @@
-/* Small things every part needs: messages, memory that never fails, whole files, child commands. */
+/* Small things every part needs: messages, memory that never fails, lists, numbers. */
 #ifndef HZB_UTIL_H
 #define HZB_UTIL_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* What hzb exits with. */
 typedef enum {
@@ -23,14 +22,6 @@ typedef struct {
     char **items;
     unsigned count;
 } StrList;
-
-/* Identity and contents stamp of a file: if it is unchanged, so are the bytes that were hashed. */
-typedef struct {
-    dev_t dev;
-    ino_t ino;
-    int64_t mtime_ns;
-    int64_t size_bytes;
-} FileId;
 
 void hzb_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hzb_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -56,26 +47,6 @@ void pairs_set(StrList *pairs, const char *entry);
 bool parse_u64(const char *text, uint64_t *value);
 bool parse_i64(const char *text, int64_t *value);
 bool parse_double(const char *text, double *value);
-
-/* Whole file as a string, or NULL with errno. */
-char *file_text(const char *path);
-/* The same; tells the length, for a file may hold NUL bytes. */
-char *file_bytes(const char *path, size_t *length);
-/* First line of a small file without its newline, or NULL. */
-char *file_line(const char *path);
-bool file_id(const char *path, FileId *id);
-bool file_id_same(const FileId *a, const FileId *b);
-/* Directory part of the path of this very program. */
-const char *program_dir(void);
-
-/* What becomes of a command's stderr: part of its output, ours, or nothing. */
-typedef enum { STDERR_JOINED, STDERR_SHOWN, STDERR_DROPPED } StderrUse;
-/* Runs a command found in PATH, waits, gives what it prints without the last newline. Returns its exit status, -1 if it
-   could not be run. */
-int command_output(const char *const argv[], StderrUse stderr_use, char **output);
-
-/* SHA-256 as 64 hex digits, or NULL if the file cannot be read. */
-char *sha256_of_file(const char *path);
 
 uint64_t monotonic_ns(void);
 /* splitmix64 step: the one source of derived seeds. */

@@ -2,7 +2,7 @@
 #ifndef HZB_COMMANDS_H
 #define HZB_COMMANDS_H
 
-#include "commands/cli.h"
+#include "config/options.h"
 
 HzbExit command_plan(const Options *options);
 HzbExit command_run(const Options *options);
@@ -20,12 +20,5 @@ HzbExit command_merge(const Options *options);
 HzbExit command_history(const Options *options);
 HzbExit command_import_hyperfine(const Options *options);
 HzbExit command_export(const Options *options);
-
-#define RESULTS_DIR "results"
-
-/* The folder that holds result folders and baselines. */
-const char *options_output(const Options *options);
-/* The result folder a command is about. */
-const char *options_result_dir(const Options *options);
 
 #endif

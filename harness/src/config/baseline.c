@@ -2,20 +2,18 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/files.h"
+#include "base/git.h"
 #include "base/host.h"
-#include "commands/commands.h"
-#include "record/manifest.h"
-#include "record/resultdir.h"
+#include "base/subprocess.h"
 
 static const char library_file[] = "library.so";
 static const char about_file[] = "baseline.json";
@@ -29,35 +27,6 @@ static char *machine_dir(const Options *options)
     char *dir = xfmt("%s/baselines/%s-%.8s", options_output(options), host ? host : "unknown", id ? id : "unknown");
     json_decref(facts);
     return dir;
-}
-
-static bool make_dirs(const char *path)
-{
-    char *copy = xstrdup(path);
-    bool ok = true;
-    for (char *slash = strchr(copy + 1, '/'); ok; slash = strchr(slash + 1, '/')) {
-        if (slash) *slash = 0;
-        ok = mkdir(copy, 0755) == 0 || errno == EEXIST;
-        if (!slash) break;
-        *slash = '/';
-    }
-    if (!ok) hzb_error("%s: %s", copy, strerror(errno));
-    free(copy);
-    return ok;
-}
-
-static bool copy_file(const char *from, const char *to)
-{
-    struct stat st;
-    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-    bool ok = in >= 0 && out >= 0 && fstat(in, &st) == 0;
-    for (off_t done = 0; ok && done < st.st_size;)
-        ok = sendfile(out, in, &done, (size_t)(st.st_size - done)) > 0;
-    ok = ok && fsync(out) == 0;
-    if (!ok) hzb_error("%s: cannot be copied to %s: %s", from, to, strerror(errno));
-    if (in >= 0) close(in);
-    if (out >= 0) close(out);
-    return ok;
 }
 
 static bool write_about(const char *dir, const Arm *arm)
@@ -80,48 +49,45 @@ static bool write_about(const char *dir, const Arm *arm)
     return ok;
 }
 
-static bool name_is_good(const char *name)
+bool baseline_name_is_good(const char *name)
 {
     bool good = name && *name && config_name_is_plain(name);
     if (!good) hzb_error("baseline '%s': expected a name of letters, digits, '_', '.', '-'", name ? name : "");
     return good;
 }
 
-/* Made under another name and moved over, so that there is no half baseline. */
-static HzbExit put(const Options *options, const char *name, const Arm *arm)
+static char *dir_of(const Options *options, const char *name)
 {
     char *machine = machine_dir(options), *dir = xfmt("%s/%s", machine, name);
+    free(machine);
+    return dir;
+}
+
+/* Made under another name and moved over, so that there is no half baseline. */
+static bool keep(const char *machine, const char *dir, const Arm *arm)
+{
     char *fresh = xfmt("%s/.new-XXXXXX", machine), *old = xfmt("%s/.old-%d", machine, (int)getpid());
-    if (!make_dirs(machine)) return HZB_IO;
     if (!mkdtemp(fresh)) {
         hzb_error("%s: %s", fresh, strerror(errno));
-        return HZB_IO;
+        return false;
     }
     chmod(fresh, 0755);
-    bool ok = copy_file(arm->preload, xfmt("%s/%s", fresh, library_file)) && write_about(fresh, arm);
+    bool ok = file_copy(arm->preload, xfmt("%s/%s", fresh, library_file)) && write_about(fresh, arm);
     if (ok && rename(dir, old) != 0 && errno != ENOENT) ok = false;
     ok = ok && rename(fresh, dir) == 0;
     if (!ok) hzb_error("%s: %s", dir, strerror(errno));
-    resultdir_remove(ok ? old : fresh);
-    if (ok) printf("%s %.12s %s\n", name, arm->sha256, dir);
-    return ok ? HZB_OK : HZB_IO;
+    folder_remove(ok ? old : fresh);
+    return ok;
 }
 
-static HzbExit set(const Options *options, const char *name, const char *allocator_name)
+bool baseline_set(const Options *options, const char *name, const Arm *arm)
 {
-    Config config;
-    Arm arm;
-    if (!name_is_good(name) || !config_load(&config, options->config_dir, NULL)) return HZB_USAGE;
-    const CfgAllocator *allocator = config_allocator(&config, allocator_name);
-    if (!allocator || !arm_resolve(&config, options, allocator, &arm) || !arm.preload || arm.missing) {
-        hzb_error("baseline: allocator '%s': %s", allocator_name,
-                  !allocator     ? "not in allocators.yaml"
-                  : !arm.preload ? "has no library to keep"
-                                 : "its library is not built or installed");
-        return HZB_USAGE;
-    }
-    arm.sha256 = sha256_of_file(arm.preload);
-    return arm.sha256 ? put(options, name, &arm) : HZB_IO;
+    char *machine = machine_dir(options), *dir = xfmt("%s/%s", machine, name);
+    bool ok = folder_make_all(machine) && keep(machine, dir, arm);
+    if (ok) printf("%s %.12s %s\n", name, arm->sha256, dir);
+    free(machine);
+    free(dir);
+    return ok;
 }
 
 static bool load_about(const char *dir, Arm *arm)
@@ -150,8 +116,8 @@ static bool load_about(const char *dir, Arm *arm)
 
 bool baseline_arm(const Options *options, const char *name, Arm *arm)
 {
-    char *machine = machine_dir(options), *dir = xfmt("%s/%s", machine, name);
-    bool ok = name_is_good(name);
+    char *dir = dir_of(options, name);
+    bool ok = baseline_name_is_good(name);
     if (ok && access(dir, X_OK) != 0) {
         hzb_error(
             "baseline '%s' is not pinned on this machine; pin one: hzb baseline set %s ALLOCATOR%s%s (there is no %s)",
@@ -168,7 +134,6 @@ bool baseline_arm(const Options *options, const char *name, Arm *arm)
         arm->name = xfmt(BASELINE_PREFIX "%s", name);
         free(now);
     }
-    free(machine);
     free(dir);
     return ok;
 }
@@ -178,7 +143,7 @@ static int is_baseline(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-static HzbExit list(const Options *options)
+void baseline_list(const Options *options)
 {
     struct dirent **names;
     char *machine = machine_dir(options);
@@ -188,28 +153,15 @@ static HzbExit list(const Options *options)
         bool ok = load_about(xfmt("%s/%s", machine, names[i]->d_name), &arm);
         printf("%-16s %-16s %.12s\n", names[i]->d_name, ok ? arm.name : "damaged", ok ? arm.sha256 : "-");
     }
-    return HZB_OK;
 }
 
-static HzbExit rm(const Options *options, const char *name)
+bool baseline_is_set(const Options *options, const char *name)
 {
-    char *dir = xfmt("%s/%s", machine_dir(options), name);
-    if (!name_is_good(name)) return HZB_USAGE;
-    if (access(dir, F_OK) != 0) {
-        hzb_error("baseline '%s' is not pinned on this machine", name);
-        return HZB_USAGE;
-    }
-    resultdir_remove(dir);
-    return access(dir, F_OK) != 0 ? HZB_OK : HZB_IO;
+    return access(dir_of(options, name), F_OK) == 0;
 }
 
-HzbExit command_baseline(const Options *options)
+bool baseline_remove(const Options *options, const char *name)
 {
-    char **word = options->targets.items;
-    unsigned words = options->targets.count;
-    if (words == 0 || (words == 1 && strcmp(word[0], "list") == 0)) return list(options);
-    if (words == 3 && strcmp(word[0], "set") == 0) return set(options, word[1], word[2]);
-    if (words == 2 && strcmp(word[0], "rm") == 0) return rm(options, word[1]);
-    hzb_error("baseline: expected set NAME ALLOCATOR, list, or rm NAME");
-    return HZB_USAGE;
+    folder_remove(dir_of(options, name));
+    return !baseline_is_set(options, name);
 }

@@ -1,4 +1,5 @@
-/* The three YAML files as structs. libcyaml checks keys and types; config_check.c checks what a schema cannot. */
+/* The three YAML files as structs. config_load.c fills them: libcyaml checks keys and types, config_check.c the rest.
+ */
 #ifndef HZB_CONFIG_H
 #define HZB_CONFIG_H
 
@@ -7,6 +8,9 @@
 
 /* Longest time that anything may be given: a hundred days and more, and far from what a clock's 64 bits hold. */
 #define SECONDS_MAX 1e7
+
+/* An arm `baseline:<name>` is a library that was pinned, see baseline.h. */
+#define BASELINE_PREFIX "baseline:"
 
 typedef struct {
     char *name;
@@ -104,22 +108,10 @@ typedef struct {
     CfgMatrix *matrix;
 } Config;
 
-/* Loads `config_dir`/{allocators,workloads}.yaml and, unless NULL, the matrix. `config_dir` NULL: the parent folder of
-   the matrix's folder, or harness/ beside the program's folder. Says what is wrong and returns false. */
-bool config_load(Config *config, const char *config_dir, const char *matrix_path);
-
-/* Of one that config_load() was asked for, whatever it answered. A command needs none of it. */
-void config_free(Config *config);
-
-/* What the schemas cannot say: names that must exist, be unique or be well formed. */
-bool config_check(const Config *config);
 /* Fit for file names, CSV fields and regular expressions, which all names become. */
 bool config_name_is_plain(const char *name);
 
-/* Prints `path:line:column: message`, the place being the first scalar of the file that reads `scalar`. */
-void config_error_at(const char *path, const char *scalar, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
+/* By name; NULL if there is none. */
 const CfgAllocator *config_allocator(const Config *config, const char *name);
 const CfgWorkload *config_workload(const Config *config, const char *name);
 

@@ -1,23 +1,18 @@
+#include "config/config_check.h"
+
 #include <ctype.h>
 #include <string.h>
 
 #include "base/util.h"
-#include "config/baseline.h"
-#include "config/config.h"
-#include "record/record.h"
+#include "config/columns.h"
+#include "config/yamlfile.h"
 
 enum { INHERITS_DEPTH_MAX = 8, ROUNDS_MAX = 10000, SAMPLE_MS_MAX = 60000 };
-
-bool config_name_is_plain(const char *name)
-{
-    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(name) &&
-           name[0] != '.' && name[0] != '-';
-}
 
 static bool check_name(const char *path, const char *what, const char *name)
 {
     if (config_name_is_plain(name)) return true;
-    config_error_at(path, name, "%s '%s': expected letters, digits, '_', '.', '-'", what, name);
+    yaml_error_at(path, name, "%s '%s': expected letters, digits, '_', '.', '-'", what, name);
     return false;
 }
 
@@ -28,7 +23,7 @@ static bool check_pair(const char *path, const char *entry)
     bool ok = equals && equals > entry;
     for (const char *c = entry; ok && *c; c++)
         ok = !isspace((unsigned char)*c);
-    if (!ok) config_error_at(path, entry, "'%s': expected key=value without blanks", entry);
+    if (!ok) yaml_error_at(path, entry, "'%s': expected key=value without blanks", entry);
     return ok;
 }
 
@@ -51,12 +46,11 @@ static bool check_env(const char *path, const CfgAllocator *allocator)
     for (unsigned i = 0; i < allocator->env_count; i++) {
         const char *entry = allocator->env[i];
         if (!strchr(entry, '=') || entry[0] == '=') {
-            config_error_at(path, entry, "env '%s' of allocator '%s': expected NAME=value", entry, allocator->name);
+            yaml_error_at(path, entry, "env '%s' of allocator '%s': expected NAME=value", entry, allocator->name);
             return false;
         }
         if (pair_value(entry, "LD_PRELOAD") || strncmp(entry, "HZB_", 4) == 0) {
-            config_error_at(path, entry, "env '%s' of allocator '%s': hzb sets this one itself", entry,
-                            allocator->name);
+            yaml_error_at(path, entry, "env '%s' of allocator '%s': hzb sets this one itself", entry, allocator->name);
             return false;
         }
     }
@@ -69,8 +63,8 @@ static bool check_inherits(const Config *config, const CfgAllocator *allocator)
     for (int depth = 0; at->inherits; depth++) {
         const CfgAllocator *next = config_allocator(config, at->inherits);
         if (!next || depth == INHERITS_DEPTH_MAX) {
-            config_error_at(config->allocators_path, at->inherits, "allocator '%s' inherits '%s': %s", at->name,
-                            at->inherits, next ? "the chain is circular or too long" : "no allocator of that name");
+            yaml_error_at(config->allocators_path, at->inherits, "allocator '%s' inherits '%s': %s", at->name,
+                          at->inherits, next ? "the chain is circular or too long" : "no allocator of that name");
             return false;
         }
         at = next;
@@ -85,12 +79,12 @@ static bool check_allocators(const Config *config)
         const CfgAllocator *allocator = &config->allocators->allocators[i];
         if (!check_name(path, "allocator", allocator->name)) return false;
         if (config_allocator(config, allocator->name) != allocator) {
-            config_error_at(path, allocator->name, "allocator '%s' is there twice", allocator->name);
+            yaml_error_at(path, allocator->name, "allocator '%s' is there twice", allocator->name);
             return false;
         }
         if (allocator->build_defs && allocator->preload) {
-            config_error_at(path, allocator->build_defs, "allocator '%s': expected build_defs or preload, not both",
-                            allocator->name);
+            yaml_error_at(path, allocator->build_defs, "allocator '%s': expected build_defs or preload, not both",
+                          allocator->name);
             return false;
         }
         if (!check_env(path, allocator) || !check_inherits(config, allocator)) return false;
@@ -109,8 +103,8 @@ static bool check_argv(const char *path, const CfgWorkload *workload)
                                             pairs_have(workload->params, workload->params_count, open + 1, length) ||
                                             pairs_have(workload->fixed, workload->fixed_count, open + 1, length));
             if (known) continue;
-            config_error_at(path, workload->argv[i], "argv '%s' of workload '%s': expected {seed} or {name} of a param",
-                            workload->argv[i], workload->name);
+            yaml_error_at(path, workload->argv[i], "argv '%s' of workload '%s': expected {seed} or {name} of a param",
+                          workload->argv[i], workload->name);
             return false;
         }
     }
@@ -122,8 +116,7 @@ static bool check_metrics(const char *path, const CfgWorkload *workload)
     for (unsigned i = 0; i < workload->metrics_count; i++) {
         const char *name = workload->metrics[i].name;
         if (run_column(name) >= 0) continue;
-        config_error_at(path, name, "metric '%s' of workload '%s': expected a column of runs.csv", name,
-                        workload->name);
+        yaml_error_at(path, name, "metric '%s' of workload '%s': expected a column of runs.csv", name, workload->name);
         return false;
     }
     return true;
@@ -138,8 +131,8 @@ static bool check_settings(const char *path, const char *who, const CfgWorkload 
         size_t length = strcspn(entries[i], "=");
         if (pairs_have(workload->params, workload->params_count, entries[i], length)) continue;
         bool fixed = pairs_have(workload->fixed, workload->fixed_count, entries[i], length);
-        config_error_at(path, entries[i], "'%s' in %s: workload '%s' %s", entries[i], who, workload->name,
-                        fixed ? "keeps that parameter fixed" : "has no such parameter");
+        yaml_error_at(path, entries[i], "'%s' in %s: workload '%s' %s", entries[i], who, workload->name,
+                      fixed ? "keeps that parameter fixed" : "has no such parameter");
         return false;
     }
     return true;
@@ -152,12 +145,12 @@ static bool check_workloads(const Config *config)
         const CfgWorkload *w = &config->workloads->workloads[i];
         if (!check_name(path, "workload", w->name)) return false;
         if (config_workload(config, w->name) != w) {
-            config_error_at(path, w->name, "workload '%s' is there twice", w->name);
+            yaml_error_at(path, w->name, "workload '%s' is there twice", w->name);
             return false;
         }
         if (!(w->timeout_s > 0 && w->timeout_s <= SECONDS_MAX)) {
-            config_error_at(path, w->name, "timeout_s %g of workload '%s': expected more than 0, at most %g",
-                            w->timeout_s, w->name, SECONDS_MAX);
+            yaml_error_at(path, w->name, "timeout_s %g of workload '%s': expected more than 0, at most %g",
+                          w->timeout_s, w->name, SECONDS_MAX);
             return false;
         }
         if (!check_pairs(path, w->params, w->params_count) || !check_pairs(path, w->fixed, w->fixed_count) ||
@@ -184,7 +177,7 @@ static bool check_arms(const Config *config)
                                 : list_has(group, name) ? "is there twice"
                                                         : NULL;
             if (fault) {
-                config_error_at(config->matrix_path, name, "arm '%s': %s", name, fault);
+                yaml_error_at(config->matrix_path, name, "arm '%s': %s", name, fault);
                 list_free(&seen);
                 list_free(&seen_aa);
                 return false;
@@ -195,7 +188,7 @@ static bool check_arms(const Config *config)
     bool any = seen.count + seen_aa.count > 0;
     list_free(&seen);
     list_free(&seen_aa);
-    if (!any) config_error_at(config->matrix_path, "arms", "'arms' names no allocator");
+    if (!any) yaml_error_at(config->matrix_path, "arms", "'arms' names no allocator");
     return any;
 }
 
@@ -205,19 +198,19 @@ static bool check_cell(const Config *config, const CfgCell *cell)
     if (!check_name(path, "cell", cell->id)) return false;
     for (const CfgCell *other = config->matrix->cells; other < cell; other++) {
         if (strcmp(other->id, cell->id) != 0) continue;
-        config_error_at(path, cell->id, "cell '%s' is there twice", cell->id);
+        yaml_error_at(path, cell->id, "cell '%s' is there twice", cell->id);
         return false;
     }
     const CfgWorkload *workload = config_workload(config, cell->workload);
     if (!workload) {
-        config_error_at(path, cell->workload, "workload '%s' of cell '%s': not in workloads.yaml", cell->workload,
-                        cell->id);
+        yaml_error_at(path, cell->workload, "workload '%s' of cell '%s': not in workloads.yaml", cell->workload,
+                      cell->id);
         return false;
     }
     if (cell->rounds < 1 || cell->rounds > ROUNDS_MAX || !(cell->expect_s > 0 && cell->expect_s <= SECONDS_MAX)) {
-        config_error_at(path, cell->id,
-                        "cell '%s': rounds %u, expect_s %g: expected 1..%d rounds and a time above 0, at most %g",
-                        cell->id, cell->rounds, cell->expect_s, ROUNDS_MAX, SECONDS_MAX);
+        yaml_error_at(path, cell->id,
+                      "cell '%s': rounds %u, expect_s %g: expected 1..%d rounds and a time above 0, at most %g",
+                      cell->id, cell->rounds, cell->expect_s, ROUNDS_MAX, SECONDS_MAX);
         return false;
     }
     return check_settings(path, cell->id, workload, cell->params, cell->params_count);
@@ -243,7 +236,7 @@ static bool check_gate(const Config *config, const CfgGate *gate)
     if (!fault && (gate->exact ? gate->threshold_pct != 0 : !limited))
         fault = "expected either threshold_pct above 0 and below 100, or exact: true";
     if (!fault && !gate->exact && !some_cell_has(config, gate->metric)) fault = "no cell's workload has this metric";
-    if (fault) config_error_at(path, gate->metric, "gate '%s': %s", gate->metric, fault);
+    if (fault) yaml_error_at(path, gate->metric, "gate '%s': %s", gate->metric, fault);
     return !fault;
 }
 
@@ -258,7 +251,7 @@ static bool check_gates(const Config *config)
                         : m->gates_count == 0 && (m->confirm || m->rounds_max > 0 || m->budget_s > 0)
                             ? "gates, which rounds_max, budget_s and confirm are about"
                             : NULL;
-    if (fault) config_error_at(config->matrix_path, "gates", "expected %s", fault);
+    if (fault) yaml_error_at(config->matrix_path, "gates", "expected %s", fault);
     return !fault;
 }
 
@@ -268,12 +261,12 @@ static bool check_matrix(const Config *config)
     if (!check_name(config->matrix_path, "matrix", m->name) || !check_arms(config)) return false;
     if (!(m->mem_guard_pct >= 0 && m->mem_guard_pct <= 100) || !(m->steal_max_pct >= 0 && m->steal_max_pct <= 100)) {
         bool guard = !(m->mem_guard_pct >= 0 && m->mem_guard_pct <= 100);
-        config_error_at(config->matrix_path, guard ? "mem_guard_pct" : "steal_max_pct", "%s %g: expected 0..100",
-                        guard ? "mem_guard_pct" : "steal_max_pct", guard ? m->mem_guard_pct : m->steal_max_pct);
+        yaml_error_at(config->matrix_path, guard ? "mem_guard_pct" : "steal_max_pct", "%s %g: expected 0..100",
+                      guard ? "mem_guard_pct" : "steal_max_pct", guard ? m->mem_guard_pct : m->steal_max_pct);
         return false;
     }
     if (m->sample_ms > SAMPLE_MS_MAX) {
-        config_error_at(config->matrix_path, "sample_ms", "sample_ms %u: expected 1..%d", m->sample_ms, SAMPLE_MS_MAX);
+        yaml_error_at(config->matrix_path, "sample_ms", "sample_ms %u: expected 1..%d", m->sample_ms, SAMPLE_MS_MAX);
         return false;
     }
     for (unsigned i = 0; i < m->cells_count; i++)

@@ -1,115 +1,17 @@
 #include "config/experiment.h"
 
-#include <limits.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/subprocess.h"
 #include "config/baseline.h"
+#include "config/paths.h"
 #include "config/variant.h"
-
-#ifndef HZB_MULTIARCH
-#define HZB_MULTIARCH "x86_64-linux-gnu"
-#endif
 
 enum { SAMPLE_MS_DEFAULT = 10, MEM_GUARD_PCT_DEFAULT = 75, STEAL_MAX_PCT_DEFAULT = 2 };
 static const double fallback_max_pct = 0.1;
-
-static const char *const library_dirs[] = {
-    "/usr/local/lib",
-    "/usr/local/lib/" HZB_MULTIARCH,
-    "/usr/lib/" HZB_MULTIARCH,
-    "/lib/" HZB_MULTIARCH,
-    "/usr/lib64",
-    "/lib64",
-    "/usr/lib",
-    "/lib",
-};
-
-static char *real_path_or_null(const char *path)
-{
-    char resolved[PATH_MAX];
-    return realpath(path, resolved) && access(resolved, R_OK) == 0 ? xstrdup(resolved) : NULL;
-}
-
-/* {build}/x, /x as they are; x/y relative to the folder of the YAML file. */
-static char *config_path(const char *yaml_path, const Options *options, const char *text)
-{
-    static const char build[] = "{build}";
-    if (strncmp(text, build, sizeof build - 1) == 0)
-        return xfmt("%s%s", options->build_dir ? options->build_dir : program_dir(), text + sizeof build - 1);
-    if (text[0] == '/') return xstrdup(text);
-    char *slash = strrchr(yaml_path, '/');
-    return slash ? xfmt("%.*s/%s", (int)(slash - yaml_path), yaml_path, text) : xstrdup(text);
-}
-
-char *library_find(const Config *config, const Options *options, const char *preload)
-{
-    if (strchr(preload, '/')) return real_path_or_null(config_path(config->allocators_path, options, preload));
-    for (size_t i = 0; i < sizeof library_dirs / sizeof *library_dirs; i++) {
-        char *path = xfmt("%s/%s", library_dirs[i], preload);
-        char *found = real_path_or_null(path);
-        free(path);
-        if (found) return found;
-    }
-    return NULL;
-}
-
-/* Applies the ancestors first, so that the nearest setting wins. */
-static void inherit(const Config *config, const CfgAllocator *allocator, Arm *arm, const char **preload, bool *optional)
-{
-    if (allocator->inherits) inherit(config, config_allocator(config, allocator->inherits), arm, preload, optional);
-    if (allocator->preload || allocator->build_defs) {
-        *preload = allocator->preload;
-        arm->build_defs = allocator->build_defs;
-    }
-    if (allocator->stats_file_env) arm->stats_file_env = xstrdup(allocator->stats_file_env);
-    if (allocator->optional) *optional = true;
-    for (unsigned i = 0; i < allocator->env_count; i++)
-        pairs_set(&arm->env, allocator->env[i]);
-}
-
-bool arm_resolve(const Config *config, const Options *options, const CfgAllocator *allocator, Arm *arm)
-{
-    const char *preload = NULL;
-    bool optional = false;
-    *arm = (Arm){.name = xstrdup(allocator->name), .role = xstrdup("ref")};
-    inherit(config, allocator, arm, &preload, &optional);
-    if (!preload) return true; /* with build_defs the library is made when the arm is used */
-    char *found = library_find(config, options, preload);
-    arm->missing = !found;
-    arm->preload = found                  ? found
-                   : strchr(preload, '/') ? config_path(config->allocators_path, options, preload)
-                                          : xstrdup(preload);
-    return found || optional;
-}
-
-char *arm_build(const Arm *arm)
-{
-    static const char mark[] = "[HZ3_BUILD] ";
-    if (!arm->stats_file_env || !arm->preload || arm->missing) return xstrdup("");
-    char *preload = xfmt("LD_PRELOAD=%s", arm->preload), *said = NULL;
-    const char **argv = xcalloc(arm->env.count + 8 /* 7 words and NULL */, sizeof *argv);
-    unsigned argc = 0;
-    argv[argc++] = "timeout";
-    argv[argc++] = "10";
-    argv[argc++] = "env";
-    argv[argc++] = "-i";
-    for (unsigned i = 0; i < arm->env.count; i++)
-        argv[argc++] = arm->env.items[i];
-    argv[argc++] = preload;
-    argv[argc++] = "HZ3_STATS=1";
-    argv[argc++] = "/bin/true";
-    bool ran = command_output(argv, STDERR_JOINED, &said) == 0;
-    char *line = ran ? strstr(said, mark) : NULL;
-    const char *text = line ? line + sizeof mark - 1 : "";
-    char *build = xfmt("%.*s", (int)strcspn(text, "\n"), text);
-    free(argv);
-    free(preload);
-    free(said);
-    return build;
-}
 
 char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload)
 {
@@ -151,7 +53,7 @@ static bool find_arm(const Config *config, const Options *options, const char *n
         return false;
     }
     if (!arm->build_defs) return true;
-    arm->preload = variant_build(options->build_dir ? options->build_dir : program_dir(), arm->build_defs);
+    arm->preload = variant_build(options_build_dir(options), arm->build_defs);
     return arm->preload != NULL;
 }
 
@@ -176,19 +78,6 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
         }
     }
     return true;
-}
-
-static bool texts_equal(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-bool arms_are_same(const Arm *a, const Arm *b)
-{
-    bool same = texts_equal(a->sha256, b->sha256) && a->env.count == b->env.count;
-    for (unsigned i = 0; same && i < a->env.count; i++)
-        same = list_has(&b->env, a->env.items[i]);
-    return same;
 }
 
 /* A/A arms are the same on purpose and do run. */
@@ -221,7 +110,7 @@ static bool add_extra_arms(const Options *options, Experiment *experiment, const
             hzb_error("--allocator '%s': expected a name of letters, digits, '_', '.', '-'", arm.name);
             return false;
         }
-        arm.preload = real_path_or_null(equals + 1);
+        arm.preload = readable_path(equals + 1);
         if (!arm.preload) {
             hzb_error("--allocator '%s': no readable library '%s'", arm.name, equals + 1);
             return false;
@@ -240,7 +129,7 @@ static bool add_workloads(const Config *config, const Options *options, Experime
     for (unsigned i = 0; i < config->matrix->cells_count; i++) {
         const CfgWorkload *from = config_workload(config, config->matrix->cells[i].workload);
         if (experiment_workload(experiment, from->name)) continue;
-        char *path = workload_path(config, options, from), *real = real_path_or_null(path);
+        char *path = workload_path(config, options, from), *real = readable_path(path);
         Workload workload = {.name = xstrdup(from->name),
                              .bin = real,
                              .argv = {from->argv, from->argv_count},

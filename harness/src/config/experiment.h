@@ -5,23 +5,8 @@
 
 #include <stdbool.h>
 
-#include "base/util.h"
-#include "commands/cli.h"
-#include "config/config.h"
-
-typedef struct {
-    char *name;
-    char *role;    /* base, cand, ref or aa */
-    char *preload; /* absolute path; NULL = the C library's own malloc */
-    char *sha256;  /* of the library; NULL without one */
-    char *stats_file_env;
-    char *build; /* what the library says of itself; "" when it says nothing */
-    StrList env;
-    char *same_as;    /* a candidate with the library and environment of this base: nothing to run, nothing to decide */
-    char *build_defs; /* built when it is first run; NULL = the library is found */
-    bool missing;     /* optional and not found: its samples are recorded as skipped */
-    FileId id;
-} Arm;
+#include "base/files.h"
+#include "config/arm.h"
 
 typedef struct {
     char *name;
@@ -70,22 +55,12 @@ typedef struct {
     StrList command_line; /* how hzb was called to make it */
 } Experiment;
 
-/* Absolute path of a library as allocators.yaml names it, or NULL if there is none. */
-char *library_find(const Config *config, const Options *options, const char *preload);
-/* One allocator with all that it inherits; its library is looked up, not yet hashed. A library that is not found has
-   its configured name in `preload` and sets `missing`. Returns false if it is missing and not optional. */
-bool arm_resolve(const Config *config, const Options *options, const CfgAllocator *allocator, Arm *arm);
-/* What the allocator's build line says (lane, front in use, definitions), asked under the arm's own environment because
-   the machine and the environment decide part of it. "" for an arm without counters, or when there is no such line. */
-char *arm_build(const Arm *arm);
 /* Absolute path of a workload's program; need not exist. */
 char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload);
 
 bool experiment_make(const Config *config, const Options *options, Experiment *experiment);
 
 const Arm *experiment_arm(const Experiment *experiment, const char *name);
-/* The same library in the same environment. */
-bool arms_are_same(const Arm *a, const Arm *b);
 const Workload *experiment_workload(const Experiment *experiment, const char *name);
 /* NULL for a cell of a record that was made before rules were kept. */
 const CellRounds *experiment_rounds(const Experiment *experiment, const char *cell_id);

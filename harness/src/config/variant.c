@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/files.h"
+#include "base/subprocess.h"
 #include "base/util.h"
 
 static uint64_t hash_of(const char *text)

@@ -104,8 +104,8 @@ static bool add_ratio(const Entry *entry, const PlanRow *cell, const Arm *arm, c
 {
     const RunRows *runs = &entry->results->runs;
     RunColumn column = (RunColumn)run_column(metric->name);
-    Spread own = summary_spread(runs, cell->cell_id, arm->name, column);
-    Spread ratio = summary_paired_ratio(runs, cell->cell_id, arm->name, entry->reference, column);
+    Spread own = results_spread(runs, cell->cell_id, arm->name, column);
+    Spread ratio = results_paired_ratio(runs, cell->cell_id, arm->name, entry->reference, column);
     if (own.n == 0) return true;
     sqlite3_stmt *statement = history_query(entry->db, "INSERT INTO ratios VALUES(?,?,?,?,?,?,?,?,?,?,?,?)");
     const Workload *workload = experiment_workload(&entry->results->experiment, cell->workload);

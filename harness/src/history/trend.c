@@ -1,19 +1,16 @@
-/* `hzb history`: the runs there are, the course of a figure over them, and where its level changed. */
-#include <errno.h>
+#include "history/trend.h"
+
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "commands/commands.h"
+#include "base/files.h"
 #include "history/history.h"
 #include "record/metric.h"
-#include "record/record.h"
 #include "report/plot.h"
 #include "stats/changepoint.h"
-
-#define REFERENCE_DEFAULT "glibc"
+#include "stats/spread.h"
 
 typedef struct {
     char *run_id, *commit, *bin_sha256, *reference_sha256;
@@ -43,7 +40,7 @@ static char *column_text(sqlite3_stmt *statement, int column)
     return xstrdup(text ? (const char *)text : "");
 }
 
-static HzbExit list_runs(sqlite3 *db)
+static void list_runs(sqlite3 *db)
 {
     sqlite3_stmt *statement =
         history_query(db, "SELECT run_id, ifnull(overall, 'unjudged'), ok, samples FROM runs ORDER BY created_utc");
@@ -55,7 +52,6 @@ static HzbExit list_runs(sqlite3 *db)
     }
     sqlite3_finalize(statement);
     if (count == 0) puts("no runs");
-    return HZB_OK;
 }
 
 static bool matches(const char *pattern, const char *option, const char *text, bool *ok)
@@ -172,23 +168,19 @@ static void print_change(const Series *series, const ChangePoint *change)
     free(name);
 }
 
-static HzbExit print_changes(const SeriesList *list)
+static void print_changes(const SeriesList *list)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < list->count; i++)
         for (unsigned c = 0; c < list->items[i].change_count; c++, count++)
             print_change(&list->items[i], &list->items[i].changes[c]);
     printf("%u change%s in %u series\n", count, count == 1 ? "" : "s", list->count);
-    return HZB_OK;
 }
 
 static bool write_trend(const char *path, const Series *series)
 {
-    FILE *out = fopen(path, "we");
-    if (!out) {
-        hzb_error("%s: %s", path, strerror(errno));
-        return false;
-    }
+    FILE *out = file_create(path);
+    if (!out) return false;
     fputs("allocator,number,run_id,commit,ratio,level,change\n", out);
     for (unsigned i = 0; i < series->count; i++) {
         bool change = false;
@@ -197,7 +189,7 @@ static bool write_trend(const char *path, const Series *series)
         fprintf(out, "%s,%u,%s,%s,%.6g,%.6g,%d\n", series->key[KEY_ALLOCATOR], i + 1, series->points[i].run_id,
                 series->points[i].commit, series->points[i].ratio, level_at(series, i), change);
     }
-    return fclose(out) == 0;
+    return file_finish(out, path);
 }
 
 /* Series that differ by host or parameters only are numbered. */
@@ -236,48 +228,45 @@ static bool draw_trend(const char *scripts, const char *dir, const char *referen
     return ok;
 }
 
-static HzbExit draw_trends(sqlite3 *db, const char *results, const Options *options, const SeriesList *list)
+static bool draw_trends(sqlite3 *db, const Options *options, const SeriesList *list)
 {
-    char *dir = xfmt("%s/history", results);
-    const char *scripts = options->plots_dir ? options->plots_dir : xfmt("%s/../plots", program_dir());
+    char *dir = xfmt("%s/history", options_output(options));
     sqlite3_stmt *pin = history_query(db, "SELECT reference FROM pin");
-    bool ok = pin && sqlite3_step(pin) == SQLITE_ROW && (mkdir(dir, 0755) == 0 || errno == EEXIST);
+    bool ok = pin && sqlite3_step(pin) == SQLITE_ROW && folder_make(dir);
     char *reference = ok ? column_text(pin, 0) : NULL;
     sqlite3_finalize(pin);
-    if (!ok) hzb_error("%s: %s", dir, strerror(errno));
     if (list->count == 0) hzb_error("history: no series of that cell, allocator and metric");
     for (unsigned i = 0; ok && i < list->count; i++)
-        ok = draw_trend(scripts, dir, reference, list, i);
-    return ok && list->count ? HZB_OK : HZB_IO;
+        ok = draw_trend(options_plots_dir(options), dir, reference, list, i);
+    return ok && list->count;
 }
 
-static HzbExit show(const char *what, const char *results, const Options *options)
+HzbExit trend_list(const Options *options)
+{
+    sqlite3 *db = history_open(options_output(options));
+    if (!db) return HZB_IO;
+    list_runs(db);
+    sqlite3_close(db);
+    return HZB_OK;
+}
+
+HzbExit trend_changes(const Options *options)
 {
     SeriesList list = {0};
-    sqlite3 *db = history_open(results);
-    HzbExit result = db ? HZB_OK : HZB_IO;
-    if (result == HZB_OK && strcmp(what, "list") == 0)
-        result = list_runs(db);
-    else if (result == HZB_OK && !load_series(db, options, &list))
-        result = HZB_USAGE;
-    else if (result == HZB_OK && strcmp(what, "changes") == 0)
-        result = print_changes(&list);
-    else if (result == HZB_OK)
-        result = draw_trends(db, results, options, &list);
+    sqlite3 *db = history_open(options_output(options));
+    if (!db) return HZB_IO;
+    bool loaded = load_series(db, options, &list);
+    if (loaded) print_changes(&list);
     sqlite3_close(db);
-    return result;
+    return loaded ? HZB_OK : HZB_USAGE;
 }
 
-HzbExit command_history(const Options *options)
+HzbExit trend_draw(const Options *options)
 {
-    const char *results = options_output(options);
-    const char *what = options->target ? options->target : "list";
-    const char *reference = options->reference ? options->reference : REFERENCE_DEFAULT;
-    const char *added = options->targets.count == 2 ? options->targets.items[1] : NULL;
-    if (strcmp(what, "rebuild") == 0 && !added) return history_rebuild(results, reference) ? HZB_OK : HZB_IO;
-    if (strcmp(what, "add") == 0 && added) return history_add(results, added) ? HZB_OK : HZB_IO;
-    bool known = strcmp(what, "list") == 0 || strcmp(what, "trend") == 0 || strcmp(what, "changes") == 0;
-    if (known && options->targets.count <= 1) return show(what, results, options);
-    hzb_error("history '%s': expected list, trend, changes, rebuild or add RESULTS", what);
-    return HZB_USAGE;
+    SeriesList list = {0};
+    sqlite3 *db = history_open(options_output(options));
+    if (!db) return HZB_IO;
+    bool loaded = load_series(db, options, &list), drawn = loaded && draw_trends(db, options, &list);
+    sqlite3_close(db);
+    return drawn ? HZB_OK : loaded ? HZB_IO : HZB_USAGE;
 }

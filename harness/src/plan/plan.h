@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "commands/cli.h"
 #include "config/config.h"
 #include "config/experiment.h"
+#include "config/options.h"
 
 typedef struct {
     unsigned seq;   /* 1.. in execution order; a shard has gaps */

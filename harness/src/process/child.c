@@ -37,7 +37,7 @@ static char *fill_in(const char *template, const StrList *values)
     return text;
 }
 
-StrList spawn_arguments(const Workload *workload, const PlanRow *plan)
+StrList child_arguments(const Workload *workload, const PlanRow *plan)
 {
     StrList arguments = {0}, values = list_split(plan->params, ' ');
     char *seed = xfmt("seed=%" PRIu64, plan->seed);
@@ -61,7 +61,7 @@ static void set(StrList *environment, const char *name, const char *value)
     free(entry);
 }
 
-StrList spawn_environment(const SpawnSpec *spec, int socket_fd, int live_fd)
+StrList child_environment(const ChildSpec *spec, int socket_fd, int live_fd)
 {
     static const char *const kept[] = {"PATH", "HOME", "TMPDIR"};
     StrList environment = {0};
@@ -95,7 +95,7 @@ static int open_onto(const char *path, int flags, int fd)
 }
 
 /* In the child, between fork and exec. */
-static void become(const SpawnSpec *spec, char *const argv[], char *const envp[], int socket_fd, int live_fd,
+static void become(const ChildSpec *spec, char *const argv[], char *const envp[], int socket_fd, int live_fd,
                    pid_t parent)
 {
     const struct rlimit no_core = {0, 0};
@@ -124,15 +124,15 @@ static char **null_terminated(StrList *list)
     return list->items;
 }
 
-bool child_start(const SpawnSpec *spec, const LivePage *live, Child *child)
+bool child_start(const ChildSpec *spec, const LivePage *live, Child *child)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         hzb_error("socketpair: %s", strerror(errno));
         return false;
     }
-    StrList arguments = spawn_arguments(spec->workload, spec->plan);
-    StrList environment = spawn_environment(spec, ends[1], live->fd);
+    StrList arguments = child_arguments(spec->workload, spec->plan);
+    StrList environment = child_environment(spec, ends[1], live->fd);
     pid_t parent = getpid();
     *child = (Child){.pid = fork(), .pidfd = -1, .socket = ends[0]};
     if (child->pid == 0)

@@ -1,6 +1,6 @@
 /* Starts a measured process: its own group, a clean environment, and nothing of hzb's but what the protocol needs. */
-#ifndef HZB_SPAWN_H
-#define HZB_SPAWN_H
+#ifndef HZB_CHILD_H
+#define HZB_CHILD_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -17,7 +17,7 @@ typedef struct {
     const char *work_dir;
     const char *out_path;
     const char *err_path;
-} SpawnSpec;
+} ChildSpec;
 
 typedef struct {
     pid_t pid;
@@ -27,12 +27,12 @@ typedef struct {
 
 /* Fills {placeholders} of the workload's arguments from the parameters and the seed; argv[0] is the program. One that
    comes out empty is left out, so that a parameter can be a whole option. */
-StrList spawn_arguments(const Workload *workload, const PlanRow *plan);
+StrList child_arguments(const Workload *workload, const PlanRow *plan);
 /* PATH, HOME, TMPDIR, LC_ALL=C, the arm's variables and the protocol's. LD_PRELOAD is never hzb's own. */
-StrList spawn_environment(const SpawnSpec *spec, int socket_fd, int live_fd);
+StrList child_environment(const ChildSpec *spec, int socket_fd, int live_fd);
 
 /* Says what is wrong and returns false. */
-bool child_start(const SpawnSpec *spec, const LivePage *live, Child *child);
+bool child_start(const ChildSpec *spec, const LivePage *live, Child *child);
 /* Kills the whole group; the leader must not be reaped yet, or the number could be another group's. */
 void child_kill_group(const Child *child);
 void child_close(Child *child);

@@ -208,7 +208,7 @@ static char *log_path(const Run *run, const char *folder, const char *extension)
 static bool start(Run *run)
 {
     char *out = log_path(run, "logs", "out"), *err = log_path(run, "logs", "err");
-    const SpawnSpec spec = {run->arm, run->workload, run->plan, run->stats_path, run->context->work_dir, out, err};
+    const ChildSpec spec = {run->arm, run->workload, run->plan, run->stats_path, run->context->work_dir, out, err};
     unlink(run->stats_path);
     run->ticks_before = cpu_ticks();
     run->psi_before_us = psi_cpu_us();

@@ -5,24 +5,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/files.h"
 #include "base/host.h"
+#include "base/subprocess.h"
 #include "base/util.h"
 
 enum { SCHEMA_VERSION = 1 };
 
 /* A change of any of these makes figures before and after it incomparable. */
 static const char *const host_keys[] = {"hostname", "machine_id", "kernel", "arch", "libc", "cpu_model", "cpus", "thp"};
-
-GitState git_state(void)
-{
-    const char *dir = program_dir();
-    const char *head[] = {"git", "-C", dir, "rev-parse", "--short=10", "HEAD", NULL};
-    const char *status[] = {"git", "-C", dir, "status", "--porcelain", "--untracked-files=no", NULL};
-    char *sha, *changes;
-    if (command_output(head, STDERR_DROPPED, &sha) != 0 || !*sha) return (GitState){xstrdup("nogit"), false};
-    bool dirty = command_output(status, STDERR_DROPPED, &changes) != 0 || *changes;
-    return (GitState){sha, dirty};
-}
 
 static json_t *texts_to_json(char *const *items, unsigned count)
 {

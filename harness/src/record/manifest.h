@@ -5,15 +5,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/git.h"
 #include "config/config.h"
 #include "config/experiment.h"
-
-typedef struct {
-    char *sha; /* short hash of HEAD, "nogit" outside of a repository */
-    bool dirty;
-} GitState;
-
-GitState git_state(void);
 
 /* Writes dir/manifest.json. */
 bool manifest_write(const char *dir, const Experiment *experiment, const Config *config, const GitState *git);

@@ -12,19 +12,8 @@
 #include "base/csvio.h"
 #include "base/util.h"
 
-#define X(name) #name,
-const char *const run_column_names[RUN_COLUMN_COUNT] = {RUN_COLUMNS(X)};
-#undef X
-
 static const char *const counter_columns[] = {"seq", "counter", "value"};
 enum { COUNTER_COLUMN_COUNT = 3 };
-
-int run_column(const char *name)
-{
-    for (int i = 0; i < RUN_COLUMN_COUNT; i++)
-        if (strcmp(run_column_names[i], name) == 0) return i;
-    return -1;
-}
 
 void row_set(RunRow *row, RunColumn column, const char *format, ...)
 {

@@ -7,59 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RUN_COLUMNS(X)                                                                                                 \
-    X(run_id)                                                                                                          \
-    X(seq)                                                                                                             \
-    X(round)                                                                                                           \
-    X(slot)                                                                                                            \
-    X(cell_id)                                                                                                         \
-    X(workload)                                                                                                        \
-    X(params)                                                                                                          \
-    X(allocator)                                                                                                       \
-    X(role)                                                                                                            \
-    X(lib_sha256)                                                                                                      \
-    X(bin_sha256)                                                                                                      \
-    X(seed)                                                                                                            \
-    X(status)                                                                                                          \
-    X(invalid_reason)                                                                                                  \
-    X(exit_code)                                                                                                       \
-    X(signal)                                                                                                          \
-    X(start_utc)                                                                                                       \
-    X(wall_s)                                                                                                          \
-    X(work_s)                                                                                                          \
-    X(cpu_user_s)                                                                                                      \
-    X(cpu_sys_s)                                                                                                       \
-    X(ops)                                                                                                             \
-    X(ops_per_s)                                                                                                       \
-    X(peak_rss_kib)                                                                                                    \
-    X(post_rss_kib)                                                                                                    \
-    X(idle_rss_kib)                                                                                                    \
-    X(live_peak_kib)                                                                                                   \
-    X(minflt)                                                                                                          \
-    X(majflt)                                                                                                          \
-    X(nvcsw)                                                                                                           \
-    X(nivcsw)                                                                                                          \
-    X(reclaim_calls)                                                                                                   \
-    X(reclaim_pages)                                                                                                   \
-    X(purged_pages)                                                                                                    \
-    X(madvise_calls)                                                                                                   \
-    X(alloc_failed)                                                                                                    \
-    X(fallback_pct)                                                                                                    \
-    X(actual_remote_pct)                                                                                               \
-    X(checksum)                                                                                                        \
-    X(steal_ticks)                                                                                                     \
-    X(psi_cpu_us)                                                                                                      \
-    X(load1)                                                                                                           \
-    X(live_at_fail_kib)                                                                                                \
-    X(idle_return_ms)
-
-#define X(name) RUN_##name,
-typedef enum { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;
-#undef X
-
-extern const char *const run_column_names[RUN_COLUMN_COUNT];
-/* Index of a column by name, or -1. */
-int run_column(const char *name);
+#include "config/columns.h"
 
 /* A row of runs.csv; NULL or "" = unknown. */
 typedef struct {

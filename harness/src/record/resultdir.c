@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/files.h"
+#include "base/git.h"
 #include "record/manifest.h"
 #include "record/record.h"
 
-enum { NAME_TRIES = 5, REMOVE_FDS = 16 };
+enum { NAME_TRIES = 5 };
 
 static char *run_id_now(const Experiment *experiment, const GitState *git)
 {
@@ -25,21 +26,12 @@ static char *run_id_now(const Experiment *experiment, const GitState *git)
     return xfmt("%s_%s_%s%s_%s", utc, host, git->sha, git->dirty ? "-dirty" : "", experiment->matrix);
 }
 
-static bool make_dir(const char *path)
-{
-    if (mkdir(path, 0755) == 0 || errno == EEXIST) return true;
-    hzb_error("%s: %s", path, strerror(errno));
-    return false;
-}
-
 static bool write_plan(const char *dir, const char *file, const Plan *plan)
 {
     char *path = xfmt("%s/%s", dir, file);
-    FILE *out = fopen(path, "we");
+    FILE *out = file_create(path);
     if (out) plan_write(plan, out);
-    bool ok = out && !ferror(out);
-    ok = out && fclose(out) == 0 && ok;
-    if (!ok) hzb_error("%s: %s", path, strerror(errno));
+    bool ok = file_finish(out, path);
     free(path);
     return ok;
 }
@@ -57,7 +49,7 @@ static bool fill(const char *dir, const Content *content)
     static const char *const folders[] = {"rss", "logs", "plots"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         char *path = xfmt("%s/%s", dir, folders[i]);
-        bool ok = make_dir(path);
+        bool ok = folder_make(path);
         free(path);
         if (!ok) return false;
     }
@@ -88,7 +80,7 @@ char *resultdir_make(const char *output, const Config *config, Experiment *exper
                      const Plan *whole)
 {
     const Content content = {config, experiment, plan, whole, git_state()};
-    if (!make_dir(output)) return NULL;
+    if (!folder_make(output)) return NULL;
     char *fresh = xfmt("%s/.new-XXXXXX", output);
     if (!mkdtemp(fresh)) {
         hzb_error("%s: %s", fresh, strerror(errno));
@@ -96,7 +88,7 @@ char *resultdir_make(const char *output, const Config *config, Experiment *exper
     }
     chmod(fresh, 0755);
     char *dir = name_it(output, fresh, &content);
-    if (!dir) resultdir_remove(fresh);
+    if (!dir) folder_remove(fresh);
     free(fresh);
     return dir;
 }
@@ -112,17 +104,4 @@ bool resultdir_set_latest(const char *output, const char *run_id)
     free(fresh);
     free(latest);
     return ok;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *walk)
-{
-    (void)st;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-void resultdir_remove(const char *dir)
-{
-    nftw(dir, remove_entry, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);
 }

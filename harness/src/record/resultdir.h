@@ -4,7 +4,6 @@
 
 #include <stdbool.h>
 
-#include "commands/cli.h"
 #include "config/config.h"
 #include "config/experiment.h"
 #include "plan/plan.h"
@@ -16,7 +15,5 @@ char *resultdir_make(const char *output, const Config *config, Experiment *exper
                      const Plan *whole);
 /* Points `output`/latest to it. */
 bool resultdir_set_latest(const char *output, const char *run_id);
-/* Removes a folder with all that is in it. */
-void resultdir_remove(const char *dir);
 
 #endif

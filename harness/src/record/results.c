@@ -40,7 +40,7 @@ static bool value_of(const RunRow *row, const char *cell_id, const char *allocat
     return row_is_of(row, cell_id, allocator) && row_status_is(row, "ok") && row_number(row, column, value);
 }
 
-Spread summary_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column)
+Spread results_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column)
 {
     double *values = xcalloc(runs->count, sizeof *values);
     unsigned n = 0;
@@ -51,7 +51,7 @@ Spread summary_spread(const RunRows *runs, const char *cell_id, const char *allo
     return spread;
 }
 
-Spread summary_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
+Spread results_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
                             RunColumn column)
 {
     double *ratios = xcalloc(runs->count, sizeof *ratios), value, other;
@@ -68,7 +68,7 @@ Spread summary_paired_ratio(const RunRows *runs, const char *cell_id, const char
     return spread;
 }
 
-SampleCount summary_count(const RunRows *runs, const char *cell_id, const char *allocator)
+SampleCount results_count(const RunRows *runs, const char *cell_id, const char *allocator)
 {
     SampleCount count = {0};
     for (unsigned i = 0; i < runs->count; i++) {
@@ -84,7 +84,7 @@ SampleCount summary_count(const RunRows *runs, const char *cell_id, const char *
     return count;
 }
 
-const RunRow *summary_median_peak_run(const RunRows *runs, const char *cell_id, const char *allocator)
+const RunRow *results_median_peak_run(const RunRows *runs, const char *cell_id, const char *allocator)
 {
     double *peaks = xcalloc(runs->count, sizeof *peaks), peak;
     unsigned n = 0;

@@ -1,6 +1,6 @@
 /* What the samples of one allocator in one cell come to. */
-#ifndef HZB_SUMMARY_H
-#define HZB_SUMMARY_H
+#ifndef HZB_RESULTS_H
+#define HZB_RESULTS_H
 
 #include "config/experiment.h"
 #include "plan/plan.h"
@@ -23,17 +23,17 @@ void results_drop_rows(Results *results);
 const PlanRow *results_cell(const Results *results, const char *cell_id);
 
 /* Over the ok samples that have a value in this column. */
-Spread summary_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column);
+Spread results_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column);
 /* The same of the ratio to the reference's sample in the same round, as both processes ran next to each other. */
-Spread summary_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
+Spread results_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
                             RunColumn column);
 
 typedef struct {
     unsigned ok, bad, skipped;
 } SampleCount;
-SampleCount summary_count(const RunRows *runs, const char *cell_id, const char *allocator);
+SampleCount results_count(const RunRows *runs, const char *cell_id, const char *allocator);
 
 /* The ok sample whose peak RSS is the (lower) median one, or NULL. */
-const RunRow *summary_median_peak_run(const RunRows *runs, const char *cell_id, const char *allocator);
+const RunRow *results_median_peak_run(const RunRows *runs, const char *cell_id, const char *allocator);
 
 #endif

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "base/csvio.h"
-#include "commands/commands.h"
+#include "base/files.h"
+#include "base/subprocess.h"
 #include "gate/findings.h"
 #include "record/metric.h"
 #include "record/results.h"
@@ -87,7 +88,7 @@ static bool throughput(const Plots *plots)
     for (unsigned c = 0; c < results->cells.count; c++) {
         for (unsigned a = 0; a < results->experiment.arm_count; a++) {
             const char *cell = results->cells.items[c], *arm = results->experiment.arms[a].name;
-            Spread spread = summary_spread(&results->runs, cell, arm, RUN_ops_per_s);
+            Spread spread = results_spread(&results->runs, cell, arm, RUN_ops_per_s);
             fprintf(out, "%s,%s", cell, arm);
             put_spread(out, &spread);
         }
@@ -108,7 +109,7 @@ static bool scaling(const Plots *plots)
             const char *arm = results->experiment.arms[a].name;
             for (unsigned i = 0; i < points.count; i++) {
                 const ScalingPoint *point = &points.items[i];
-                Spread spread = summary_spread(&results->runs, point->cell_id, arm, RUN_ops_per_s);
+                Spread spread = results_spread(&results->runs, point->cell_id, arm, RUN_ops_per_s);
                 csv_put(out, point->set);
                 fprintf(out, ",%" PRIu64 ",%s", point->threads, arm);
                 put_spread(out, &spread);
@@ -130,8 +131,8 @@ static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
     fputs("allocator,ops_per_s_median,peak_rss_mib_median\n", out);
     for (unsigned a = 0; a < results->experiment.arm_count; a++) {
         const char *arm = results->experiment.arms[a].name;
-        Spread ops = summary_spread(&results->runs, cell->cell_id, arm, RUN_ops_per_s);
-        Spread peak = summary_spread(&results->runs, cell->cell_id, arm, RUN_peak_rss_kib);
+        Spread ops = results_spread(&results->runs, cell->cell_id, arm, RUN_ops_per_s);
+        Spread peak = results_spread(&results->runs, cell->cell_id, arm, RUN_peak_rss_kib);
         if (ops.n == 0 || peak.n == 0) continue;
         fprintf(out, "%s,%.10g,%.3f\n", arm, ops.median, peak.median / 1024);
         points++;
@@ -154,7 +155,7 @@ static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curv
     unsigned count = 0;
     for (unsigned a = 0; a < results->experiment.arm_count; a++) {
         const char *arm = results->experiment.arms[a].name;
-        const RunRow *run = summary_median_peak_run(&results->runs, cell->cell_id, arm);
+        const RunRow *run = results_median_peak_run(&results->runs, cell->cell_id, arm);
         if (!run) continue;
         char *path = xfmt("%s/rss/%s.csv", results->dir, run->field[RUN_seq]);
         curves[count].allocator = arm;
@@ -299,12 +300,8 @@ static bool draw_samples(const Plots *plots)
 
 static bool open_plots(const Results *results, const char *scripts, Plots *plots)
 {
-    *plots = (Plots){.results = results,
-                     .scripts = scripts ? scripts : xfmt("%s/../plots", program_dir()),
-                     .dir = xfmt("%s/plots", results->dir)};
-    if (mkdir(plots->dir, 0755) == 0 || errno == EEXIST) return true;
-    hzb_error("%s: %s", plots->dir, strerror(errno));
-    return false;
+    *plots = (Plots){.results = results, .scripts = scripts, .dir = xfmt("%s/plots", results->dir)};
+    return folder_make(plots->dir);
 }
 
 bool plots_complete(const Results *results, const char *scripts)
@@ -319,11 +316,8 @@ bool plots_complete(const Results *results, const char *scripts)
     return (fresh || draw_samples(&plots)) && forest(&plots);
 }
 
-HzbExit command_plot(const Options *options)
+bool plots_all(const Results *results, const char *scripts)
 {
-    Results results;
     Plots plots;
-    const char *dir = options_result_dir(options);
-    if (!results_load(dir, &results) || !open_plots(&results, options->plots_dir, &plots)) return HZB_IO;
-    return draw_samples(&plots) && forest(&plots) ? HZB_OK : HZB_IO;
+    return open_plots(results, scripts, &plots) && draw_samples(&plots) && forest(&plots);
 }

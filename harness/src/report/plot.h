@@ -6,8 +6,9 @@
 
 #include "record/results.h"
 
-/* Draws what is not there or older than the samples, and what depends on verdicts in any case. `scripts` is the folder
-   of the .gp files, NULL for the one beside hzb's folder. */
+/* Draws all of them. `scripts` is the folder of the .gp files. */
+bool plots_all(const Results *results, const char *scripts);
+/* Draws what is not there or older than the samples, and what depends on verdicts in any case. */
 bool plots_complete(const Results *results, const char *scripts);
 
 /* Draws `dir`/`name`.csv with `scripts`/`script`.gp as SVG and PNG, and prints their paths. */

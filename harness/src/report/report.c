@@ -1,12 +1,17 @@
 #include "report/report.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands/commands.h"
+#include "base/util.h"
 #include "record/manifest.h"
-#include "report/plot.h"
+
+bool report_load(const char *dir, Report *report)
+{
+    *report = (Report){0};
+    return results_load(dir, &report->results) && findings_load(dir, &report->findings) &&
+           rejected_load(dir, &report->rejected) && (report->manifest = manifest_json(dir));
+}
 
 const char *report_overall(const Report *report)
 {
@@ -46,32 +51,4 @@ const char *report_fact(const Report *report, const char *key, const char *inner
     if (inner_key) value = json_object_get(value, inner_key);
     const char *text = json_string_value(value);
     return text ? text : "?";
-}
-
-static bool write_report(const Report *report, const char *name, void (*write)(const Report *report, FILE *out))
-{
-    char *path = xfmt("%s/%s", report->results.dir, name);
-    FILE *out = fopen(path, "we");
-    if (out) write(report, out);
-    bool ok = out && !ferror(out);
-    if (out) ok = fclose(out) == 0 && ok;
-    if (ok)
-        printf("%s\n", path);
-    else
-        hzb_error("%s: %s", path, strerror(errno));
-    free(path);
-    return ok;
-}
-
-HzbExit command_report(const Options *options)
-{
-    Report report = {0};
-    const char *dir = options_result_dir(options);
-    if (!results_load(dir, &report.results) || !findings_load(dir, &report.findings) ||
-        !rejected_load(dir, &report.rejected) || !(report.manifest = manifest_json(dir)))
-        return HZB_IO;
-    bool ok = plots_complete(&report.results, options->plots_dir) &&
-              write_report(&report, "report.html", report_page) && write_report(&report, "report.md", report_markdown);
-    json_decref(report.manifest);
-    return ok ? HZB_OK : HZB_IO;
 }

@@ -1,9 +1,9 @@
-/* `hzb report`: a result folder as one page and as a comment for a pull request. */
+/* A result folder as it is reported, and what both reports say alike. */
 #ifndef HZB_REPORT_H
 #define HZB_REPORT_H
 
 #include <jansson.h>
-#include <stdio.h>
+#include <stdbool.h>
 
 #include "gate/findings.h"
 #include "record/results.h"
@@ -15,25 +15,14 @@ typedef struct {
     json_t *manifest;
 } Report;
 
+/* Everything that a result folder has to show. Says what cannot be read and returns false. */
+bool report_load(const char *dir, Report *report);
+
 /* What the whole comes to, in a word that is also a CSS class: clean, regression, inconclusive, failed or unjudged. */
 const char *report_overall(const Report *report);
 /* The same in a sentence. */
 char *report_sentence(const Report *report);
 /* A text below a path of keys in the manifest ("host", "kernel", NULL), or "?". */
 const char *report_fact(const Report *report, const char *key, const char *inner_key);
-
-/* The sections of the page, in their order. */
-void report_verdicts(const Report *report, FILE *out);
-void report_plots(const Report *report, FILE *out);
-void report_cells(const Report *report, FILE *out);
-/* Nothing without a diag.csv. */
-void report_diag(const Report *report, FILE *out);
-void report_failures(const Report *report, FILE *out);
-void report_invalid(const Report *report, FILE *out);
-void report_environment(const Report *report, FILE *out);
-
-void report_page(const Report *report, FILE *out);
-/* Below 100 lines whatever the matrix. */
-void report_markdown(const Report *report, FILE *out);
 
 #endif

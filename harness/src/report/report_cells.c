@@ -4,13 +4,13 @@
 
 #include "base/html.h"
 #include "record/metric.h"
-#include "report/report.h"
+#include "report/report_page.h"
 
 /* Does any allocator have this in that cell? Columns without a value are not shown. */
 static bool is_known(const Results *results, const char *cell_id, RunColumn column)
 {
     for (unsigned a = 0; a < results->experiment.arm_count; a++)
-        if (summary_spread(&results->runs, cell_id, results->experiment.arms[a].name, column).n) return true;
+        if (results_spread(&results->runs, cell_id, results->experiment.arms[a].name, column).n) return true;
     return false;
 }
 
@@ -33,14 +33,14 @@ static void value_cell(const Spread *spread, RunColumn column, FILE *out)
 
 static void cell_row(const Results *results, const char *cell_id, const Arm *arm, FILE *out)
 {
-    SampleCount count = summary_count(&results->runs, cell_id, arm->name);
+    SampleCount count = results_count(&results->runs, cell_id, arm->name);
     fputs("<tr><td>", out);
     html_text(out, arm->name);
     fprintf(out, "<small>%s</small></td>", arm->role);
     for (unsigned s = 0; s < SHOWN_METRICS; s++) {
         RunColumn column = shown_metrics[s].column;
         if (!is_known(results, cell_id, column)) continue;
-        Spread spread = summary_spread(&results->runs, cell_id, arm->name, column);
+        Spread spread = results_spread(&results->runs, cell_id, arm->name, column);
         value_cell(&spread, column, out);
     }
     fprintf(out, "<td>%u</td><td%s>%u</td><td>%u</td></tr>\n", count.ok, count.bad ? " class=\"v-failed\"" : "",

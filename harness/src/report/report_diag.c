@@ -5,7 +5,7 @@
 
 #include "base/csvio.h"
 #include "base/html.h"
-#include "report/report.h"
+#include "report/report_page.h"
 #include "sweep/diag.h"
 
 enum { CELL, ALLOCATOR, TOOL, COUNTER, VALUE, FIELDS };

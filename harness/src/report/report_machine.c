@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/html.h"
-#include "report/report.h"
+#include "report/report_page.h"
 
 static void cell(FILE *out, const char *class, const char *text)
 {

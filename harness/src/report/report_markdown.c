@@ -1,11 +1,11 @@
-/* report.md: a comment for a pull request, its tables in blocks that GitHub colours as a diff. */
+#include "report/report_markdown.h"
+
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "record/metric.h"
-#include "report/report.h"
 #include "stats/stats.h"
 
 /* Together with what stands around them, below 100 lines. */
@@ -87,7 +87,7 @@ static char *median_text(const Report *report, const char *cell_id, const char *
 {
     int column = run_column(metric);
     Spread spread = {0};
-    if (column >= 0) spread = summary_spread(&report->results.runs, cell_id, allocator, (RunColumn)column);
+    if (column >= 0) spread = results_spread(&report->results.runs, cell_id, allocator, (RunColumn)column);
     if (spread.n == 0) return xstrdup("-");
     char *value = metric_text(metric, spread.median), *text;
     double reach = fmax(spread.ci_hi - spread.median, spread.median - spread.ci_lo);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/html.h"
-#include "report/report.h"
+#include "report/report_page.h"
 
 /* Colours come in pairs, light and dark. A figure is drawn on white; in the dark it is turned inside out and its hues
    put back, so that an allocator keeps its colour. Tables and figures wider than the page scroll by themselves. */

@@ -3,7 +3,7 @@
 
 #include "base/html.h"
 #include "record/metric.h"
-#include "report/report.h"
+#include "report/report_page.h"
 
 /* The interval pictures: all on one scale, worse to the left. */
 enum { CI_WIDTH = 140, CI_HEIGHT = 16, CI_MIDDLE = CI_HEIGHT / 2, CI_DOT = 4 };

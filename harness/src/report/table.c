@@ -55,7 +55,7 @@ static void fill_column(const Results *results, const char *cell_id, const Workl
     const RunColumn column = shown_metrics[s].column;
     grid->rows[0][s + 1] = xstrdup(shown_metrics[s].title);
     for (unsigned r = 1; r < grid->count; r++) {
-        spreads[r] = summary_spread(&results->runs, cell_id, results->experiment.arms[r - 1].name, column);
+        spreads[r] = results_spread(&results->runs, cell_id, results->experiment.arms[r - 1].name, column);
         grid->rows[r][s + 1] =
             spreads[r].n ? metric_text(run_column_names[column], spreads[r].median) : xstrdup(unknown);
     }
@@ -74,7 +74,7 @@ static Grid make_grid(const Results *results, const char *cell_id, bool markdown
     grid.rows[0][SHOWN_METRICS + 1] = xstrdup("ok");
     grid.rows[0][SHOWN_METRICS + 2] = xstrdup("bad");
     for (unsigned a = 0; a < experiment->arm_count; a++) {
-        SampleCount count = summary_count(&results->runs, cell_id, experiment->arms[a].name);
+        SampleCount count = results_count(&results->runs, cell_id, experiment->arms[a].name);
         grid.rows[a + 1][0] = xstrdup(experiment->arms[a].name);
         grid.rows[a + 1][SHOWN_METRICS + 1] = count.skipped && !count.ok ? xstrdup("skipped") : xfmt("%u", count.ok);
         grid.rows[a + 1][SHOWN_METRICS + 2] = xfmt("%u", count.bad);

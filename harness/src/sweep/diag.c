@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/csvio.h"
+#include "base/files.h"
+#include "base/subprocess.h"
 #include "process/child.h"
 #include "record/resultdir.h"
 #include "record/results.h"
@@ -79,7 +81,7 @@ static void add_texts(StrList *argv, const char *const texts[])
    preloaded: that is a failure here. */
 static bool run_tool(const Subject *subject, StrList *argv, char **said)
 {
-    StrList arguments = spawn_arguments(subject->workload, subject->plan), all = {0};
+    StrList arguments = child_arguments(subject->workload, subject->plan), all = {0};
     char *limit = xfmt("%.0f", subject->plan->timeout_s * TIMEOUT_FACTOR);
     /* timeout has a process group of its own, which a terminal's Ctrl-C does not reach: it ends when we do. */
     add_texts(&all, (const char *const[]){"setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5", limit, NULL});
@@ -184,7 +186,7 @@ static bool cachegrind(const Diag *diag, const Subject *subject)
 
 static bool diagnose(const Diag *diag, const Subject *subject)
 {
-    Spread faults = summary_spread(&diag->results->runs, subject->plan->cell_id, subject->arm->name, RUN_minflt);
+    Spread faults = results_spread(&diag->results->runs, subject->plan->cell_id, subject->arm->name, RUN_minflt);
     if (faults.n) put(diag, subject, "rusage", "page-faults", faults.median);
     hzb_note("diag: %s, %s", subject->plan->cell_id, subject->arm->name);
     return (!diag->has_perf || perf(diag, subject)) && (!diag->has_strace || strace(diag, subject)) &&
@@ -225,7 +227,7 @@ bool diag_run(const char *dir)
     fputs("cell_id,allocator,tool,counter,value\n", diag.out);
     bool ok = diagnose_all(&diag);
     ok = fclose(diag.out) == 0 && ok;
-    resultdir_remove(diag.work_dir);
+    folder_remove(diag.work_dir);
     free(diag.work_dir);
     free(path);
     return ok;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "gate/gate.h"
 #include "plan/plan.h"
 #include "process/outcome.h"
@@ -96,7 +97,7 @@ static char *make_work_dir(const char *dir, const char *run_id)
     }
     const char *base = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
     char *path = xfmt("%s/hzb-%u-%s-%ju", base, (unsigned)getuid(), run_id, (uintmax_t)folder.st_ino);
-    resultdir_remove(path);
+    folder_remove(path);
     if (mkdir(path, 0700) == 0) return path;
     hzb_error("%s: %s", path, strerror(errno));
     return NULL;
@@ -260,7 +261,7 @@ HzbExit sweep(const char *dir, bool verify_only)
     while (result == HZB_OK && state.runs.count < state.plan.count)
         result = run_next(&state);
     progress_end();
-    resultdir_remove(work_dir);
+    folder_remove(work_dir);
     if (result != HZB_OK) {
         hzb_error("%u of %u samples recorded; go on with: hzb resume %s", state.runs.count, state.plan.count, dir);
         return result;

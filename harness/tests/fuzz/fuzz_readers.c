@@ -17,10 +17,12 @@
 #include <unistd.h>
 
 #include "base/csvio.h"
+#include "base/files.h"
 #include "base/util.h"
-#include "commands/hyperfine_read.h"
 #include "config/config.h"
+#include "config/config_load.h"
 #include "plan/plan.h"
+#include "record/hyperfine.h"
 #include "record/record.h"
 
 #undef hzb_error

@@ -1,6 +1,6 @@
-/* `hzb merge`: the shards of one plan, measured anywhere, become one result folder. */
+#include "record/merge.h"
+
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/csvio.h"
-#include "commands/commands.h"
+#include "base/files.h"
+#include "base/subprocess.h"
 #include "record/manifest.h"
-#include "record/resultdir.h"
 #include "record/results.h"
 
 typedef struct {
@@ -145,16 +145,14 @@ static RunRows join(const Pieces *pieces, bool rejected)
 static bool write_counters(const char *dir, const Pieces *pieces)
 {
     char *path = xfmt("%s/counters.csv", dir);
-    FILE *out = fopen(path, "we");
+    FILE *out = file_create(path);
     for (unsigned i = 0; out && i < pieces->count; i++) {
         const CsvTable *table = &pieces->pieces[i].counters;
         if (i == 0) csv_put_row(out, (const char *const *)table->header, table->columns);
         for (unsigned r = 0; r < table->row_count; r++)
             csv_put_row(out, (const char *const *)table->rows[r], table->columns);
     }
-    bool ok = out && !ferror(out);
-    if (out) ok = fclose(out) == 0 && ok;
-    if (!ok) hzb_error("%s: %s", path, strerror(errno));
+    bool ok = file_finish(out, path);
     free(path);
     return ok;
 }
@@ -162,10 +160,9 @@ static bool write_counters(const char *dir, const Pieces *pieces)
 static bool write_text(const char *dir, const char *file, const char *text)
 {
     char *path = xfmt("%s/%s", dir, file);
-    FILE *out = fopen(path, "we");
-    bool ok = out && fputs(text, out) >= 0;
-    if (out) ok = fclose(out) == 0 && ok;
-    if (!ok) hzb_error("%s: %s", path, strerror(errno));
+    FILE *out = file_create(path);
+    if (out) fputs(text, out);
+    bool ok = file_finish(out, path);
     free(path);
     return ok;
 }
@@ -261,22 +258,17 @@ static HzbExit merge_into(const char *target, const Pieces *pieces)
     bool ok = fill(fresh, run_id, pieces, &runs) && rename(fresh, target) == 0;
     if (!ok) {
         hzb_error("%s: not merged", target);
-        resultdir_remove(fresh);
+        folder_remove(fresh);
         return HZB_IO;
     }
     printf("%s\n", target);
     return completeness(target, &runs);
 }
 
-HzbExit command_merge(const Options *options)
+HzbExit merge_folders(const StrList *dirs, const char *target)
 {
-    Pieces pieces = {.count = options->targets.count};
-    if (pieces.count < 2 || !options->output) {
-        hzb_error("merge: expected two or more folders and -o NEW-FOLDER");
-        return HZB_USAGE;
-    }
-    pieces.pieces = xcalloc(pieces.count, sizeof *pieces.pieces);
+    Pieces pieces = {xcalloc(dirs->count, sizeof(Piece)), dirs->count};
     for (unsigned i = 0; i < pieces.count; i++)
-        if (!load_piece(options->targets.items[i], &pieces.pieces[i])) return HZB_IO;
-    return fit(&pieces) ? merge_into(options->output, &pieces) : HZB_USAGE;
+        if (!load_piece(dirs->items[i], &pieces.pieces[i])) return HZB_IO;
+    return fit(&pieces) ? merge_into(target, &pieces) : HZB_USAGE;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/csvio.h"
+#include "base/files.h"
 #include "base/util.h"
 #include "record/record.h"
 #include "support.h"

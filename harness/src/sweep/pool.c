@@ -1,4 +1,4 @@
-#include "commands/pool.h"
+#include "sweep/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>

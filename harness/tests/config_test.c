@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "config/config.h"
+#include "config/config_load.h"
 #include "config/experiment.h"
 #include "support.h"
 

@@ -1,10 +1,10 @@
+/* `hzb list`: allocators, workloads and the cells of a matrix. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "commands/commands.h"
-#include "config/config.h"
+#include "config/config_load.h"
 #include "config/experiment.h"
-#include "plan/plan.h"
 
 static void print_texts(const char *title, char *const *items, unsigned count)
 {

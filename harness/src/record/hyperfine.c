@@ -1,9 +1,13 @@
-#include "commands/hyperfine_read.h"
+#include "record/hyperfine.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/util.h"
+#include "stats/spread.h"
 
 /* It becomes a field of a CSV file. */
 static bool is_plain(const char *command)
@@ -89,6 +93,34 @@ bool hyperfine_read(const char *path, HyperfineImport *import)
     if (ok && !import->results) import->results = json_array();
     if (ok) json_array_extend(import->results, results);
     json_decref(root);
+    return ok;
+}
+
+bool hyperfine_write_csv(const char *dir, HyperfineImport *import)
+{
+    char *path = xfmt("%s/hyperfine.csv", dir);
+    FILE *out = file_create(path);
+    if (out) fputs("workload_cell,allocator,seconds_median,seconds_min,seconds_max,n\n", out);
+    for (unsigned i = 0; out && i < import->count; i++) {
+        Spread spread = spread_of(import->items[i].times_s, import->items[i].count);
+        fprintf(out, "%s,%s,%.6g,%.6g,%.6g,%u\n", import->items[i].program, import->items[i].allocator, spread.median,
+                spread.min, spread.max, spread.n);
+        printf("%-16s %-16s %8.3f s  (%.3f .. %.3f, n=%u)\n", import->items[i].program, import->items[i].allocator,
+               spread.median, spread.min, spread.max, spread.n);
+    }
+    bool ok = file_finish(out, path);
+    free(path);
+    return ok;
+}
+
+bool hyperfine_write_json(const char *dir, const HyperfineImport *import)
+{
+    char *path = xfmt("%s/hyperfine.json", dir);
+    json_t *root = json_pack("{s:O}", "results", import->results);
+    bool ok = json_dump_file(root, path, JSON_INDENT(1)) == 0;
+    if (!ok) hzb_error("%s: %s", path, strerror(errno));
+    json_decref(root);
+    free(path);
     return ok;
 }
 

@@ -1,20 +1,16 @@
-#include <jansson.h>
-#include <stdio.h>
+#include "process/doctor.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/host.h"
-#include "commands/commands.h"
-#include "config/config.h"
-#include "config/experiment.h"
-
-/* Findings of all checks; printed as lines or as JSON at the end. */
-typedef struct {
-    json_t *findings;
-    unsigned warnings;
-} Doctor;
+#include "base/subprocess.h"
+#include "base/util.h"
+#include "config/arm.h"
+#include "config/config_load.h"
 
 static void add(Doctor *doctor, const char *check, const char *level, char *finding, const char *advice)
 {
@@ -192,38 +188,16 @@ static bool check_allocators(Doctor *doctor, const Options *options)
     return true;
 }
 
-static void print_lines(const Doctor *doctor)
+bool doctor_look(const Options *options, Doctor *doctor)
 {
-    size_t i;
-    json_t *item;
-    json_array_foreach(doctor->findings, i, item)
-    {
-        const char *advice = json_string_value(json_object_get(item, "advice"));
-        printf("%-4s  %-10s  %s%s%s\n", json_string_value(json_object_get(item, "level")),
-               json_string_value(json_object_get(item, "check")), json_string_value(json_object_get(item, "finding")),
-               *advice ? " -> " : "", advice);
-    }
-    printf("%u warnings\n", doctor->warnings);
-}
-
-HzbExit command_doctor(const Options *options)
-{
-    Doctor doctor = {.findings = json_array()};
-    check_cpus(&doctor);
-    check_virtual(&doctor);
-    check_frequency(&doctor);
-    check_clock(&doctor);
-    check_load(&doctor);
-    check_memory(&doctor);
-    check_paging(&doctor);
-    check_tools(&doctor);
-    if (!check_allocators(&doctor, options)) return HZB_USAGE;
-    if (options->json) {
-        json_dumpf(doctor.findings, stdout, JSON_INDENT(2));
-        putchar('\n');
-    } else {
-        print_lines(&doctor);
-    }
-    json_decref(doctor.findings);
-    return fflush(stdout) == 0 ? HZB_OK : HZB_IO;
+    *doctor = (Doctor){.findings = json_array()};
+    check_cpus(doctor);
+    check_virtual(doctor);
+    check_frequency(doctor);
+    check_clock(doctor);
+    check_load(doctor);
+    check_memory(doctor);
+    check_paging(doctor);
+    check_tools(doctor);
+    return check_allocators(doctor, options);
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "config/config.h"
-#include "config/experiment.h"
+#include "config/options.h"
 
 /* Sweeps the matrix many times with `cand` as its only candidate. In place of processes, each block is a recorded one
    of the same cell, drawn without replacement. All else, rounds and confirmation too, is as in a real sweep.

@@ -1,4 +1,5 @@
-/* `hzb export`: samples for other people's tools. */
+#include "report/export.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -6,9 +7,7 @@
 #include <string.h>
 
 #include "base/csvio.h"
-#include "commands/commands.h"
 #include "record/metric.h"
-#include "record/results.h"
 
 /* The Go benchmark format (golang.org/design/14313-benchmark-format), which benchstat reads: a line a sample. */
 static void put_sample(const RunRow *row)
@@ -23,7 +22,7 @@ static void put_sample(const RunRow *row)
     putchar('\n');
 }
 
-static void put_benchmarks(const Results *results)
+void export_benchmarks(const Results *results)
 {
     printf("run: %s\nmatrix: %s\n", results->experiment.run_id, results->experiment.matrix);
     puts("Unit ops/s better=higher");
@@ -48,7 +47,7 @@ static json_t *row_to_json(const RunRow *row)
     return object;
 }
 
-static void put_json(const Results *results)
+void export_json(const Results *results)
 {
     json_t *rows = json_array();
     for (unsigned i = 0; i < results->runs.count; i++)
@@ -72,8 +71,7 @@ static void put_spread(const char *cell_id, const Arm *arm, RunColumn column, co
         free(texts[i]);
 }
 
-/* Every figure of every allocator in every cell; with a reference, of its ratio to that one. */
-static void put_summary(const Results *results, const char *reference)
+void export_summary(const Results *results, const char *reference)
 {
     const RunRows *runs = &results->runs;
     puts("cell_id,allocator,role,column,n,median,min,max,ci_lo,ci_hi");
@@ -83,35 +81,8 @@ static void put_summary(const Results *results, const char *reference)
                 const char *cell_id = results->cells.items[c];
                 const Arm *arm = &results->experiment.arms[a];
                 if (column == RUN_checksum) continue;
-                Spread spread = reference ? summary_paired_ratio(runs, cell_id, arm->name, reference, column)
-                                          : summary_spread(runs, cell_id, arm->name, column);
+                Spread spread = reference ? results_paired_ratio(runs, cell_id, arm->name, reference, column)
+                                          : results_spread(runs, cell_id, arm->name, column);
                 if (spread.n) put_spread(cell_id, arm, column, &spread);
             }
-}
-
-static bool options_agree(const Options *options, const Results *results)
-{
-    if (options->summary && options->json)
-        hzb_error("--summary --json: expected one of them");
-    else if (options->reference && !options->summary)
-        hzb_error("--reference '%s': expected --summary with it", options->reference);
-    else if (options->reference && !experiment_arm(&results->experiment, options->reference))
-        hzb_error("--reference '%s': expected an allocator of %s", options->reference, results->dir);
-    else
-        return true;
-    return false;
-}
-
-HzbExit command_export(const Options *options)
-{
-    Results results;
-    if (!results_load(options_result_dir(options), &results)) return HZB_IO;
-    if (!options_agree(options, &results)) return HZB_USAGE;
-    if (options->summary)
-        put_summary(&results, options->reference);
-    else if (options->json)
-        put_json(&results);
-    else
-        put_benchmarks(&results);
-    return fflush(stdout) == 0 ? HZB_OK : HZB_IO;
 }

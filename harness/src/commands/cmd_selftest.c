@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
+#include "base/subprocess.h"
 #include "commands/commands.h"
-#include "commands/pool.h"
+#include "config/config_load.h"
+#include "sweep/pool.h"
 
 static bool ends_clean(const char *name)
 {

@@ -1,0 +1,25 @@
+#include "commands/planned.h"
+
+#include <stdlib.h>
+
+#include "config/config_load.h"
+#include "gate/gate.h"
+#include "plan/shard.h"
+
+bool planned_make(const Options *options, Planned *planned)
+{
+    if (!config_load(&planned->config, options->config_dir, options->target) ||
+        !experiment_make(&planned->config, options, &planned->experiment) ||
+        !plan_make(&planned->config, options, &planned->experiment, &planned->whole))
+        return false;
+    planned->plan = planned->whole;
+    return options->shard.count == 0 || shard_take(&planned->whole, options->shard, &planned->plan);
+}
+
+void planned_announce(const Planned *planned)
+{
+    char *eta = duration_text(plan_expect_s(&planned->plan));
+    hzb_note("%u processes, %u allocators, about %s", planned->plan.count, planned->experiment.arm_count, eta);
+    free(eta);
+    gate_warn_if_blind(&planned->experiment, &planned->whole);
+}

@@ -1,0 +1,49 @@
+#include "config/paths.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef HZB_MULTIARCH
+#define HZB_MULTIARCH "x86_64-linux-gnu"
+#endif
+
+static const char *const library_dirs[] = {
+    "/usr/local/lib",
+    "/usr/local/lib/" HZB_MULTIARCH,
+    "/usr/lib/" HZB_MULTIARCH,
+    "/lib/" HZB_MULTIARCH,
+    "/usr/lib64",
+    "/lib64",
+    "/usr/lib",
+    "/lib",
+};
+
+char *readable_path(const char *path)
+{
+    char resolved[PATH_MAX];
+    return realpath(path, resolved) && access(resolved, R_OK) == 0 ? xstrdup(resolved) : NULL;
+}
+
+char *config_path(const char *yaml_path, const Options *options, const char *text)
+{
+    static const char build[] = "{build}";
+    if (strncmp(text, build, sizeof build - 1) == 0)
+        return xfmt("%s%s", options_build_dir(options), text + sizeof build - 1);
+    if (text[0] == '/') return xstrdup(text);
+    char *slash = strrchr(yaml_path, '/');
+    return slash ? xfmt("%.*s/%s", (int)(slash - yaml_path), yaml_path, text) : xstrdup(text);
+}
+
+char *library_find(const Config *config, const Options *options, const char *preload)
+{
+    if (strchr(preload, '/')) return readable_path(config_path(config->allocators_path, options, preload));
+    for (size_t i = 0; i < sizeof library_dirs / sizeof *library_dirs; i++) {
+        char *path = xfmt("%s/%s", library_dirs[i], preload);
+        char *found = readable_path(path);
+        free(path);
+        if (found) return found;
+    }
+    return NULL;
+}
