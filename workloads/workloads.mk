@@ -12,10 +12,12 @@ PROGRAMS += $(WORKLOADS_PROGRAMS:%=$(BUILD)/%)
 
 $(WORKLOADS_OBJ)/%.o: workloads/%.c workloads/workloads.mk
 	@mkdir -p $(@D)
-	$(CC) $(WORKLOADS_CFLAGS) -c $< -o $@
+	@echo '  CC  $<'
+	@$(CC) $(WORKLOADS_CFLAGS) -c $< -o $@
 
 $(WORKLOADS_PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(WORKLOADS_OBJ)/%.o $(WORKLOADS_COMMON:%=$(WORKLOADS_OBJ)/%.o)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -o $@
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -o $@
 
 WORKLOADS_CMOCKA := ring_test protocol_test
 WORKLOADS_CMOCKA_PROGRAMS := $(WORKLOADS_CMOCKA:%=$(BUILD)/tests/workloads_%)
@@ -26,17 +28,20 @@ $(WORKLOADS_OBJ)/tests/%.o: WORKLOADS_CFLAGS += -Iworkloads
 
 $(WORKLOADS_CMOCKA_PROGRAMS): $(BUILD)/tests/workloads_%: $(WORKLOADS_OBJ)/tests/%.o $(WORKLOADS_OBJ)/util.o
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -lcmocka -o $@
+	@echo '  LD  $(@F)'
+	@$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -lcmocka -o $@
 
 # Always gcc: Debian's clang comes without the sanitizers' runtime.
 $(BUILD)/tests/workloads_ring_test_tsan: workloads/tests/ring_test.c workloads/util.c $(wildcard workloads/*.h) \
 		workloads/workloads.mk
 	@mkdir -p $(@D)
-	gcc $(filter-out -MMD -MP,$(WORKLOADS_CFLAGS)) -Iworkloads -fsanitize=thread $(filter %.c,$^) -lcmocka -o $@
+	@echo '  LD  $(@F)'
+	@gcc $(filter-out -MMD -MP,$(WORKLOADS_CFLAGS)) -Iworkloads -fsanitize=thread $(filter %.c,$^) -lcmocka -o $@
 
 $(BUILD)/tests/liboverlapping_malloc.so: workloads/tests/overlapping_malloc.c workloads/workloads.mk
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -MMD -MP,$(WORKLOADS_CFLAGS)) -shared -fPIC $< -o $@
+	@echo '  LD  $(@F)'
+	@$(CC) $(filter-out -MMD -MP,$(WORKLOADS_CFLAGS)) -shared -fPIC $< -o $@
 
 test-programs: $(BUILD)/tests/liboverlapping_malloc.so
 
