@@ -15,9 +15,7 @@
 #define HZ3_SHARDS_MAX 64u
 #define HZ3_MIN_ALIGN 16u
 
-// Largest sizes: of runs of many objects, of the front (medium sc 7), of page spans of one segment.
-#define HZ3_SMALL_MAX ((size_t)3584)
-#define HZ3_MEDIUM_MAX ((size_t)32768)
+// The largest size of page spans of one segment.
 #define HZ3_SPAN_MAX ((size_t)1 << 20)
 // Of what is asked for, bytes or alignment: x86-64 gives a process no address beyond it unless it insists.
 #define HZ3_REQUEST_MAX ((size_t)1 << 47)

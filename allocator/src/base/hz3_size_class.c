@@ -3,63 +3,35 @@
 #include "base/hz3_knobs.h"
 
 Hz3Class hz3_classes[HZ3_CLASS_COUNT] = {
-#define HZ3_SMALL_CLASS(cls, bytes, run_pages)                                                                         \
-    [cls] = {.size = (bytes),                                                                                          \
-             .pages = (run_pages),                                                                                     \
-             .objs = (run_pages)*4096u / (bytes),                                                                      \
-             .reciprocal = (uint32_t)(((1ull << 32) + (bytes)-1) / (bytes))},
+#define HZ3_SMALL_CLASS(bytes, run_pages)                                                                              \
+    [HZ3_CLASS_##bytes] = {.size = (bytes),                                                                            \
+                           .pages = (run_pages),                                                                       \
+                           .objs = HZ3_PAGE_SIZE * (run_pages) / (bytes),                                              \
+                           .reciprocal = UINT32_MAX / (bytes) + 1},
+#define HZ3_MEDIUM_CLASS(bytes)                                                                                        \
+    [HZ3_CLASS_##bytes] = {                                                                                            \
+        .size = (bytes), .pages = (bytes) / HZ3_PAGE_SIZE, .objs = 1, .reciprocal = (1ull << 32) / (bytes) + 1},
 #include "base/hz3_size_class.def"
-#undef HZ3_SMALL_CLASS
-#define MEDIUM_CLASS(sc)                                                                                               \
-    [HZ3_CLASS_MEDIUM_FIRST + (sc)] = {.size = ((sc) + 1) * 4096u,                                                     \
-                                       .pages = (sc) + 1,                                                              \
-                                       .objs = 1,                                                                      \
-                                       .reciprocal = (uint32_t)((1ull << 32) / (((sc) + 1) * 4096u) + 1)},
-    MEDIUM_CLASS(0) MEDIUM_CLASS(1) MEDIUM_CLASS(2) MEDIUM_CLASS(3) MEDIUM_CLASS(4) MEDIUM_CLASS(5) MEDIUM_CLASS(6)
-        MEDIUM_CLASS(7)
-#undef MEDIUM_CLASS
 };
 
-#define HZ3_SMALL_CLASS(cls, bytes, run_pages)                                                                         \
+// GNU range designators keep it one line a class.
+const uint8_t hz3_class_of_units[HZ3_UNIT_COUNT] = {
+#define HZ3_SMALL_CLASS(bytes, run_pages) [HZ3_UNIT_FIRST_##bytes... HZ3_UNIT_LAST_##bytes] = HZ3_CLASS_##bytes,
+#include "base/hz3_size_class.def"
+};
+
+#define HZ3_SMALL_CLASS(bytes, run_pages)                                                                              \
     _Static_assert((bytes) % HZ3_MIN_ALIGN == 0, "objects are 16-aligned");                                            \
-    _Static_assert((run_pages)*4096u % (bytes) == 0, "a run has no tail");                                             \
-    _Static_assert((run_pages)*4096u / (bytes) <= 512, "the bitmap of a run has at most 8 words");                     \
-    _Static_assert((run_pages) <= HZ3_SMALL_RUN_PAGES_MAX, "and as many pages; packing is exact to twice of that");
+    _Static_assert(HZ3_UNIT_FIRST_##bytes <= HZ3_UNIT_LAST_##bytes, "small classes ascend");                           \
+    _Static_assert(HZ3_CLASS_##bytes <= HZ3_CLASS_SMALL_LAST, "small classes come before the medium ones");            \
+    _Static_assert(HZ3_PAGE_SIZE * (run_pages) % (bytes) == 0, "a run has no tail");                                   \
+    _Static_assert((run_pages) <= HZ3_SMALL_RUN_PAGES_MAX, "a run is no longer than the longest medium one");
+#define HZ3_MEDIUM_CLASS(bytes)                                                                                        \
+    _Static_assert(HZ3_PAGE_SIZE * (HZ3_CLASS_##bytes - HZ3_CLASS_MEDIUM_FIRST + 1) == (bytes),                        \
+                   "a medium class is a page longer than the one before it");
 #include "base/hz3_size_class.def"
-#undef HZ3_SMALL_CLASS
 
-// Ranges of 16-byte units: (previous class's size / 16, own size / 16]. GNU range designators keep it one line a class.
-#define UNITS(cls, previous_bytes, bytes) [(previous_bytes) / 16 + 1 ...(bytes) / 16] = (cls)
-const uint8_t hz3_class_of_units[HZ3_SMALL_MAX / 16 + 1] = {
-    [0] = 1,
-    UNITS(1, 0, 16),
-    UNITS(2, 16, 32),
-    UNITS(3, 32, 48),
-    UNITS(4, 48, 64),
-    UNITS(5, 64, 80),
-    UNITS(6, 80, 96),
-    UNITS(7, 96, 112),
-    UNITS(8, 112, 128),
-    UNITS(9, 128, 160),
-    UNITS(10, 160, 192),
-    UNITS(11, 192, 224),
-    UNITS(12, 224, 256),
-    UNITS(13, 256, 320),
-    UNITS(14, 320, 384),
-    UNITS(15, 384, 448),
-    UNITS(16, 448, 512),
-    UNITS(17, 512, 640),
-    UNITS(18, 640, 768),
-    UNITS(19, 768, 896),
-    UNITS(20, 896, 1024),
-    UNITS(21, 1024, 1280),
-    UNITS(22, 1280, 1536),
-    UNITS(23, 1536, 1792),
-    UNITS(24, 1792, 2048),
-    UNITS(25, 2048, 2560),
-    UNITS(26, 2560, 3072),
-    UNITS(27, 3072, 3584),
-};
+_Static_assert(HZ3_SMALL_MAX < HZ3_PAGE_SIZE, "medium sizes begin with a page");
 
 static uint32_t clamp(uint64_t n, uint32_t min, uint32_t max)
 {

@@ -1,20 +1,23 @@
-// Size classes. A class is also the tag of its pages and the index of its bin, so 0 is never a class.
-//   1..27   small, 16..3584 bytes, in runs of many objects
-//   28..35  medium, 4096..32768 bytes: the seed notes' sc 0..7, one object of sc + 1 pages a run
+// What is known of the size classes (hz3_size_class.def). Small sizes find theirs in a table, medium ones by
+// arithmetic.
 #ifndef HZ3_SIZE_CLASS_H
 #define HZ3_SIZE_CLASS_H
 
 #include "base/hz3_types.h"
 
-#define HZ3_CLASS_FIRST 1u
-#define HZ3_CLASS_SMALL_LAST 27u
-#define HZ3_CLASS_MEDIUM_FIRST 28u
-#define HZ3_CLASS_LAST 35u
-#define HZ3_CLASS_COUNT 36u // the index 0 included
+// The units of 16 bytes that a small class serves. An enumerator without a value is one more than the one before it: a
+// class begins after the last unit of its predecessor, and the first one with size 0.
+enum {
+#define HZ3_SMALL_CLASS(bytes, run_pages) HZ3_UNIT_FIRST_##bytes, HZ3_UNIT_LAST_##bytes = (bytes) / HZ3_MIN_ALIGN,
+#include "base/hz3_size_class.def"
+    HZ3_UNIT_COUNT,
+};
 
-_Static_assert(HZ3_CLASS_FIRST == HZ3_TAG_CLASS_FIRST && HZ3_CLASS_LAST == HZ3_TAG_CLASS_LAST, "a class is a tag");
+// The largest sizes: of runs of many objects, and of the front.
+#define HZ3_SMALL_MAX ((size_t)HZ3_MIN_ALIGN * (HZ3_UNIT_COUNT - 1))
+#define HZ3_MEDIUM_MAX (HZ3_PAGE_SIZE * (HZ3_CLASS_COUNT - HZ3_CLASS_MEDIUM_FIRST))
 
-#define HZ3_SMALL_RUN_PAGES_MAX 8u
+#define HZ3_SMALL_RUN_PAGES_MAX (HZ3_MEDIUM_MAX / HZ3_PAGE_SIZE)
 
 #define HZ3_FRONT_CAP_MAX 128u
 #define HZ3_FRONT_CAP_MIN 8u
@@ -32,7 +35,7 @@ typedef struct Hz3Class {
 extern Hz3Class hz3_classes[HZ3_CLASS_COUNT];
 
 // Indexed by (size + 15) / 16 for small sizes; size 0 gets the 16-byte class. Filled at compile time.
-extern HZ3_HIDDEN const uint8_t hz3_class_of_units[HZ3_SMALL_MAX / 16 + 1];
+extern HZ3_HIDDEN const uint8_t hz3_class_of_units[HZ3_UNIT_COUNT];
 
 // Sizes that take the front. 0 until hz3_init() is through, so that no earlier call gets there and the hot path
 // needs no test of its own; written once, after everything that the front reads.

@@ -42,17 +42,32 @@ static inline size_t hz3_page_round_up(size_t bytes)
     return (bytes + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
 }
 
+// Size classes, numbered from 1 on in the order of their list. A class is also the tag of its pages and the index of
+// its bin, so 0 is never a class.
+enum {
+    HZ3_CLASS_NONE = 0,
+#define HZ3_SMALL_CLASS(bytes, run_pages) HZ3_CLASS_##bytes,
+#define HZ3_MEDIUM_CLASS(bytes) HZ3_CLASS_##bytes,
+#include "base/hz3_size_class.def"
+    HZ3_CLASS_COUNT, // the index 0 included
+    HZ3_CLASS_FIRST = HZ3_CLASS_NONE + 1,
+    HZ3_CLASS_LAST = HZ3_CLASS_COUNT - 1,
+    HZ3_CLASS_MEDIUM_FIRST = HZ3_CLASS_4096, // a page is the smallest medium size
+    HZ3_CLASS_SMALL_LAST = HZ3_CLASS_MEDIUM_FIRST - 1,
+};
+
 // A page's tag is what free() reads: the class of the object that begins there, or why no object can be freed there.
 // Small classes tag every page of the run; a medium run tags its first page with the class, the rest MEDIUM_CONT.
 typedef uint8_t Hz3Tag;
 enum {
-    HZ3_TAG_NONE = 0, // not handed out
-    HZ3_TAG_CLASS_FIRST = 1,
-    HZ3_TAG_CLASS_LAST = 35,
-    HZ3_TAG_MEDIUM_CONT = 36,
-    HZ3_TAG_SPAN = 37,
-    HZ3_TAG_SPAN_CONT = 38,
-    HZ3_TAG_COUNT = 40,
+    HZ3_TAG_NONE = HZ3_CLASS_NONE, // not handed out
+    HZ3_TAG_CLASS_FIRST = HZ3_CLASS_FIRST,
+    HZ3_TAG_CLASS_LAST = HZ3_CLASS_LAST,
+    HZ3_TAG_MEDIUM_CONT,
+    HZ3_TAG_SPAN,
+    HZ3_TAG_SPAN_CONT,
+    HZ3_TAG_END,
+    HZ3_TAG_COUNT = (HZ3_TAG_END + 7) & ~7, // arrays by tag are whole words, whatever their elements
 };
 
 // Page states, one bit a page. The only truth about who owns a page:
@@ -110,6 +125,7 @@ typedef enum Hz3ReleaseReason {
     HZ3_RELEASE_REASON_COUNT,
 } Hz3ReleaseReason;
 
+_Static_assert(HZ3_TAG_END <= UINT8_MAX, "a tag is a byte");
 _Static_assert(sizeof(Hz3SegMeta) == 256, "four cache lines, never across a page");
 _Static_assert(sizeof(Hz3RunMeta) == 16, "run metadata is 0.4 % of the heap");
 _Static_assert(sizeof(Hz3PageBits) * 8 * HZ3_MIN_ALIGN == HZ3_PAGE_SIZE, "one bit for every 16 bytes");

@@ -3,6 +3,13 @@
 #include "base/hz3_log.h"
 #include "base/hz3_size_class.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_segment.h"
+
+#define HZ3_SMALL_CLASS(bytes, run_pages)                                                                              \
+    _Static_assert(HZ3_PAGE_SIZE * (run_pages) / (bytes) <= 64 * HZ3_RUN_WORDS_MAX, "a run's bitmap has its words");   \
+    _Static_assert((run_pages) <= 8 * sizeof((Hz3RunMeta){0}.purged), "and `purged` a bit for every page");            \
+    _Static_assert((run_pages) <= HZ3_WORD_RUN_MAX, "packing is exact for a run, and finds it inside a word");
+#include "base/hz3_size_class.def"
 
 static uint64_t *bitmap_of(uint32_t run)
 {

@@ -8,6 +8,7 @@
 #include "arena_support.h"
 #include "base/hz3_knobs.h"
 #include "base/hz3_os.h"
+#include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "large/hz3_large.h"
 #include "pages/hz3_segment_packing.h"

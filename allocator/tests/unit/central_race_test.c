@@ -26,7 +26,8 @@
 #define STEPS 30000
 #endif
 
-static const uint32_t classes[] = {1, 4, 20, 27, 28, 31};
+static const uint32_t classes[] = {HZ3_CLASS_FIRST,      HZ3_CLASS_64,           HZ3_CLASS_1024,
+                                   HZ3_CLASS_SMALL_LAST, HZ3_CLASS_MEDIUM_FIRST, HZ3_CLASS_16384};
 #define CLASSES COUNT_OF(classes)
 
 static _Atomic uint32_t owner[ARENA_UNITS];

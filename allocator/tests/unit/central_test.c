@@ -17,8 +17,6 @@
 #include "release/hz3_release_boundary.h"
 
 #define SHARDS 4
-#define CLASS_64 4
-#define CLASS_8K 29
 
 uint32_t __wrap_hz3_os_cpu(void);
 uint32_t __wrap_hz3_os_cpu(void)
@@ -113,17 +111,17 @@ static void objects_are_distinct_and_whole(void **state)
 static void transfer_array_returns_the_newest_first(void **state)
 {
     (void)state;
-    take(1, CLASS_64, 40);
+    take(1, HZ3_CLASS_64, 40);
     void *given[40];
     memcpy(given, objects, sizeof given);
-    give(2, CLASS_64, 40); // another shard's objects wait here too
+    give(2, HZ3_CLASS_64, 40); // another shard's objects wait here too
     uint64_t misses = hz3_stat_sum(transfer_misses);
-    take(2, CLASS_64, 15);
-    take(2, CLASS_64, 25);
+    take(2, HZ3_CLASS_64, 15);
+    take(2, HZ3_CLASS_64, 25);
     assert_int_equal(hz3_stat_sum(transfer_misses), misses);
     assert_memory_equal(objects, given + 25, 15 * sizeof given[0]);
     assert_memory_equal(objects + 15, given, 25 * sizeof given[0]);
-    give(2, CLASS_64, 40);
+    give(2, HZ3_CLASS_64, 40);
     drain_all();
     assert_int_equal(taken_pages(), taken_before);
 }
@@ -194,7 +192,7 @@ static void give_interior(void *class_arg)
 static void double_frees_abort(void **state)
 {
     (void)state;
-    uint32_t classes[] = {1, CLASS_64, 27, CLASS_8K, 35};
+    uint32_t classes[] = {HZ3_CLASS_FIRST, HZ3_CLASS_64, HZ3_CLASS_SMALL_LAST, HZ3_CLASS_8192, HZ3_CLASS_LAST};
     for (size_t i = 0; i < COUNT_OF(classes); i++) {
         char message[80];
         snprintf(message, sizeof message, "double free: the block of %u bytes", hz3_classes[classes[i]].size);
@@ -208,7 +206,7 @@ static void double_frees_abort(void **state)
 static void interior_pointers_abort(void **state)
 {
     (void)state;
-    uint32_t classes[] = {2, CLASS_64, 27, CLASS_8K};
+    uint32_t classes[] = {HZ3_CLASS_32, HZ3_CLASS_64, HZ3_CLASS_SMALL_LAST, HZ3_CLASS_8192};
     for (size_t i = 0; i < COUNT_OF(classes); i++) {
         unit_expect_abort(give_interior, &classes[i], "interior pointer");
     }
@@ -219,21 +217,21 @@ static void interior_pointers_abort(void **state)
 static void other_shards_objects_wait_in_the_inbox(void **state)
 {
     (void)state;
-    hz3_classes[CLASS_64].transfer_cap = 0;
-    take(1, CLASS_64, 100);
+    hz3_classes[HZ3_CLASS_64].transfer_cap = 0;
+    take(1, HZ3_CLASS_64, 100);
     uint32_t run = run_of(objects[0]);
     uint32_t free_objs = hz3_arena.run[run].free_objs;
     assert_int_equal(hz3_arena.run[run].shard, 1);
     uint64_t in_inbox = hz3_stat_sum(inbox_objects);
-    give(2, CLASS_64, 60);
+    give(2, HZ3_CLASS_64, 60);
     assert_int_equal(hz3_stat_sum(inbox_objects), in_inbox + 60);
     assert_int_equal(hz3_arena.run[run].free_objs, free_objs); // the owner has not looked yet
-    give(1, CLASS_64, 20);
+    give(1, HZ3_CLASS_64, 20);
     assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 20); // its own need no inbox
-    take(1, CLASS_64, 1);
+    take(1, HZ3_CLASS_64, 1);
     assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 79);
-    assert_true(hz3_run_is_valid(run, CLASS_64));
-    give(1, CLASS_64, 21);
+    assert_true(hz3_run_is_valid(run, HZ3_CLASS_64));
+    give(1, HZ3_CLASS_64, 21);
     drain_all();
     assert_int_equal(taken_pages(), taken_before);
 }
@@ -241,17 +239,17 @@ static void other_shards_objects_wait_in_the_inbox(void **state)
 static void full_inbox_sends_objects_to_the_owner(void **state)
 {
     (void)state;
-    hz3_classes[CLASS_64].transfer_cap = 0;
-    take(1, CLASS_64, 250);
+    hz3_classes[HZ3_CLASS_64].transfer_cap = 0;
+    take(1, HZ3_CLASS_64, 250);
     uint32_t run = run_of(objects[0]);
     uint32_t free_objs = hz3_arena.run[run].free_objs;
     uint64_t in_inbox = hz3_stat_sum(inbox_objects);
-    give(2, CLASS_64, HZ3_INBOX_CAP);
-    give(3, CLASS_64, 100);
+    give(2, HZ3_CLASS_64, HZ3_INBOX_CAP);
+    give(3, HZ3_CLASS_64, 100);
     assert_int_equal(hz3_stat_sum(inbox_objects), in_inbox + HZ3_INBOX_CAP);
     assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 100);
-    assert_true(hz3_run_is_valid(run, CLASS_64));
-    give(1, CLASS_64, 22);
+    assert_true(hz3_run_is_valid(run, HZ3_CLASS_64));
+    give(1, HZ3_CLASS_64, 22);
     drain_all();
     assert_int_equal(taken_pages(), taken_before);
 }
@@ -276,12 +274,12 @@ static void at_most_one_empty_run_is_kept(void **state)
 static void surplus_is_what_lay_below_the_low_water_mark(void **state)
 {
     (void)state;
-    take(1, CLASS_8K, 30);
-    give(1, CLASS_8K, 30);
+    take(1, HZ3_CLASS_8192, 30);
+    give(1, HZ3_CLASS_8192, 30);
     hz3_central_drain(HZ3_DRAIN_SURPLUS, true, UINT64_MAX);
     assert_int_equal(taken_pages(), taken_before + 30 * 2); // all of them came since the last drain
-    take(1, CLASS_8K, 10);
-    give(1, CLASS_8K, 10);
+    take(1, HZ3_CLASS_8192, 10);
+    give(1, HZ3_CLASS_8192, 10);
     uint64_t runs = hz3_stat_sum(reclaim_runs);
     size_t pages = hz3_central_drain(HZ3_DRAIN_SURPLUS, true, UINT64_MAX);
     assert_int_equal(pages, 20 * 2);
@@ -295,10 +293,10 @@ static void surplus_is_what_lay_below_the_low_water_mark(void **state)
 static void medium_budget_bounds_a_drain(void **state)
 {
     (void)state;
-    take(1, CLASS_8K, 30);
-    take(2, CLASS_8K, 30);
-    give(2, CLASS_8K, 30);
-    give(1, CLASS_8K, 30);
+    take(1, HZ3_CLASS_8192, 30);
+    take(2, HZ3_CLASS_8192, 30);
+    give(2, HZ3_CLASS_8192, 30);
+    give(1, HZ3_CLASS_8192, 30);
     assert_int_equal(hz3_central_drain(HZ3_DRAIN_ALL, false, UINT64_MAX), 0);
     assert_int_equal(hz3_central_drain(HZ3_DRAIN_ALL, true, 7), 7 * 2);
     assert_int_equal(hz3_central_drain(HZ3_DRAIN_ALL, true, 33), 33 * 2);
@@ -324,7 +322,8 @@ static void one_drain_returns_every_page(void **state)
 
 // --- a random walk -----------------------------------------------------------------------------------------------
 
-static const uint32_t walked_classes[] = {1, CLASS_64, 7, 20, 27, 28, CLASS_8K, 35};
+static const uint32_t walked_classes[] = {HZ3_CLASS_FIRST,      HZ3_CLASS_64,           HZ3_CLASS_112,  HZ3_CLASS_1024,
+                                          HZ3_CLASS_SMALL_LAST, HZ3_CLASS_MEDIUM_FIRST, HZ3_CLASS_8192, HZ3_CLASS_LAST};
 typedef struct Walked {
     void *object;
     uint32_t cls;

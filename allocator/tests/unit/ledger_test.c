@@ -20,7 +20,6 @@
 #include "release/hz3_release_ledger.h"
 
 #define SHARD 0
-#define CLASS_1K 20u
 #define FOR_EVER UINT64_MAX
 
 // --- the kernel ---
@@ -304,9 +303,9 @@ static void *object[64];
 static uint32_t fill_run(void)
 {
     uint32_t n = 0;
-    hz3_classes[CLASS_1K].transfer_cap = 0;
+    hz3_classes[HZ3_CLASS_1024].transfer_cap = 0;
     while (n < 32) {
-        n += hz3_central_take(SHARD, CLASS_1K, object + n, 32 - n);
+        n += hz3_central_take(SHARD, HZ3_CLASS_1024, object + n, 32 - n);
     }
     uint32_t run = hz3_run_of_page(hz3_page_of(object[0]));
     for (uint32_t i = 0; i < 32; i++) {
@@ -321,7 +320,7 @@ static void give_back(uint32_t from, uint32_t to)
     if (from < to) {
         void *some[64];
         memcpy(some, object + from, (to - from) * sizeof *some);
-        hz3_central_give(SHARD, CLASS_1K, some, to - from);
+        hz3_central_give(SHARD, HZ3_CLASS_1024, some, to - from);
     }
 }
 
@@ -335,16 +334,16 @@ static void free_pages_of_a_live_run_are_purged_once(void **state)
         bool is_purged = i >= 8 && i < 28;
         assert_int_equal(((unsigned char *)object[i])[100], is_purged ? 0 : 0x5A);
     }
-    assert_true(hz3_run_is_valid(run, CLASS_1K));
+    assert_true(hz3_run_is_valid(run, HZ3_CLASS_1024));
     assert_int_equal(hz3_arena.run[run].free_objs, 25);
     assert_false(hz3_s65_partial_is_pending());
     give_back(4, 5); // page 1 is free, too: the others are not purged again
     assert_true(hz3_s65_partial_is_pending());
     assert_int_equal(hz3_partial_purge(0, FOR_EVER), 1);
     void *again;
-    assert_int_equal(hz3_central_take(SHARD, CLASS_1K, &again, 1), 1);
+    assert_int_equal(hz3_central_take(SHARD, HZ3_CLASS_1024, &again, 1), 1);
     assert_ptr_equal(again, object[4]);
-    hz3_central_give(SHARD, CLASS_1K, &again, 1);
+    hz3_central_give(SHARD, HZ3_CLASS_1024, &again, 1);
     assert_int_equal(hz3_partial_purge(0, FOR_EVER), 1); // it was touched
     give_back(0, 4);
     give_back(30, 32);
@@ -359,9 +358,9 @@ static void a_run_is_left_alone_until_it_is_old(void **state)
     assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
     assert_true(hz3_s65_partial_is_pending());
     void *touched;
-    assert_int_equal(hz3_central_take(SHARD, CLASS_1K, &touched, 1), 1);
+    assert_int_equal(hz3_central_take(SHARD, HZ3_CLASS_1024, &touched, 1), 1);
     assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
-    hz3_central_give(SHARD, CLASS_1K, &touched, 1);
+    hz3_central_give(SHARD, HZ3_CLASS_1024, &touched, 1);
     assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
     assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
     assert_int_equal(hz3_partial_purge(2, FOR_EVER), 6);
@@ -376,7 +375,7 @@ static void a_refused_page_of_a_run_is_tried_again(void **state)
     refuse(run + 1, 7);
     assert_int_equal(hz3_partial_purge(0, FOR_EVER), 0);
     assert_int_equal(((unsigned char *)object[9])[100], 0x5A);
-    assert_true(hz3_run_is_valid(run, CLASS_1K));
+    assert_true(hz3_run_is_valid(run, HZ3_CLASS_1024));
     assert_true(hz3_s65_partial_is_pending());
     refuse(0, 0);
     assert_int_equal(hz3_partial_purge(0, FOR_EVER), 7);
@@ -391,11 +390,11 @@ static void a_walk_goes_on_where_its_budget_ended(void **state)
     fill_run();
     while (n < COUNT_OF(many)) {
         uint32_t left = (uint32_t)COUNT_OF(many) - n;
-        n += hz3_central_take(SHARD, CLASS_1K, many + n, left < HZ3_BATCH_MAX ? left : HZ3_BATCH_MAX);
+        n += hz3_central_take(SHARD, HZ3_CLASS_1024, many + n, left < HZ3_BATCH_MAX ? left : HZ3_BATCH_MAX);
     }
     for (uint32_t i = 0; i < n; i++) { // one object of each run stays
         if ((uintptr_t)many[i] % (8 * HZ3_PAGE_SIZE) != 0) {
-            hz3_central_give(SHARD, CLASS_1K, &many[i], 1);
+            hz3_central_give(SHARD, HZ3_CLASS_1024, &many[i], 1);
             many[i] = NULL;
         }
     }
@@ -409,7 +408,7 @@ static void a_walk_goes_on_where_its_budget_ended(void **state)
     assert_in_range(calls, 10, 200);
     for (uint32_t i = 0; i < n; i++) {
         if (many[i] != NULL) {
-            hz3_central_give(SHARD, CLASS_1K, &many[i], 1);
+            hz3_central_give(SHARD, HZ3_CLASS_1024, &many[i], 1);
         }
     }
     give_back(0, 32);

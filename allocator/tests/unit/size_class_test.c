@@ -43,39 +43,50 @@ static void classes_are_spaced_closely(void **state)
     assert_int_equal(hz3_classes[HZ3_CLASS_LAST].size, HZ3_MEDIUM_MAX);
 }
 
-// The list in the .def is the table, numbered without gaps, and its runs keep the limits that bitmaps and packing have.
-static void small_classes_follow_their_list(void **state)
+// The numbers follow the order of the list, and every entry is in the table as the list has it.
+static void classes_follow_their_list(void **state)
 {
     (void)state;
     static const uint32_t list[][3] = {
-#define HZ3_SMALL_CLASS(cls, bytes, run_pages) {cls, bytes, run_pages},
+#define HZ3_SMALL_CLASS(bytes, run_pages) {HZ3_CLASS_##bytes, bytes, run_pages},
+#define HZ3_MEDIUM_CLASS(bytes) {HZ3_CLASS_##bytes, bytes, (bytes) / HZ3_PAGE_SIZE},
 #include "base/hz3_size_class.def"
-#undef HZ3_SMALL_CLASS
     };
-    assert_int_equal(COUNT_OF(list), HZ3_CLASS_SMALL_LAST);
+    assert_int_equal(COUNT_OF(list), HZ3_CLASS_LAST);
     for (uint32_t i = 0; i < COUNT_OF(list); i++) {
-        const Hz3Class *c = &hz3_classes[i + 1];
-        assert_int_equal(list[i][0], i + 1);
-        assert_int_equal(c->size, list[i][1]);
-        assert_int_equal(c->pages, list[i][2]);
+        uint32_t cls = HZ3_CLASS_FIRST + i;
+        assert_int_equal(list[i][0], cls);
+        assert_int_equal(hz3_classes[cls].size, list[i][1]);
+        assert_int_equal(hz3_classes[cls].pages, list[i][2]);
+    }
+}
+
+// What bitmaps and packing take for granted.
+static void small_runs_have_no_tail_and_fit_their_bitmaps(void **state)
+{
+    (void)state;
+    uint32_t longest_medium = hz3_classes[HZ3_CLASS_LAST].pages;
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_SMALL_LAST; cls++) {
+        const Hz3Class *c = &hz3_classes[cls];
+        assert_false(hz3_class_is_medium(cls));
         assert_int_equal((size_t)c->objs * c->size, c->pages * HZ3_PAGE_SIZE);
         assert_true(c->objs <= 512 && c->objs <= c->pages * HZ3_BITS_WORDS_PER_PAGE * 64);
-        assert_true(c->pages <= 8); // as long as the longest medium run: see hz3_size_class.def
+        assert_true(c->pages <= longest_medium); // why: hz3_size_class.def
     }
 }
 
 static void medium_classes_are_whole_pages(void **state)
 {
     (void)state;
-    for (uint32_t sc = 0; sc < 8; sc++) {
-        const Hz3Class *c = &hz3_classes[HZ3_CLASS_MEDIUM_FIRST + sc];
+    for (uint32_t cls = HZ3_CLASS_MEDIUM_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
+        const Hz3Class *c = &hz3_classes[cls];
+        uint32_t sc = cls - HZ3_CLASS_MEDIUM_FIRST;
         assert_int_equal(hz3_sc_to_pages(sc), sc + 1);
         assert_int_equal(c->pages, sc + 1);
         assert_int_equal(c->size, (sc + 1) * HZ3_PAGE_SIZE);
         assert_int_equal(c->objs, 1);
-        assert_true(hz3_class_is_medium(HZ3_CLASS_MEDIUM_FIRST + sc));
+        assert_true(hz3_class_is_medium(cls));
     }
-    assert_false(hz3_class_is_medium(HZ3_CLASS_SMALL_LAST));
 }
 
 static void reciprocal_divides_every_offset_exactly(void **state)
@@ -175,7 +186,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(class_is_the_smallest_that_fits),
         cmocka_unit_test(classes_are_spaced_closely),
-        cmocka_unit_test(small_classes_follow_their_list),
+        cmocka_unit_test(classes_follow_their_list),
+        cmocka_unit_test(small_runs_have_no_tail_and_fit_their_bitmaps),
         cmocka_unit_test(medium_classes_are_whole_pages),
         cmocka_unit_test(reciprocal_divides_every_offset_exactly),
         cmocka_unit_test(aligned_class_is_the_smallest_whose_objects_are_aligned),
