@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/hz3_api.h"
-#include "base/hz3_init.h"
 #include "base/hz3_log.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
@@ -14,6 +12,7 @@
 #include "large/hz3_mapping.h"
 #include "middle/hz3_small.h"
 #include "policy/hz3_mem_budget.h"
+#include "process/hz3_init.h"
 
 // The first call of all may come by here. Until there is memory for the tables every block is a mapping: what lies in
 // the arena can only be freed through the front.

@@ -5,17 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/hz3_api.h"
-#include "base/hz3_init.h"
 #include "base/hz3_log.h"
 #include "front/hz3_front.h"
 #include "hardened/hz3_harden.h"
 #include "hardened/hz3_harden_quarantine.h"
+#include "hz3.h"
 #include "large/hz3_mapping.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_segment.h"
 #include "policy/hz3_epoch.h"
+#include "process/hz3_init.h"
 
 typedef struct HeapFigures {
     size_t held_bytes;   // pages taken from segments, and live mappings
@@ -115,6 +115,13 @@ HZ3_EXPORT int malloc_trim(size_t pad)
         hz3_harden_drain();
     }
     return hz3_init() && hz3_epoch_trim_all() > 0;
+}
+
+HZ3_EXPORT void hz3_epoch_force(void)
+{
+    if (hz3_init()) {
+        hz3_epoch_tick();
+    }
 }
 
 // glibc's keys are accepted, so that programs that check the answer go on; hz3's own settings are its knobs.

@@ -3,12 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "api/hz3_api.h"
 #include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
 #include "hz3.h"
-#include "release/hz3_release_ledger.h"
 
 typedef struct StatsPage {
     Hz3StatsFileHeader header;
@@ -98,13 +96,13 @@ static unsigned long long coalesced(void)
     return calls > entries ? calls - entries : 0;
 }
 
-void hz3_stats_print(const char *front)
+void hz3_stats_print(const char *front, uint32_t ledger_drops)
 {
     hz3_log("[HZ3_BUILD] lane=%s front=%s defs=%s", HZ3_LANE, front, HZ3_BUILD_DEFS);
     hz3_log("[HZ3_S65] enq=%llu coalesce=%llu purged_pages=%llu madvise_calls=%llu idle_ticks=%llu busy_ticks=%llu "
             "drop=%u",
             sum_of(HZ3_STAT_ledger_enq), coalesced(), sum_of(HZ3_STAT_purged_pages), sum_of(HZ3_STAT_madvise_calls),
-            sum_of(HZ3_STAT_idle_ticks), sum_of(HZ3_STAT_busy_ticks), hz3_ledger_drops());
+            sum_of(HZ3_STAT_idle_ticks), sum_of(HZ3_STAT_busy_ticks), ledger_drops);
     hz3_log("[HZ3_S65_MEDIUM] reclaim_runs=%llu reclaim_pages=%llu boundary_calls=%llu", sum_of(HZ3_STAT_reclaim_runs),
             sum_of(HZ3_STAT_reclaim_medium_pages), sum_of(HZ3_STAT_boundary_calls));
     hz3_log("[HZ3_S45] reclaim_calls=%llu reclaim_pages=%llu alloc_failed=%llu", sum_of(HZ3_STAT_reclaim_calls),

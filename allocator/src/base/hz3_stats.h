@@ -3,6 +3,7 @@
 #ifndef HZ3_STATS_H
 #define HZ3_STATS_H
 
+#include "base/hz3_shard.h"
 #include "base/hz3_types.h"
 
 typedef enum Hz3Counter {
@@ -23,10 +24,6 @@ extern Hz3StatStripe *hz3_stat_stripes;
 
 #define hz3_stat_add(name, n) hz3_stats_add(HZ3_STAT_##name, (uint64_t)(n))
 #define hz3_stat_sum(name) hz3_stats_sum(HZ3_STAT_##name)
-
-// The shard of the CPU this thread runs on at this moment.
-uint32_t hz3_shard_now(void);
-uint32_t hz3_shard_of_cpu(uint32_t cpu);
 
 // One instruction without a lock prefix where there is such a thing: a stripe belongs to a CPU, and one instruction
 // cannot be preempted halfway. A thread that moves to another CPU just before it can lose a count, and so can CPUs that
@@ -52,7 +49,8 @@ HZ3_COLD void *hz3_alloc_failed(void);
 void hz3_stats_init(void);
 // The child's counts are its own: they leave the parent's file alone.
 void hz3_stats_fork_child(void);
-// The one-shot lines of HZ3_STATS=1. front: whose slabs serve this process, "cpu" or "thread".
-void hz3_stats_print(const char *front);
+// The one-shot lines of HZ3_STATS=1. front: whose slabs serve this process, "cpu" or "thread". ledger_drops: what
+// hz3_ledger_drops() says.
+void hz3_stats_print(const char *front, uint32_t ledger_drops);
 
 #endif

@@ -28,6 +28,8 @@
 #define HZ3_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HZ3_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HZ3_COLD __attribute__((noinline, cold))
+// The functions that the library exports; everything else is hidden. hz3.map lists the same names.
+#define HZ3_EXPORT __attribute__((visibility("default")))
 // Declarations of data that the hot path reads: found relative to the instruction, not through a table of addresses.
 #define HZ3_HIDDEN __attribute__((visibility("hidden")))
 // For malloc and free: from one place in a cache line to another a pair of them differs by 7 % on Zen 1.
@@ -40,6 +42,11 @@
 static inline size_t hz3_page_round_up(size_t bytes)
 {
     return (bytes + HZ3_PAGE_SIZE - 1) & ~(HZ3_PAGE_SIZE - 1);
+}
+
+static inline uint32_t hz3_round_up_power_of_two(uint32_t n)
+{
+    return n <= 1 ? 1 : 1u << (32 - (uint32_t)__builtin_clz(n - 1));
 }
 
 // Size classes, numbered from 1 on in the order of their list. A class is also the tag of its pages and the index of

@@ -1,11 +1,12 @@
 // The slow paths of the front, for both kinds of slabs.
 #include "front/hz3_front.h"
 
+#include "base/hz3_harden_random.h"
 #include "base/hz3_log.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front_cpu.h"
-#include "hardened/hz3_harden_random.h"
 #include "large/hz3_large.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_small.h"

@@ -5,10 +5,10 @@
 // marks and the pointers change under the slab lock, which fork takes too: a fork sees each slab either in its place or
 // seized.
 
-#include "base/hz3_init.h"
 #include "base/hz3_lock.h"
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front.h"
 #include "front/hz3_front_cpu.h"
@@ -166,9 +166,6 @@ static size_t drain_orphans(void)
 
 size_t hz3_front_drain(Hz3FrontScope scope)
 {
-    if (!hz3_init()) {
-        return 0;
-    }
     hz3_lock_acquire(&drain_lock);
     bool busy;
     size_t bytes = drain_orphans() + drain_round(scope, &busy);

@@ -6,6 +6,7 @@
 
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front.h"
 

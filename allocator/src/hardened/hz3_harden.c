@@ -3,20 +3,20 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/hz3_init.h"
+#include "base/hz3_harden_random.h"
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front.h"
-#include "hardened/hz3_harden_guard.h"
 #include "hardened/hz3_harden_quarantine.h"
-#include "hardened/hz3_harden_random.h"
+#include "large/hz3_harden_guard.h"
 #include "large/hz3_large.h"
 #include "large/hz3_mapping.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
 #include "policy/hz3_mem_budget.h"
+#include "process/hz3_init.h"
 
 // A state: what it says of the place, and of a live block the bytes behind those that were asked for.
 enum { NONE = 0, FREE = 1u << 14, LIVE = 2u << 14, HELD = 3u << 14, WHAT = 3u << 14, SLACK = (1u << 14) - 1 };

@@ -1,9 +1,10 @@
 #include "hardened/hz3_harden_quarantine.h"
 
+#include "base/hz3_harden_random.h"
 #include "base/hz3_lock.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
-#include "hardened/hz3_harden_random.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "large/hz3_mapping.h"

@@ -7,7 +7,7 @@
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
 #include "base/hz3_stats.h"
-#include "hardened/hz3_harden_guard.h"
+#include "large/hz3_harden_guard.h"
 #include "policy/hz3_purger.h"
 
 #define CACHE_MAX 64u

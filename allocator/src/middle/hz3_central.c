@@ -6,6 +6,7 @@
 #include "base/hz3_lock.h"
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
@@ -21,28 +22,6 @@
 #define FRESH_MEDIUM_MAX 8u
 
 Central hz3_central[HZ3_SHARDS_MAX][HZ3_CLASS_COUNT];
-static uint32_t shard_mask;
-static uint16_t shard_of_cpu[HZ3_OS_CPUS_MAX]; // dense, whatever numbers the process's CPUs have
-
-uint32_t hz3_shard_count(void)
-{
-    return shard_mask + 1;
-}
-
-uint32_t hz3_shard_of_cpu(uint32_t cpu)
-{
-    return shard_of_cpu[cpu % HZ3_OS_CPUS_MAX];
-}
-
-uint32_t hz3_shard_now(void)
-{
-    return hz3_shard_of_cpu(hz3_os_cpu());
-}
-
-static uint32_t round_up_power_of_two(uint32_t n)
-{
-    return n <= 1 ? 1 : 1u << (32 - (uint32_t)__builtin_clz(n - 1));
-}
 
 static bool map_arrays(void)
 {
@@ -67,13 +46,6 @@ static bool map_arrays(void)
 
 bool hz3_central_init(void)
 {
-    uint32_t cpus = hz3_os_cpu_index(shard_of_cpu);
-    uint32_t shards = hz3_knobs.SHARDS != 0 ? (uint32_t)hz3_knobs.SHARDS : cpus;
-    shards = round_up_power_of_two(shards < HZ3_SHARDS_MAX ? shards : HZ3_SHARDS_MAX);
-    for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
-        shard_of_cpu[cpu] &= (uint16_t)(shards - 1);
-    }
-    shard_mask = shards - 1;
     HZ3_FOR_EACH_CENTRAL(shard, cls) // empty, also as long as there is no memory for the arrays
     {
         Central *c = &hz3_central[shard][cls];
@@ -156,8 +128,9 @@ static uint32_t take_idle(Central *c, uint32_t cls, void **out, uint32_t want)
 static uint32_t take_from_other_transfer(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     uint32_t taken = 0;
-    for (uint32_t i = 1; i <= shard_mask && taken == 0; i++) {
-        Central *c = &hz3_central[(shard + i) & shard_mask][cls];
+    uint32_t shards = hz3_shard_count();
+    for (uint32_t i = 1; i < shards && taken == 0; i++) {
+        Central *c = &hz3_central[(shard + i) % shards][cls];
         if (hz3_transfer_count(c) >= want && hz3_lock_try(&c->lock)) {
             taken = pop_transfer(c, out, want);
             hz3_lock_release(&c->lock);
@@ -171,9 +144,9 @@ static uint32_t take_from_other_transfer(uint32_t shard, uint32_t cls, void **ou
 static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     uint32_t taken = 0;
-    uint32_t shards = hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL ? shard_mask + 1 : 1;
+    uint32_t shards = hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL ? hz3_shard_count() : 1;
     for (uint32_t i = 0; i < shards && taken == 0; i++) {
-        taken = take_idle(&hz3_central[(shard + i) & shard_mask][cls], cls, out, want);
+        taken = take_idle(&hz3_central[(shard + i) % hz3_shard_count()][cls], cls, out, want);
     }
     return taken;
 }
@@ -201,7 +174,7 @@ uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t wan
 static void require_distinct(uint32_t cls, void *const *objects, uint32_t n)
 {
     const void *seen[2 * HZ3_BATCH_MAX];
-    uint32_t mask = 2 * round_up_power_of_two(n) - 1;
+    uint32_t mask = 2 * hz3_round_up_power_of_two(n) - 1;
     memset(seen, 0, (mask + 1) * sizeof *seen);
     for (uint32_t i = 0; i < n; i++) {
         const void *object = hz3_class_is_medium(cls) ? hz3_medium_base(objects[i]) : objects[i];

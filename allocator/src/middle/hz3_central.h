@@ -7,9 +7,8 @@
 
 #define HZ3_BATCH_MAX 128u
 
-// Once, after knobs, size classes and arena. False: the kernel gave no memory for the tables.
+// Once, after knobs, size classes, shards and arena. False: the kernel gave no memory for the tables.
 bool hz3_central_init(void);
-uint32_t hz3_shard_count(void);
 
 // Fills out with 1..want objects (want ≤ HZ3_BATCH_MAX); 0 when neither segments nor a reclaim had any.
 uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t want);

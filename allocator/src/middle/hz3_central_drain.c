@@ -1,5 +1,6 @@
 // What an epoch or a reclaim takes out of the middle layer: transfer arrays go back to their runs, empty runs and
 // medium runs to the boundary.
+#include "base/hz3_shard.h"
 #include "middle/hz3_central.h"
 
 #include <string.h>

@@ -4,6 +4,7 @@
 #define HZ3_CENTRAL_STATE_H
 
 #include "base/hz3_lock.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_types.h"
 #include "middle/hz3_inbox.h"
@@ -20,7 +21,6 @@ typedef struct Central {
 } Central;
 
 extern Central hz3_central[HZ3_SHARDS_MAX][HZ3_CLASS_COUNT];
-uint32_t hz3_shard_count(void);
 
 #define HZ3_FOR_EACH_CENTRAL(shard, cls)                                                                               \
     for (uint32_t shard = 0; shard < hz3_shard_count(); shard++)                                                       \

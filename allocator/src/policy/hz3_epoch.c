@@ -1,15 +1,11 @@
 #include "policy/hz3_epoch.h"
 
-#include "api/hz3_api.h"
-#include "base/hz3_init.h"
 #include "base/hz3_knobs.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front.h"
-#include "hz3.h"
 #include "large/hz3_mapping.h"
 #include "middle/hz3_central.h"
 #include "policy/hz3_partial_purge.h"
-#include "policy/hz3_purger.h"
 #include "policy/hz3_s65_medium_reclaim.h"
 #include "release/hz3_release_ledger.h"
 
@@ -98,13 +94,6 @@ bool hz3_epoch_tick(void)
     runs_here = false;
     atomic_store_explicit(&running, false, memory_order_release);
     return moved;
-}
-
-HZ3_EXPORT void hz3_epoch_force(void)
-{
-    if (hz3_init()) {
-        hz3_epoch_tick();
-    }
 }
 
 bool hz3_epoch_is_pending(void)

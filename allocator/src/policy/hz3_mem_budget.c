@@ -4,6 +4,7 @@
 #include "base/hz3_lock.h"
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front.h"
 #include "large/hz3_mapping.h"

@@ -1,6 +1,7 @@
 #include "policy/hz3_partial_purge.h"
 
 #include "base/hz3_knobs.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
 #include "middle/hz3_small.h"

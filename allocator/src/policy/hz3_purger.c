@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "base/hz3_init.h"
 #include "base/hz3_knobs.h"
 #include "base/hz3_os.h"
 #include "base/hz3_stats.h"
 #include "pages/hz3_arena.h"
 #include "policy/hz3_epoch.h"
 #include "process/hz3_fork.h"
+#include "process/hz3_init.h"
 
 // Epochs in vain before the purger waits longer: what is left can't be had, like the cache of a stopped thread.
 #define VAIN_MAX 8u

@@ -1,9 +1,10 @@
-#include "base/hz3_init.h"
+#include "process/hz3_init.h"
 
 #include <unistd.h>
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_lock.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front.h"
@@ -13,6 +14,7 @@
 #include "pages/hz3_arena.h"
 #include "policy/hz3_purger.h"
 #include "process/hz3_fork.h"
+#include "release/hz3_release_ledger.h"
 
 _Atomic bool hz3_init_done;
 
@@ -31,6 +33,7 @@ bool hz3_init_slow(void)
         if (!knobs_are_read) {
             hz3_knobs_read();
             hz3_size_class_init();
+            hz3_shard_init();
             knobs_are_read = true;
         }
         hz3_arena_init();
@@ -77,6 +80,6 @@ __attribute__((destructor)) static void destructor(void)
         hz3_knobs_print();
     }
     if (hz3_knobs.STATS) {
-        hz3_stats_print(hz3_cpu_front_is_used() ? "cpu" : "thread");
+        hz3_stats_print(hz3_cpu_front_is_used() ? "cpu" : "thread", hz3_ledger_drops());
     }
 }

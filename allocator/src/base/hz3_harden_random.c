@@ -1,4 +1,4 @@
-#include "hardened/hz3_harden_random.h"
+#include "base/hz3_harden_random.h"
 
 #include "base/hz3_lock.h"
 #include "base/hz3_os.h"

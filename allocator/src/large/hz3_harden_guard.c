@@ -1,4 +1,4 @@
-#include "hardened/hz3_harden_guard.h"
+#include "large/hz3_harden_guard.h"
 
 #include "base/hz3_lock.h"
 #include "base/hz3_os.h"
