@@ -12,6 +12,7 @@
 #   make soak       SOAK_MIN=30           a mixed load whose every byte is checked and whose memory may not creep
 #   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-software                   the test suites of redis, sqlite, python, perl, git: as with glibc?
+#   make check-format                     is every C file as clang-format 14 writes it?
 #   make check-hardened                   every black-box test that lane hardened is held to
 #   make diagrams                         the diagrams, from plots/diagrams/*.graph into the pages that show them
 #   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine
@@ -28,7 +29,7 @@ CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP
 
 PROGRAMS :=
-TESTS :=
+TESTS := .ci/format.t
 INSTALLS :=
 
 .DEFAULT_GOAL := all
@@ -75,9 +76,12 @@ check-all: test-programs
 	    'detectors=!make BUILD=$(BUILD) check-detectors' \
 	    'others=$(CHECK_OTHERS)'
 
+check-format:
+	@bash .ci/format
+
 install: all $(INSTALLS)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup test test-built test-programs check-all install clean
+.PHONY: all setup test test-built test-programs check-all check-format install clean

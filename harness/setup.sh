@@ -7,6 +7,7 @@ packages=(
     gcc libc6-dev make perl           # build and test runner
     spin tcc                          # the exhaustive models: model checker, and a compiler for its output
     clang libclang-rt-dev             # libFuzzer
+    clang-format                      # version 14, with which every C file must conform
     binutils                          # objdump for the golden test of the fast path, objcopy for the planted faults
     libcyaml-dev libyaml-dev libjansson-dev libcsv-dev libcmocka-dev  # hzb's YAML, JSON and CSV; unit tests
     libsqlite3-dev                    # hzb history
