@@ -1,17 +1,21 @@
-// The shapes of hz3, in one place. Glossary, from the outside in:
+// The shapes of hz3, in one place. Glossary, from the outside in; allocator/doc/glossary.md has the other words too:
 //
-//   object   what malloc returns: a block of one size class, a page span, or a mapping
-//   slab     one front cache: an array stack of object pointers per class ("tcache"); belongs to a CPU or a thread
-//   bin      one class in a slab
-//   shard    a slice of the middle layer; the CPU of the moment chooses it, never the thread
-//   central  per shard and class: transfer array (objects on their way between threads) and partial runs
-//   inbox    per shard and class: objects that another shard returned, waiting for the owner's next refill
-//   run      contiguous pages that hold objects of one class; a medium run is one object
-//   span     the pages of one object between 32 KiB and 1 MiB
-//   segment  512 pages, 2 MiB, one slot of the arena
-//   ledger   the segments that may hold free dirty pages, waiting for an epoch
-//   mapping  an object with an mmap of its own: above 1 MiB or aligned to more, and the fallback of a full arena;
-//            in lane hardened those with guard pages, above 32 KiB
+//   object          what malloc returns: a block of one size class, a page span, or a mapping
+//   slab            one front cache: for each class a bin; belongs to a CPU or a thread
+//   bin             an array stack of pointers to free objects of one class
+//   shard           a slice of the middle layer; the CPU of the moment chooses it, never the thread
+//   central         what a shard has for one class: transfer array, inbox, partial runs
+//   transfer array  objects on their way between CPUs or threads
+//   inbox           objects that another shard returned; they wait for this shard's next refill
+//   run             contiguous pages that hold objects of one class; a medium run is one object
+//   span            the pages of one object between 32 KiB and 1 MiB
+//   page            4096 bytes: the unit that is taken, released and given to the kernel
+//   segment         512 pages, 2 MiB, in one slot of the arena
+//   arena           one reservation of address space, cut into slots
+//   ledger          the segments that may hold free dirty pages, waiting for an epoch
+//   epoch           one round in which each layer gives up what it did not need and free pages go to the kernel
+//   mapping         an object with an mmap of its own: above 1 MiB or aligned to more, or because the arena is full;
+//                   in lane hardened those with guard pages, above 32 KiB
 //
 // Page numbers count from the arena's base over all segments, in 32 bits: an arena is smaller than 16 TiB. Nothing here
 // lives in memory that a user can reach.

@@ -21,7 +21,7 @@
 #define INPUTS_MAX 512
 #define INPUTS_MIN 336
 // Cached blocks that free() does not know to be free: about 17 where threads share a CPU's cache, 27 where each has its
-// own or they run on two CPUs; allocator/README.md says why.
+// own or they run on two CPUs; allocator/doc/hardened.md says why.
 #define SILENT_MAX 36
 // Lane hardened: of all bad inputs. The rest are writes that no check can see, or that meet a page without access.
 #define HARDENED_ABORT_PERCENT_MIN 75

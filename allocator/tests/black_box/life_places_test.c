@@ -173,7 +173,7 @@ static void without_proc_and_sys(void)
 
 // ---- a sandbox that kills whoever makes a call that is not on its list ----
 
-// What hz3 may call (README, "When the kernel refuses"), and what a C program with threads and a child needs anyway.
+// What hz3 may call (allocator/doc/refused-calls.md), and what a C program with threads and a child needs anyway.
 static const long allowed[] = {
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_process_madvise, SYS_membarrier, SYS_futex,
     SYS_clone, SYS_clone3, SYS_sched_getaffinity, SYS_getcpu, SYS_sysinfo, SYS_prlimit64, SYS_gettid, SYS_getpid,

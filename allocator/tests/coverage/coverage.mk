@@ -1,5 +1,5 @@
 # make coverage: lines and branches of allocator/src that the tests reach, per file and in total. One build of hz3 with
-# gcc's counters and the layer of faults/ is preloaded into the black-box tests and into the workload of the fault tests,
+# gcc's counters and the layer of tests/faults/ is preloaded into the black-box tests and into the workload of the fault tests,
 # and linked into the model tests. The race tests and the models have builds of their own and do not count.
 # Needs gcovr (Debian package), so it is no part of `make test`. COVERAGE_STRIDE=n: every n-th fault.
 #
@@ -7,7 +7,7 @@
 # kernel is refused and not.
 #
 # It is no test. Under the counters a program is several times slower; they are LOCK instructions, which some tests look
-# for; and gcc's runtime crashes at exit() when malloc returns NULL. README.md has what failed.
+# for; and gcc's runtime crashes at exit() when malloc returns NULL. allocator/doc/reliability.md has what failed.
 COVERAGE := $(BUILD)/coverage
 COVERAGE_SRC := allocator/tests/coverage
 COVERAGE_OBJ := $(COVERAGE)/obj
