@@ -124,18 +124,19 @@ static bool lives_in_first_page(const void *p)
 // The tag says that the page is in use, the state that no live block begins at p.
 static _Noreturn HZ3_COLD void die_not_live(const char *function, const void *p, Hz3Tag tag)
 {
-    static const char interior[] = "interior pointer: not the start of its block";
     bool is_free = strcmp(function, "free") == 0;
+    bool is_aligned = (uintptr_t)p % HZ3_MIN_ALIGN == 0;
+    // A block that began here was freed, and its page is in another block or of another class since.
+    const char *began = is_aligned && what_is_at(p) == FREE ? is_free ? "double free or " : "use after free or " : "";
     if (tag > HZ3_TAG_CLASS_LAST) {
         bool is_start = tag == HZ3_TAG_SPAN && ((uintptr_t)p & (HZ3_PAGE_SIZE - 1)) == 0;
-        hz3_die(function, p, "%s", is_start ? "double free: this block is free already" : interior);
+        hz3_require(!is_start, function, p, "double free: this block is free already");
+        hz3_die(function, p, "%sinterior pointer: not the start of its block", began);
     }
     uint32_t bytes = hz3_classes[tag].size;
-    if ((uintptr_t)p % HZ3_MIN_ALIGN != 0) {
-        hz3_die(function, p, "interior pointer: misaligned, inside a block of %u bytes", bytes);
-    }
+    hz3_require(is_aligned, function, p, "interior pointer: misaligned, inside a block of %u bytes", bytes);
     if (hz3_class_is_medium(tag) ? lives_in_first_page(p) : !hz3_object_starts_at(tag, p)) {
-        hz3_die(function, p, "interior pointer: not the start of a block of %u bytes", bytes);
+        hz3_die(function, p, "%sinterior pointer: not the start of a block of %u bytes", began, bytes);
     }
     if (what_is_at(p) == NONE) {
         hz3_die(function, p, "not allocated: a block of %u bytes that was never handed out", bytes);

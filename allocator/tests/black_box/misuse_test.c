@@ -24,6 +24,7 @@ typedef enum Settle { AT_ONCE, AT_TRIM, AT_EXIT, SETTLE_COUNT } Settle;
 typedef struct Maker {
     const char *name;
     void *(*make)(size_t size);
+    const char *const *env;
 } Maker;
 
 typedef struct Action {
@@ -44,6 +45,8 @@ static const char *const freed_words[] = {"double free", "use after free", "not 
 static const char *const interior_words[] = {"interior", "misaligned", "not allocated", NULL};
 static const char *const foreign_words[] = {"foreign", "not allocated", "misaligned", NULL};
 static const char *const unused_words[] = {"double free", "interior", "not allocated", NULL};
+// Where the page went to another class, nothing but lane hardened's states remembers the block.
+static const char *const reused_words[] = {"double free", "use after free", "interior", "not allocated", NULL};
 
 // ---- makers of bad pointers ----
 
@@ -118,7 +121,7 @@ static void *make_freed_among_neighbours(size_t size)
     return opaque(block);
 }
 
-// Other sizes are used hard while the bad pointer's first free is still cached.
+// Other sizes are used hard while the bad pointer's first free is still cached: no epoch may flush it (calm_env).
 static void *make_freed_then_busy(size_t size)
 {
     void *block = make_freed(size);
@@ -131,6 +134,44 @@ static void *make_freed_then_busy(size_t size)
         free(busy);
     }
     return opaque(block);
+}
+
+// Frees blocks that lie side by side and returns one in their middle that doesn't begin at its page.
+static char *free_side_by_side(size_t size)
+{
+    enum { BLOCKS = 64 };
+    void *held[BLOCKS], *middle = NULL;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        held[i] = malloc(size);
+        if (i >= BLOCKS / 2 && middle == NULL && !is_aligned(held[i], PAGE)) middle = held[i];
+    }
+    EXPECT(middle != NULL, "all blocks of %zu bytes begin at a page", size);
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(held[i]);
+    return opaque(middle);
+}
+
+// Since the free a live block of another size reaches into the page, and begins elsewhere.
+static void *make_freed_and_page_reused(size_t size)
+{
+    enum { BLOCKS = 10000 };
+    size_t other = size > 2048 ? 1500 : 3000;
+    EXPECT(malloc(other) != NULL, "a block that keeps the segment");
+    char *freed = free_side_by_side(size);
+    char *page = freed - ((uintptr_t)freed & (PAGE - 1));
+    malloc_trim(0);
+    char *at_its_place = NULL;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        char *block = malloc(other);
+        if (block == freed) {
+            at_its_place = block;
+        } else if (block + other > page && block < page + PAGE) {
+            free(at_its_place);
+            return freed;
+        }
+    }
+    EXPECT(false, "no block of %zu bytes reaches into the page of %p", other, (void *)freed);
+    return NULL;
 }
 
 static void *free_in_thread(void *block)
@@ -212,25 +253,29 @@ static void *make_foreign(size_t number)
     return foreign_pointers[number].make();
 }
 
+static const char *const calm_env[] = {"HZ3_EPOCH_TICK_MS=0", NULL};
+
 static const Maker freed_makers[] = {
-    {"freed_block", make_freed},
-    {"block_freed_by_realloc", make_freed_by_realloc},
-    {"freed_and_flushed_block", make_freed_and_flushed},
-    {"block_freed_among_neighbours", make_freed_among_neighbours},
-    {"block_freed_by_other_thread", make_freed_by_other_thread},
-    {"block_freed_on_other_cpu", make_freed_on_other_cpu},
-    {"freed_aligned_block", make_freed_aligned},
-    {"block_freed_in_a_busy_heap", make_freed_then_busy},
+    {"freed_block", make_freed, NULL},
+    {"block_freed_by_realloc", make_freed_by_realloc, NULL},
+    {"freed_and_flushed_block", make_freed_and_flushed, NULL},
+    {"block_freed_among_neighbours", make_freed_among_neighbours, NULL},
+    {"block_freed_by_other_thread", make_freed_by_other_thread, NULL},
+    {"block_freed_on_other_cpu", make_freed_on_other_cpu, NULL},
+    {"freed_aligned_block", make_freed_aligned, NULL},
+    {"block_freed_in_a_busy_heap", make_freed_then_busy, calm_env},
 };
+static const Maker reused_maker = {"block_freed_in_a_reused_page", make_freed_and_page_reused, NULL};
 static const Maker interior_makers[] = {
-    {"block_plus_1", make_plus_1},  {"block_plus_8", make_plus_8},          {"block_plus_16", make_plus_16},
-    {"middle_of_block", make_half}, {"last_byte_of_block", make_last_byte}, {"second_page_of_block", make_second_page},
+    {"block_plus_1", make_plus_1, NULL},          {"block_plus_8", make_plus_8, NULL},
+    {"block_plus_16", make_plus_16, NULL},        {"middle_of_block", make_half, NULL},
+    {"last_byte_of_block", make_last_byte, NULL}, {"second_page_of_block", make_second_page, NULL},
 };
 static const Maker at_once_makers[] = {
-    {"block_freed_just_now", make_freed_just_now},
-    {"block_freed_a_while_ago", make_freed_a_while_ago},
+    {"block_freed_just_now", make_freed_just_now, NULL},
+    {"block_freed_a_while_ago", make_freed_a_while_ago, NULL},
 };
-static const Maker unused_maker = {"place_never_given", make_never_given};
+static const Maker unused_maker = {"place_never_given", make_never_given, NULL};
 
 // ---- what is done to them ----
 
@@ -373,8 +418,8 @@ static void *make_freed_by_cancelled_thread(size_t size)
     return NULL;
 }
 
-static const Maker cancelled_maker = {"block_freed_by_cancelled_thread", make_freed_by_cancelled_thread};
-static const Maker sleeping_maker = {"block_freed_by_sleeping_thread", make_freed_by_sleeping_thread};
+static const Maker cancelled_maker = {"block_freed_by_cancelled_thread", make_freed_by_cancelled_thread, NULL};
+static const Maker sleeping_maker = {"block_freed_by_sleeping_thread", make_freed_by_sleeping_thread, NULL};
 
 // ---- the table ----
 
@@ -393,8 +438,22 @@ static void add(const Maker *maker, const Action *action, size_t size, Settle se
                                 .run = misuse_run,
                                 .arg = &misuses[n_cases],
                                 .judge = misuse_judge,
-                                .child = {.timeout_s = 20}};
+                                .child = {.env = maker->env, .timeout_s = 20}};
     n_cases++;
+}
+
+static void add_reused(void)
+{
+    static const size_t sizes[] = {1000, 4097, 20000};
+    bool is_hardened = preload_path() && strstr(preload_path(), "_hardened.so");
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        if (is_hardened) {
+            for (size_t a = 0; a < COUNT_OF(actions); a++)
+                add(&reused_maker, &actions[a], sizes[i], AT_ONCE, freed_words);
+        } else {
+            add(&reused_maker, &action_free, sizes[i], AT_TRIM, reused_words);
+        }
+    }
 }
 
 static void add_freed(void)
@@ -452,7 +511,7 @@ static void add_foreign(void)
 {
     static Maker makers[N_FOREIGN];
     for (size_t m = 0; m < N_FOREIGN; m++) {
-        makers[m] = (Maker){foreign_pointers[m].name, make_foreign};
+        makers[m] = (Maker){foreign_pointers[m].name, make_foreign, NULL};
         for (size_t a = 0; a < COUNT_OF(actions); a++) {
             add(&makers[m], &actions[a], m, AT_ONCE, foreign_words);
         }
@@ -462,6 +521,7 @@ static void add_foreign(void)
 int main(int argc, char **argv)
 {
     add_freed();
+    add_reused();
     add_interior();
     add_foreign();
     return tests_main(argc, argv, cases, n_cases);
