@@ -274,7 +274,12 @@ for night in 1 2 3 4 5; do
     night=$night perl -MJSON::PP -0ne '$m = decode_json($_); $m->{created_utc} = "2000-01-0$ENV{night}T00:00:00Z";
         $_->{role} = "aa" for grep { $_->{name} eq "slow" } @{$m->{allocators}};
         print encode_json($m)' "$dir/manifest.json" >"$folder/manifest.json"
-    printf '%s\n' cell_id,params,metric,cand,n,ratio one,ms=1,ops_per_s,slow,10,0.9 one,ms=1,ops_per_s,other,10,0.5 >"$folder/stats.csv"
+    cp "$dir/plan.csv" "$folder"
+    {
+        head -1 "$dir/stats.csv"
+        echo one,w,ms=1,ops_per_s,up,base,slow,10,1,0.9,0.9,,,,,,
+        echo one,w,ms=1,ops_per_s,up,base,other,10,1,0.5,0.5,,,,,,
+    } >"$folder/stats.csv"
 done
 run gate "$dir"
 is "$rc" 0 'is within what five nights of A/A showed'

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gate/gate.h"
+#include "gate/stopping.h"
 #include "support.h"
 
 enum { ARMS = 3, ROUNDS_LEAST = 6, ROUNDS_MOST = 12 };
@@ -113,7 +114,7 @@ static void test_a_value_that_the_base_lacks_is_no_failure(void **state)
     GateState gate = {0};
     for (unsigned i = 0; i < ROUNDS_LEAST; i++)
         record_round(&results, 0, 1000);
-    assert_int_equal(judged(&results).ruling, RULING_INCONCLUSIVE);
+    assert_int_equal(judged(&results).found.verdict, VERDICT_INCONCLUSIVE);
     Comparisons list = gate_judge(&results, &noise);
     assert_int_equal(gate_overall(&results, &list), OVERALL_INCONCLUSIVE);
     expect_skip(&results, &gate, narrow);
@@ -128,9 +129,9 @@ static void test_rounds_that_the_machine_spoilt_are_no_answer(void **state)
         record(&disturbed, "invalid", steal, 1000);
         record(&crashed, i % ARMS == 1 ? "signal" : "ok", "", 1000);
     }
-    assert_int_equal(judged(&disturbed).ruling, RULING_FAILED);
+    assert_int_equal(judged(&disturbed).found.verdict, VERDICT_FAILED);
     expect_skip(&disturbed, &gate, NULL);
-    assert_int_equal(judged(&crashed).ruling, RULING_FAILED);
+    assert_int_equal(judged(&crashed).found.verdict, VERDICT_FAILED);
     expect_skip(&crashed, &gate, narrow);
 }
 
@@ -209,7 +210,10 @@ static void make_folder(const char *name, const char *created_utc)
                     xfmt("{\"created_utc\": \"%s\", \"host\": {\"machine_id\": \"m\"},"
                          " \"allocators\": [{\"name\": \"aa:base\", \"role\": \"aa\"}]}",
                          created_utc));
-    test_write_text(xfmt("%s/stats.csv", name), "cell_id,params,metric,cand,n,ratio\none,,ops_per_s,aa:base,12,1.1\n");
+    test_write_text(xfmt("%s/plan.csv", name), "");
+    test_write_text(xfmt("%s/stats.csv", name),
+                    "cell_id,workload,params,metric,direction,base,cand,n,base_median,cand_median,ratio,ci_lo,ci_hi,p,"
+                    "p_holm,threshold,verdict\none,w,,ops_per_s,up,base,aa:base,12,10,11,1.1,,,,,,\n");
 }
 
 static double noise_of(const char *name)

@@ -1,27 +1,9 @@
-/* The commands `stats` and `gate`. */
+/* `hzb gate`: what got worse, as a table, verdict.json and the exit code. */
 #include <stdio.h>
 
 #include "commands/commands.h"
-#include "gate/verdict.h"
-
-static bool judge(const char *dir, Results *results, Comparisons *comparisons)
-{
-    Noise noise;
-    if (!results_load(dir, results)) return false;
-    noise_load(dir, &noise);
-    *comparisons = gate_judge(results, &noise);
-    return verdict_write_stats(dir, comparisons);
-}
-
-HzbExit command_stats(const Options *options)
-{
-    Results results;
-    Comparisons comparisons;
-    const char *dir = options_result_dir(options);
-    if (!judge(dir, &results, &comparisons)) return HZB_IO;
-    printf("%s/stats.csv\n", dir);
-    return HZB_OK;
-}
+#include "commands/judge.h"
+#include "gate/verdict_print.h"
 
 static HzbExit exit_code_of(Overall overall, bool strict)
 {
@@ -33,6 +15,7 @@ static HzbExit exit_code_of(Overall overall, bool strict)
     case OVERALL_INCONCLUSIVE:
         return strict ? HZB_INCONCLUSIVE : HZB_OK;
     case OVERALL_CLEAN:
+    case OVERALL_UNJUDGED:
         break;
     }
     return HZB_OK;
@@ -40,17 +23,15 @@ static HzbExit exit_code_of(Overall overall, bool strict)
 
 HzbExit command_gate(const Options *options)
 {
-    Results results;
-    Comparisons comparisons;
+    Judged judged;
     const char *dir = options_result_dir(options);
-    if (!judge(dir, &results, &comparisons)) return HZB_IO;
-    if (results.experiment.rule.gates_count == 0) {
+    if (!judge_folder(dir, &judged)) return HZB_IO;
+    if (judged.results.experiment.rule.gates_count == 0) {
         hzb_error("%s: its matrix has no gates; see harness/matrix/nightly.yaml for some", dir);
         return HZB_USAGE;
     }
-    Overall overall = gate_overall(&results, &comparisons);
-    HzbExit code = exit_code_of(overall, options->strict);
-    verdict_print(&results, &comparisons, overall, stdout);
-    bool ok = fflush(stdout) == 0 && verdict_write_json(&results, &comparisons, overall, code);
+    HzbExit code = exit_code_of(judged.findings.overall, options->strict);
+    verdict_print(&judged.results, &judged.comparisons, &judged.findings, stdout);
+    bool ok = fflush(stdout) == 0 && verdict_write_json(dir, &judged.findings, code);
     return ok ? code : HZB_IO;
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "config/config_load.h"
-#include "gate/gate.h"
+#include "gate/stopping.h"
 #include "plan/shard.h"
 
 bool planned_make(const Options *options, Planned *planned)

@@ -23,7 +23,7 @@ bool compare_is_gated(const Comparison *comparison)
 
 double compare_worse_sign(const Comparison *comparison)
 {
-    return comparison->direction == DIRECTION_DOWN ? 1 : -1;
+    return comparison->found.direction == DIRECTION_DOWN ? 1 : -1;
 }
 
 static bool in_set(const Results *results, const RunRow *row, RoundSet set)
@@ -83,7 +83,7 @@ static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
         c->rounds_ok++;
         if (!row_number(base, c->column, &pairs.base[pairs.n])) continue;
         if (!row_number(cand, c->column, &pairs.cand[pairs.n])) {
-            c->missing++;
+            c->found.missing++;
             c->kept += c->column == RUN_idle_return_ms && holds_more(cand, base);
             continue;
         }
@@ -105,28 +105,38 @@ static uint64_t seed_of(const Comparison *c, RoundSet set)
     return seed;
 }
 
+/* ln(cand/base) of each pair; false if some value has no logarithm. */
+static bool log_ratios(const Pairs *pairs, double *d)
+{
+    for (unsigned i = 0; i < pairs->n; i++) {
+        if (pairs->base[i] <= 0 || pairs->cand[i] <= 0) return false;
+        d[i] = log(pairs->cand[i] / pairs->base[i]);
+    }
+    return true;
+}
+
+static void estimate_change(const double *d, unsigned n, RoundSet set, Comparison *c)
+{
+    c->d = stats_hodges_lehmann(d, n);
+    c->found.ratio = exp(c->d);
+    c->found.p = stats_wilcoxon(d, n);
+    if (n < INTERVAL_N_MIN) return;
+    Interval ci = stats_bootstrap(d, n, RESAMPLES, seed_of(c, set), level);
+    c->d_lo = ci.lo;
+    c->d_hi = ci.hi;
+    c->found.ci_lo = exp(ci.lo);
+    c->found.ci_hi = exp(ci.hi);
+}
+
 static void measure(const Results *results, RoundSet set, Comparison *c)
 {
     Pairs pairs = collect_pairs(results, set, c);
     double *d = xcalloc(pairs.n, sizeof *d);
-    bool positive = true;
-    c->n = pairs.n;
-    for (unsigned i = 0; i < pairs.n; i++) {
-        positive = positive && pairs.base[i] > 0 && pairs.cand[i] > 0;
-        d[i] = positive ? log(pairs.cand[i] / pairs.base[i]) : 0;
-    }
+    c->found.n = pairs.n;
     if (pairs.n > 0) {
-        c->base_median = stats_median(pairs.base, pairs.n);
-        c->cand_median = stats_median(pairs.cand, pairs.n);
-    }
-    if (pairs.n > 0 && positive) {
-        c->d = stats_hodges_lehmann(d, pairs.n);
-        c->p = stats_wilcoxon(d, pairs.n);
-    }
-    if (pairs.n >= INTERVAL_N_MIN && positive) {
-        Interval ci = stats_bootstrap(d, pairs.n, RESAMPLES, seed_of(c, set), level);
-        c->d_lo = ci.lo;
-        c->d_hi = ci.hi;
+        c->found.base_median = stats_median(pairs.base, pairs.n);
+        c->found.cand_median = stats_median(pairs.cand, pairs.n);
+        if (log_ratios(&pairs, d)) estimate_change(d, pairs.n, set, c);
     }
     free(d);
     free(pairs.base);
@@ -135,7 +145,9 @@ static void measure(const Results *results, RoundSet set, Comparison *c)
 
 static void add(const Results *results, RoundSet set, Comparisons *list, Comparison c)
 {
-    c.base_median = c.cand_median = c.d = c.d_lo = c.d_hi = c.p = c.p_holm = c.threshold = NAN;
+    c.d = c.d_lo = c.d_hi = NAN;
+    for (unsigned i = 0; i < FINDING_NUMBERS; i++)
+        finding_set_number(&c.found, i, NAN);
     measure(results, set, &c);
     list->items = xrealloc(list->items, list->count + 1, sizeof c);
     list->items[list->count++] = c;
@@ -166,9 +178,16 @@ static void compare_arms(const Results *results, const PlanRow *cell, RoundSet s
         const CfgGate *gate = judged ? gate_of(&experiment->rule, (RunColumn)column) : NULL;
         if (gate ? !metric && !gate->exact : !metric || scope == COMPARE_GATED) continue;
         add(results, set, list,
-            (Comparison){.cell = cell,
+            (Comparison){.found = {.cell_id = cell->cell_id,
+                                   .workload = cell->workload,
+                                   .params = cell->params,
+                                   .metric = run_column_names[column],
+                                   .base = base->name,
+                                   .cand = cand->name,
+                                   .direction = metric ? metric->direction : DIRECTION_DOWN,
+                                   .verdict = VERDICT_UNGATED},
+                         .cell = cell,
                          .column = (RunColumn)column,
-                         .direction = metric ? metric->direction : DIRECTION_DOWN,
                          .base = base,
                          .cand = cand,
                          .gate = gate});

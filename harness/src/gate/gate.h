@@ -1,35 +1,20 @@
-/* The rule: what counts as worse, when more rounds are needed, and when there are enough. */
+/* What a record comes to: all comparisons judged, and the verdict over them. */
 #ifndef HZB_GATE_H
 #define HZB_GATE_H
 
 #include "gate/compare.h"
 #include "gate/noise.h"
 
-typedef enum { OVERALL_CLEAN, OVERALL_REGRESSION, OVERALL_INCONCLUSIVE, OVERALL_FAILED } Overall;
+/* Some cells by one set of rounds: thresholds, p over their family, verdicts. Nothing is confirmed. */
+Comparisons gate_judge_cells(const Results *results, const StrList *cells, RoundSet set, CompareScope scope,
+                             const Noise *noise);
+/* The cells in which a candidate regressed. */
+StrList gate_flagged_cells(const Comparisons *comparisons);
 
 /* The first set, judged, with what the second one says about the flagged. */
 Comparisons gate_judge(const Results *results, const Noise *noise);
 Overall gate_overall(const Results *results, const Comparisons *comparisons);
-
-/* Carried from block to block of a sweep. */
-typedef struct {
-    Noise noise;
-    bool first_judged;
-    StrList flagged;         /* cells that the first set flagged, known once it is complete */
-    unsigned flags;          /* and how many of its comparisons with a p */
-    const Plan *whole;       /* what the plan is a slice of, or NULL */
-    const RunRows *rejected; /* attempts that were made again, or NULL */
-} GateState;
-
-/* Why the block that begins with the plan's row `index` = results->runs.count need not be run, or NULL. Decided from
-   the record alone, so that a resumed sweep decides alike. */
-char *gate_skip_reason(const Results *results, GateState *state);
-
-/* Why one arm of a block that is run need not be, or NULL. */
-const char *gate_arm_skip_reason(const Experiment *experiment, const PlanRow *row);
-
-/* Says so if a cell gets too few rounds for any of its comparisons to come out significant among all of them, those of
-   other slices too. */
-void gate_warn_if_blind(const Experiment *experiment, const Plan *whole);
+/* All of it, as it is kept. */
+Findings gate_findings(const Results *results, const Comparisons *comparisons);
 
 #endif

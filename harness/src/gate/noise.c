@@ -1,16 +1,15 @@
 #include "gate/noise.h"
 
-#include <dirent.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/csvio.h"
+#include "base/files.h"
 #include "base/util.h"
+#include "gate/verdict.h"
+#include "record/folders.h"
 #include "stats/stats.h"
 
 double noise_p95(const Noise *noise, const PlanRow *cell, const char *metric)
@@ -53,39 +52,22 @@ static bool is_aa(const json_t *manifest, const char *allocator)
     return false;
 }
 
-/* Rows of A/A arms of one folder; returns whether there was one. */
-static bool take_samples(const json_t *manifest, const CsvTable *table, Noise *noise)
-{
-    int cell = csv_column(table, "cell_id"), params = csv_column(table, "params"), metric = csv_column(table, "metric");
-    int cand = csv_column(table, "cand"), ratio = csv_column(table, "ratio"), pairs = csv_column(table, "n");
-    bool has_columns = cell >= 0 && params >= 0 && metric >= 0 && cand >= 0 && ratio >= 0 && pairs >= 0;
-    unsigned before = noise->count, folder = before > 0 ? noise->samples[before - 1].folder + 1 : 1;
-    for (unsigned r = 0; has_columns && r < table->row_count; r++) {
-        char **field = table->rows[r];
-        double value, n;
-        if (!is_aa(manifest, field[cand]) || !parse_double(field[pairs], &n) || n < INTERVAL_N_MIN ||
-            !parse_double(field[ratio], &value) || !(value > 0))
-            continue;
-        noise->samples = xrealloc(noise->samples, noise->count + 1, sizeof *noise->samples);
-        noise->samples[noise->count++] = (NoiseSample){xstrdup(field[cell]), xstrdup(field[params]),
-                                                       xstrdup(field[metric]), expm1(fabs(log(value))), folder};
-    }
-    return noise->count > before;
-}
-
+/* What the A/A arms of one folder showed; returns whether there was something. */
 static bool take_folder(const char *dir, Noise *noise)
 {
-    CsvTable table;
-    char *path = xfmt("%s/stats.csv", dir);
+    Findings findings;
+    unsigned before = noise->count, folder = before > 0 ? noise->samples[before - 1].folder + 1 : 1;
     json_t *manifest = manifest_of(dir);
-    bool taken = false;
-    if (manifest && csv_load(path, &table)) {
-        taken = take_samples(manifest, &table, noise);
-        csv_free_table(&table);
+    bool read = manifest && verdict_read_stats(dir, &findings);
+    for (unsigned i = 0; read && i < findings.count; i++) {
+        const Finding *f = &findings.items[i];
+        if (!is_aa(manifest, f->cand) || !(f->n >= INTERVAL_N_MIN) || !(f->ratio > 0)) continue;
+        noise->samples = xrealloc(noise->samples, noise->count + 1, sizeof *noise->samples);
+        noise->samples[noise->count++] =
+            (NoiseSample){f->cell_id, f->params, f->metric, expm1(fabs(log(f->ratio))), folder};
     }
     json_decref(manifest);
-    free(path);
-    return taken;
+    return noise->count > before;
 }
 
 typedef struct {
@@ -104,17 +86,6 @@ static const json_t *machine_of(const json_t *manifest)
     return json_object_get(json_object_get(manifest, "host"), "machine_id");
 }
 
-/* A folder that was judged, whatever it is called; not `latest`, and no slice, for its merged whole counts. */
-static bool is_judged(const char *dir)
-{
-    struct stat st;
-    char *stats = xfmt("%s/stats.csv", dir), *whole = xfmt("%s/" PLAN_WHOLE_FILE, dir);
-    bool judged = lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && access(stats, R_OK) == 0 && access(whole, F_OK) != 0;
-    free(stats);
-    free(whole);
-    return judged;
-}
-
 /* A merged folder is this machine's if all of its shards are. */
 static bool measured_by(const json_t *manifest, const json_t *machine)
 {
@@ -125,23 +96,21 @@ static bool measured_by(const json_t *manifest, const json_t *machine)
     return all;
 }
 
-/* Those in `parent` that this machine measured, in order of time. */
+/* Those in `parent` that this machine measured and that were judged, in order of time. */
 static Folder *folders_of(const char *parent, const json_t *machine, unsigned *count)
 {
-    struct dirent **names;
-    int entries = scandir(parent, &names, NULL, NULL);
-    Folder *folders = xcalloc(entries > 0 ? (size_t)entries : 0, sizeof *folders);
+    StrList paths = {0};
     *count = 0;
-    for (int i = 0; i < entries; i++) {
-        char *dir = xfmt("%s/%s", parent, names[i]->d_name);
-        json_t *manifest = names[i]->d_name[0] != '.' && is_judged(dir) ? manifest_of(dir) : NULL;
+    if (!folders_list(parent, &paths)) return NULL;
+    Folder *folders = xcalloc(paths.count, sizeof *folders);
+    for (unsigned i = 0; i < paths.count; i++) {
+        json_t *manifest = folder_has(paths.items[i], STATS_FILE) ? manifest_of(paths.items[i]) : NULL;
         const char *created = json_string_value(json_object_get(manifest, "created_utc"));
-        if (created && measured_by(manifest, machine)) folders[(*count)++] = (Folder){xstrdup(dir), xstrdup(created)};
+        if (created && measured_by(manifest, machine))
+            folders[(*count)++] = (Folder){xstrdup(paths.items[i]), xstrdup(created)};
         json_decref(manifest);
-        free(dir);
-        free(names[i]);
     }
-    if (entries >= 0) free(names);
+    list_free(&paths);
     qsort(folders, *count, sizeof *folders, by_time);
     return folders;
 }

@@ -5,7 +5,7 @@
 #include "plan/plan.h"
 
 typedef struct {
-    char *cell_id, *params, *metric;
+    const char *cell_id, *params, *metric;
     double change;   /* |cand/base - 1|, or its inverse's if that is more */
     unsigned folder; /* from 1 */
 } NoiseSample;

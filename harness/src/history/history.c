@@ -1,15 +1,14 @@
 #include "history/history.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "gate/findings.h"
+#include "gate/verdict.h"
+#include "record/folders.h"
 #include "record/manifest.h"
 #include "record/results.h"
 
@@ -157,7 +156,7 @@ static bool add_run(sqlite3 *db, const Results *results, const json_t *manifest,
     bind_text(statement, 4, json_string_value(json_object_get(host, "hostname")));
     bind_text(statement, 5, json_string_value(json_object_get(git, "sha")));
     sqlite3_bind_int(statement, 6, json_is_true(json_object_get(git, "dirty")));
-    bind_text(statement, 7, findings->overall);
+    bind_text(statement, 7, findings->overall == OVERALL_UNJUDGED ? NULL : overall_names[findings->overall]);
     sqlite3_bind_int64(statement, 8, results->runs.count);
     sqlite3_bind_int64(statement, 9, ok);
     return finish(db, statement);
@@ -168,7 +167,7 @@ static bool add_folder(sqlite3 *db, const char *dir, const char *reference)
     Results results;
     Findings findings;
     json_t *manifest = NULL;
-    bool ok = results_load(dir, &results) && findings_load(dir, &findings) && (manifest = manifest_json(dir));
+    bool ok = results_load(dir, &results) && verdict_read(dir, &findings) && (manifest = manifest_json(dir));
     if (ok) {
         const char *libc = json_string_value(json_object_get(json_object_get(manifest, "host"), "libc"));
         const Entry entry = {db, &results, reference, libc};
@@ -189,22 +188,6 @@ bool history_add(const char *results, const char *dir)
     return ok;
 }
 
-static bool has_file(const char *dir, const char *file)
-{
-    char *path = xfmt("%s/%s", dir, file);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
-/* A result folder; not `latest`, and no slice, for its merged whole is there or will be. */
-static bool is_result(const char *dir)
-{
-    struct stat st;
-    return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && has_file(dir, "plan.csv") && has_file(dir, "manifest.json") &&
-           !has_file(dir, PLAN_WHOLE_FILE);
-}
-
 /* All of a folder or nothing of it. */
 static bool add_whole_folder(sqlite3 *db, const char *dir, const char *reference)
 {
@@ -216,18 +199,12 @@ static bool add_whole_folder(sqlite3 *db, const char *dir, const char *reference
 /* A folder that cannot be read must not cost the history of all others. */
 static bool add_folders(sqlite3 *db, const char *results, const char *reference)
 {
-    struct dirent **entries;
-    int count = scandir(results, &entries, NULL, alphasort);
-    if (count < 0) hzb_error("%s: %s", results, strerror(errno));
-    for (int i = 0; i < count; i++) {
-        char *dir = xfmt("%s/%s", results, entries[i]->d_name);
-        if (entries[i]->d_name[0] != '.' && is_result(dir) && !add_whole_folder(db, dir, reference))
-            hzb_note("%s: left out", dir);
-        free(dir);
-        free(entries[i]);
-    }
-    if (count >= 0) free(entries);
-    return count >= 0;
+    StrList folders;
+    if (!folders_list(results, &folders)) return false;
+    for (unsigned i = 0; i < folders.count; i++)
+        if (!add_whole_folder(db, folders.items[i], reference)) hzb_note("%s: left out", folders.items[i]);
+    list_free(&folders);
+    return true;
 }
 
 bool history_rebuild(const char *results, const char *reference)

@@ -10,7 +10,7 @@
 #include "base/csvio.h"
 #include "base/files.h"
 #include "base/subprocess.h"
-#include "gate/findings.h"
+#include "gate/verdict.h"
 #include "record/metric.h"
 #include "record/results.h"
 #include "report/plot.h"
@@ -262,7 +262,7 @@ static bool forest(const Plots *plots)
 {
     Findings findings;
     unsigned rows = 0;
-    if (!findings_load(plots->results->dir, &findings)) return false;
+    if (!verdict_read(plots->results->dir, &findings)) return false;
     for (unsigned i = 0; i < findings.count; i++)
         rows += has_place(&findings.items[i]);
     if (rows == 0) return true;

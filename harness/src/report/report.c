@@ -4,32 +4,33 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "gate/verdict.h"
 #include "record/manifest.h"
 
 bool report_load(const char *dir, Report *report)
 {
     *report = (Report){0};
-    return results_load(dir, &report->results) && findings_load(dir, &report->findings) &&
+    return results_load(dir, &report->results) && verdict_read(dir, &report->findings) &&
            rejected_load(dir, &report->rejected) && (report->manifest = manifest_json(dir));
 }
 
 const char *report_overall(const Report *report)
 {
-    return report->findings.overall ? report->findings.overall : "unjudged";
+    return overall_names[report->findings.overall];
 }
 
 static unsigned confirmed_regressions(const Findings *findings)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < findings->count; i++)
-        count += findings->items[i].verdict == VERDICT_REGRESSION && findings->items[i].confirmed == CONFIRMED_YES;
+        count += findings->items[i].verdict == VERDICT_REGRESSION && findings->items[i].confirmation == CONFIRM_YES;
     return count;
 }
 
 char *report_sentence(const Report *report)
 {
     const Findings *findings = &report->findings;
-    if (findings->count == 0 && !findings->overall)
+    if (findings->count == 0 && findings->overall == OVERALL_UNJUDGED)
         return xstrdup("No verdict: there is nothing to compare with, or hzb gate has not been run.");
     char *text = xfmt("%u comparisons:", findings->count);
     const char *separator = " ";

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "gate/findings.h"
+#include "gate/finding.h"
 #include "record/results.h"
 
 typedef struct {

@@ -138,7 +138,7 @@ static void add_finding(const Report *report, const Finding *finding, Lines *lin
     add_text(&row, median_text(report, finding->cell_id, finding->cand, finding->metric));
     add_text(&row, versus_text(finding));
     add_text(&row, xfmt("%s%s", verdict_names[finding->verdict],
-                        finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmed] : ""));
+                        finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmation] : ""));
     lines_add(lines, &row);
 }
 

@@ -88,7 +88,7 @@ static void row(const Finding *finding, double span, FILE *out)
     html_fmt(out, "against %s", finding->base);
     fprintf(out, "</small></td><td class=\"l\"><span class=\"v-%s\">%s</span><small>%s</small></td>",
             verdict_names[finding->verdict], verdict_names[finding->verdict],
-            finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmed] : "");
+            finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmation] : "");
     change_cell(finding, out);
     fprintf(out, "<td class=\"v-%s\">", verdict_names[finding->verdict]);
     ci_picture(finding, span, out);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gate/gate.h"
+#include "gate/stopping.h"
 #include "stats/stats.h"
 
 enum { RUNS_DEFAULT = 40, TIMES = 4 };
@@ -119,8 +119,9 @@ static void count_run(Results *results, Tally *tally, unsigned run)
     Comparisons list = gate_judge(results, &none);
     bool flagged = false, confirmed = false;
     for (unsigned i = 0; i < list.count; i++) {
-        flagged |= list.items[i].ruling == RULING_REGRESSION;
-        confirmed |= list.items[i].ruling == RULING_REGRESSION && list.items[i].confirmation == CONFIRM_YES;
+        flagged |= list.items[i].found.verdict == VERDICT_REGRESSION;
+        confirmed |=
+            list.items[i].found.verdict == VERDICT_REGRESSION && list.items[i].found.confirmation == CONFIRM_YES;
     }
     tally->seconds[run] = measured_s(&results->runs);
     tally->flagged += flagged;

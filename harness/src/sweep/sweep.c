@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
-#include "gate/gate.h"
+#include "gate/stopping.h"
 #include "plan/plan.h"
 #include "process/outcome.h"
 #include "process/runner.h"

@@ -1,41 +1,13 @@
-#include "gate/findings.h"
+#include "gate/verdict.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/csvio.h"
+#include "base/files.h"
 #include "base/util.h"
-
-enum { VERDICT_JSON_VERSION = 1 };
-
-const char *const verdict_names[VERDICT_COUNT] = {"regression", "failed",    "inconclusive", "improved",
-                                                  "unchanged",  "identical", "ungated"};
-static const char *const overall_names[] = {"clean", "regression", "inconclusive", "failed"};
-
-/* The numbers of a finding, by the name that both files give them. */
-static const struct {
-    const char *name;
-    size_t offset;
-} numbers[] = {
-    {"n", offsetof(Finding, n)},
-    {"base_median", offsetof(Finding, base_median)},
-    {"cand_median", offsetof(Finding, cand_median)},
-    {"ratio", offsetof(Finding, ratio)},
-    {"ci_lo", offsetof(Finding, ci_lo)},
-    {"ci_hi", offsetof(Finding, ci_hi)},
-    {"p", offsetof(Finding, p)},
-    {"p_holm", offsetof(Finding, p_holm)},
-    {"threshold", offsetof(Finding, threshold)},
-};
-enum { NUMBERS = sizeof numbers / sizeof *numbers };
-
-static double *number_of(Finding *finding, unsigned i)
-{
-    return (double *)(void *)((char *)finding + numbers[i].offset);
-}
 
 /* Index of a text in a list, or -1 with a message that says where it stands and what could. */
 static int choice(const char *where, const char *text, const char *const names[], unsigned count)
@@ -51,9 +23,8 @@ static int choice(const char *where, const char *text, const char *const names[]
 
 static bool set_direction(const char *where, const char *text, Finding *finding)
 {
-    static const char *const names[] = {"up", "down"};
-    int at = choice(where, text, names, 2);
-    finding->direction = at == 0 ? DIRECTION_UP : DIRECTION_DOWN;
+    int at = choice(where, text, verdict_direction_names, VERDICT_DIRECTIONS);
+    finding->direction = at < 0 ? DIRECTION_DOWN : (Direction)at;
     return at >= 0;
 }
 
@@ -62,13 +33,6 @@ static bool set_verdict(const char *where, const char *text, Finding *finding)
     int at = choice(where, text, verdict_names, VERDICT_COUNT);
     finding->verdict = at < 0 ? VERDICT_FAILED : (Verdict)at;
     return at >= 0;
-}
-
-static Finding *add(Findings *findings, const Finding *finding)
-{
-    findings->items = xrealloc(findings->items, findings->count + 1, sizeof *findings->items);
-    findings->items[findings->count] = *finding;
-    return &findings->items[findings->count++];
 }
 
 static Finding *find(Findings *findings, const Finding *like)
@@ -96,17 +60,19 @@ static const char *stats_field(const StatsRow *at, const char *name)
 static bool stats_row(const StatsRow *at, Finding *finding)
 {
     *finding = (Finding){.cell_id = xstrdup(stats_field(at, "cell_id")),
+                         .workload = xstrdup(stats_field(at, "workload")),
+                         .params = xstrdup(stats_field(at, "params")),
                          .metric = xstrdup(stats_field(at, "metric")),
                          .base = xstrdup(stats_field(at, "base")),
                          .cand = xstrdup(stats_field(at, "cand"))};
-    for (unsigned i = 0; i < NUMBERS; i++) {
-        const char *text = stats_field(at, numbers[i].name);
-        if (!*text) {
-            *number_of(finding, i) = NAN;
-        } else if (!parse_double(text, number_of(finding, i))) {
-            hzb_error("%s: row %u, %s: '%s', expected a number", at->path, at->row + 2, numbers[i].name, text);
+    for (unsigned i = 0; i < FINDING_NUMBERS; i++) {
+        const char *text = stats_field(at, finding_number_names[i]);
+        double value = NAN;
+        if (*text && !parse_double(text, &value)) {
+            hzb_error("%s: row %u, %s: '%s', expected a number", at->path, at->row + 2, finding_number_names[i], text);
             return false;
         }
+        finding_set_number(finding, i, value);
     }
     const char *verdict = stats_field(at, "verdict");
     char *where = xfmt("%s: row %u, direction", at->path, at->row + 2);
@@ -120,12 +86,13 @@ static bool stats_row(const StatsRow *at, Finding *finding)
 
 static bool has_columns(const char *path, const CsvTable *table)
 {
-    static const char *const texts[] = {"cell_id", "metric", "direction", "base", "cand", "verdict"};
+    static const char *const texts[] = {"cell_id",   "workload", "params", "metric",
+                                        "direction", "base",     "cand",   "verdict"};
     const char *missing = NULL;
     for (size_t i = 0; !missing && i < sizeof texts / sizeof *texts; i++)
         if (csv_column(table, texts[i]) < 0) missing = texts[i];
-    for (unsigned i = 0; !missing && i < NUMBERS; i++)
-        if (csv_column(table, numbers[i].name) < 0) missing = numbers[i].name;
+    for (unsigned i = 0; !missing && i < FINDING_NUMBERS; i++)
+        if (csv_column(table, finding_number_names[i]) < 0) missing = finding_number_names[i];
     if (missing) hzb_error("%s: row 1: no column '%s'", path, missing);
     return !missing;
 }
@@ -133,13 +100,12 @@ static bool has_columns(const char *path, const CsvTable *table)
 static bool load_stats(const char *path, Findings *findings)
 {
     CsvTable table;
-    if (access(path, F_OK) != 0) return true;
     bool ok = csv_load(path, &table) && has_columns(path, &table);
     for (unsigned r = 0; ok && r < table.row_count; r++) {
         Finding finding;
         const StatsRow at = {path, &table, r};
         ok = stats_row(&at, &finding);
-        if (ok) add(findings, &finding);
+        if (ok) findings_add(findings, &finding);
     }
     csv_free_table(&table);
     return ok;
@@ -169,11 +135,14 @@ static bool verdict_cell(const char *where, const json_t *object, Findings *find
     if (!cell_id || !metric || !base || !cand) return false;
     Finding finding = {
         .cell_id = xstrdup(cell_id), .metric = xstrdup(metric), .base = xstrdup(base), .cand = xstrdup(cand)};
-    for (unsigned i = 0; i < NUMBERS; i++)
-        if (!number_at(where, object, numbers[i].name, number_of(&finding, i))) return false;
+    for (unsigned i = 0; i < FINDING_NUMBERS; i++) {
+        double value;
+        if (!number_at(where, object, finding_number_names[i], &value)) return false;
+        finding_set_number(&finding, i, value);
+    }
     finding.missing = json_number_value(json_object_get(object, "missing"));
     const json_t *confirmed = json_object_get(object, "confirmed");
-    if (json_is_boolean(confirmed)) finding.confirmed = json_is_true(confirmed) ? CONFIRMED_YES : CONFIRMED_NO;
+    if (json_is_boolean(confirmed)) finding.confirmation = json_is_true(confirmed) ? CONFIRM_YES : CONFIRM_NO;
     char *direction = xfmt("%s.direction", where), *verdict = xfmt("%s.verdict", where);
     bool ok = set_direction(direction, json_string_value(json_object_get(object, "direction")), &finding) &&
               set_verdict(verdict, json_string_value(json_object_get(object, "verdict")), &finding);
@@ -181,10 +150,10 @@ static bool verdict_cell(const char *where, const json_t *object, Findings *find
     free(verdict);
     if (!ok) return false;
     Finding *known = find(findings, &finding);
-    if (known)
-        *known = finding;
-    else
-        add(findings, &finding);
+    if (!known) return findings_add(findings, &finding) != NULL;
+    finding.workload = known->workload;
+    finding.params = known->params;
+    *known = finding;
     return true;
 }
 
@@ -227,17 +196,16 @@ static bool take_verdict(const char *path, const json_t *root, Findings *finding
     }
     const char *overall = json_string_value(json_object_get(root, "overall"));
     char *where = xfmt("%s: overall", path);
-    bool ok = choice(where, overall, overall_names, 4) >= 0;
+    int at = choice(where, overall, overall_names + OVERALL_CLEAN, OVERALL_COUNT - OVERALL_CLEAN);
     free(where);
-    if (ok) findings->overall = xstrdup(overall);
-    return ok && each(path, root, "cells", verdict_cell, findings) &&
+    if (at >= 0) findings->overall = (Overall)(OVERALL_CLEAN + at);
+    return at >= 0 && each(path, root, "cells", verdict_cell, findings) &&
            each(path, root, "failures", verdict_failure, findings);
 }
 
 static bool load_verdict(const char *path, Findings *findings)
 {
     json_error_t error;
-    if (access(path, F_OK) != 0) return true;
     json_t *root = json_load_file(path, 0, &error);
     if (!root) hzb_error("%s:%d:%d: %s", path, error.line, error.column, error.text);
     bool ok = root && take_verdict(path, root, findings);
@@ -256,26 +224,22 @@ static void worst_first(Findings *findings)
     findings->items = sorted;
 }
 
-bool findings_load(const char *dir, Findings *findings)
+bool verdict_read_stats(const char *dir, Findings *findings)
 {
     *findings = (Findings){0};
-    char *stats = xfmt("%s/stats.csv", dir), *verdict = xfmt("%s/verdict.json", dir);
-    bool ok = load_stats(stats, findings) && load_verdict(verdict, findings);
-    free(stats);
-    free(verdict);
-    worst_first(findings);
+    char *path = xfmt("%s/" STATS_FILE, dir);
+    bool ok = load_stats(path, findings);
+    free(path);
     return ok;
 }
 
-unsigned findings_of(const Findings *findings, Verdict verdict)
+bool verdict_read(const char *dir, Findings *findings)
 {
-    unsigned count = 0;
-    for (unsigned i = 0; i < findings->count; i++)
-        count += findings->items[i].verdict == verdict;
-    return count;
-}
-
-double finding_gain(const Finding *finding, double ratio)
-{
-    return finding->direction == DIRECTION_UP ? ratio - 1 : 1 - ratio;
+    *findings = (Findings){0};
+    char *path = xfmt("%s/" VERDICT_FILE, dir);
+    bool ok = (!folder_has(dir, STATS_FILE) || verdict_read_stats(dir, findings)) &&
+              (!folder_has(dir, VERDICT_FILE) || load_verdict(path, findings));
+    free(path);
+    worst_first(findings);
+    return ok;
 }

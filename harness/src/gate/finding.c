@@ -1,0 +1,46 @@
+#include "gate/finding.h"
+
+#include <stddef.h>
+
+#include "base/util.h"
+
+const char *const verdict_names[VERDICT_COUNT] = {"regression", "failed",    "inconclusive", "improved",
+                                                  "unchanged",  "identical", "ungated"};
+const char *const overall_names[OVERALL_COUNT] = {"unjudged", "clean", "regression", "inconclusive", "failed"};
+
+const char *const finding_number_names[FINDING_NUMBERS] = {"n",     "base_median", "cand_median", "ratio",    "ci_lo",
+                                                           "ci_hi", "p",           "p_holm",      "threshold"};
+static const size_t number_offsets[FINDING_NUMBERS] = {
+    offsetof(Finding, n),     offsetof(Finding, base_median), offsetof(Finding, cand_median),
+    offsetof(Finding, ratio), offsetof(Finding, ci_lo),       offsetof(Finding, ci_hi),
+    offsetof(Finding, p),     offsetof(Finding, p_holm),      offsetof(Finding, threshold)};
+
+double finding_number(const Finding *finding, unsigned i)
+{
+    return *(const double *)(const void *)((const char *)finding + number_offsets[i]);
+}
+
+void finding_set_number(Finding *finding, unsigned i, double value)
+{
+    *(double *)(void *)((char *)finding + number_offsets[i]) = value;
+}
+
+Finding *findings_add(Findings *findings, const Finding *finding)
+{
+    findings->items = xrealloc(findings->items, findings->count + 1, sizeof *findings->items);
+    findings->items[findings->count] = *finding;
+    return &findings->items[findings->count++];
+}
+
+unsigned findings_of(const Findings *findings, Verdict verdict)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < findings->count; i++)
+        count += findings->items[i].verdict == verdict;
+    return count;
+}
+
+double finding_gain(const Finding *finding, double ratio)
+{
+    return finding->direction == DIRECTION_UP ? ratio - 1 : 1 - ratio;
+}

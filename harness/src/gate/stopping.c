@@ -1,0 +1,133 @@
+#include "gate/stopping.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gate/rule.h"
+#include "stats/stats.h"
+
+/* The least p of n rounds is 2^(1-n), which Holm multiplies by the number of comparisons. */
+static unsigned rounds_needed(unsigned comparisons)
+{
+    unsigned n = 1;
+    while (comparisons * ldexp(1, 1 - (int)n) >= rule_alpha)
+        n++;
+    return n;
+}
+
+static bool has_p(const Comparison *c)
+{
+    return compare_is_gated(c) && !c->gate->exact;
+}
+
+/* Of an experiment, whatever was measured of it. */
+static unsigned family_size(const Experiment *experiment, const Plan *plan)
+{
+    Results results = {.experiment = *experiment, .plan = *plan, .cells = plan_cells(plan)};
+    Comparisons list = {0};
+    unsigned size = 0;
+    for (unsigned i = 0; i < results.cells.count; i++)
+        compare_cell(&results, results.cells.items[i], SET_FIRST, COMPARE_GATED, &list);
+    for (unsigned i = 0; i < list.count; i++)
+        size += has_p(&list.items[i]);
+    list_free(&results.cells);
+    free(list.items);
+    return size;
+}
+
+/* Narrow: no wider than the threshold, so that a change as large as that does not hide in it, from enough rounds to
+   flag it. An interval that lies inside the threshold answers the question however wide it is. Neither looks at p. What
+   has no pairs gets none by more rounds, unless it was the machine that spoilt them. */
+static bool is_answered(const Comparison *c, unsigned needed)
+{
+    if (!has_p(c) || c->cand->same_as) return true;
+    if (c->found.n == 0) return c->rounds_ok > 0 || c->cand_failures || !c->disturbed;
+    return c->found.verdict == VERDICT_UNCHANGED ||
+           (c->found.n >= needed && c->d_hi - c->d_lo <= log1p(c->found.threshold));
+}
+
+static bool cell_is_answered(const Results *results, const char *cell_id, RoundSet set, const GateState *state)
+{
+    const StrList cells = {(char *[]){(char *)cell_id}, 1};
+    Comparisons list = gate_judge_cells(results, &cells, set, COMPARE_GATED, &state->noise);
+    const Plan *whole = state->whole ? state->whole : &results->plan; /* the merged slices are judged together */
+    unsigned needed = rounds_needed(set == SET_FIRST ? family_size(&results->experiment, whole) : state->flags);
+    bool answered = true;
+    for (unsigned i = 0; answered && i < list.count; i++)
+        answered = is_answered(&list.items[i], needed);
+    free(list.items);
+    return answered;
+}
+
+/* Of processes that ended, before the one with number `seq`: what a killed hzb was doing does not count twice after a
+   resume. */
+static double spent_s(const RunRows *runs, unsigned seq)
+{
+    double sum = 0, wall_s, at;
+    for (unsigned i = 0; runs && i < runs->count; i++)
+        if (row_number(&runs->rows[i], RUN_seq, &at) && at < seq && row_number(&runs->rows[i], RUN_wall_s, &wall_s))
+            sum += wall_s;
+    return sum;
+}
+
+static bool is_flagged(const Results *results, GateState *state, const char *cell_id)
+{
+    if (!state->first_judged) {
+        Comparisons first = gate_judge_cells(results, &results->cells, SET_FIRST, COMPARE_GATED, &state->noise);
+        state->flagged = gate_flagged_cells(&first);
+        for (unsigned i = 0; i < first.count; i++)
+            state->flags += has_p(&first.items[i]) && first.items[i].found.verdict == VERDICT_REGRESSION;
+        state->first_judged = true;
+        free(first.items);
+    }
+    return list_has(&state->flagged, cell_id);
+}
+
+static bool something_runs(const Experiment *experiment)
+{
+    for (unsigned i = 0; i < experiment->arm_count; i++)
+        if (strcmp(experiment->arms[i].role, "base") != 0 && !experiment->arms[i].same_as) return true;
+    return experiment->rule.gates_count == 0;
+}
+
+const char *gate_arm_skip_reason(const Experiment *experiment, const PlanRow *row)
+{
+    const CellRounds *rounds = experiment_rounds(experiment, row->cell_id);
+    if (experiment_arm(experiment, row->allocator)->same_as)
+        return "identical: the base has the same library and environment";
+    bool asked = strcmp(row->role, "base") == 0 || strcmp(row->role, "cand") == 0;
+    return rounds && row->round > rounds->first && !asked ? "gate: only candidates need to be confirmed" : NULL;
+}
+
+char *gate_skip_reason(const Results *results, GateState *state)
+{
+    const PlanRow *row = &results->plan.rows[results->runs.count];
+    const Rule *rules = &results->experiment.rule;
+    const CellRounds *rounds = experiment_rounds(&results->experiment, row->cell_id);
+    if (!something_runs(&results->experiment)) return xstrdup("identical: there is nothing to compare");
+    if (rules->gates_count == 0 || !rounds) return NULL;
+    bool second = row->round > rounds->first;
+    if (second && !is_flagged(results, state, row->cell_id)) return xstrdup("gate: nothing to confirm");
+    if (row->round - (second ? rounds->first : 0) <= rounds->min) return NULL;
+    /* Half of it is kept for the second set, which would else confirm with less than it took to flag. */
+    double budget_s = rules->confirm && !second ? rules->budget_s / 2 : rules->budget_s;
+    if (rules->budget_s > 0 && spent_s(&results->runs, row->seq) + spent_s(state->rejected, row->seq) > budget_s)
+        return xfmt("gate: the budget of %g s is spent", budget_s);
+    bool enough = cell_is_answered(results, row->cell_id, second ? SET_CONFIRM : SET_FIRST, state);
+    return enough ? xstrdup("gate: the interval is narrow enough") : NULL;
+}
+
+void gate_warn_if_blind(const Experiment *experiment, const Plan *whole)
+{
+    unsigned family = family_size(experiment, whole), needed = rounds_needed(family);
+    for (unsigned i = 0; i < experiment->rule.cells_count && family > 0; i++) {
+        const CellRounds *cell = &experiment->rule.cells[i];
+        if (cell->first < needed)
+            hzb_note("cell '%s': %u rounds can flag nothing among %u comparisons; it takes %u", cell->cell_id,
+                     cell->first, family, needed);
+        if (cell->first > WILCOXON_N_MAX)
+            hzb_note("cell '%s': more than %d rounds have no p, so nothing can be flagged once %u were measured",
+                     cell->cell_id, WILCOXON_N_MAX, cell->first);
+    }
+}

@@ -1,0 +1,74 @@
+#include "gate/verdict_print.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+
+static const char *verdict_text(const Comparison *c)
+{
+    if (c->found.verdict != VERDICT_REGRESSION) return verdict_names[c->found.verdict];
+    if (c->found.confirmation == CONFIRM_UNKNOWN) return "REGRESSION";
+    return c->found.confirmation == CONFIRM_YES ? "REGRESSION, confirmed" : "regression, not confirmed";
+}
+
+static char *missing_text(const Comparison *c)
+{
+    if (c->found.missing > 0) return xfmt(" (in %.0f rounds only %s has a value)", c->found.missing, c->found.base);
+    bool none = c->found.n == 0 && c->rounds_ok > 0;
+    return none ? xfmt(" (%s has no value)", c->found.base) : xstrdup("");
+}
+
+static char *change_text(double ratio)
+{
+    return isfinite(ratio) ? xfmt("%+.2f %%", (ratio - 1) * 100) : xstrdup("-");
+}
+
+static void print_comparison(const Comparison *c, int cell_width, int arms_width, FILE *out)
+{
+    char *change = change_text(c->found.ratio), *lo = change_text(c->found.ci_lo), *hi = change_text(c->found.ci_hi);
+    char *p = isnan(c->found.p_holm) ? xstrdup("-") : xfmt("%.4f", c->found.p_holm);
+    char *limit = isnan(c->found.threshold) ? xstrdup("exact") : xfmt("%.1f %%", c->found.threshold * 100);
+    char *arms = xfmt("%s : %s", c->found.cand, c->found.base), *missing = missing_text(c);
+    if (c->gate->exact) {
+        free(change);
+        change =
+            isnan(c->found.cand_median) ? xstrdup("-") : xfmt("%g, was %g", c->found.cand_median, c->found.base_median);
+    }
+    fprintf(out, "  %-*s  %-14s  %-*s  %3.0f  %10s  %9s ..%9s  %6s  %6s  %s%s%s\n", cell_width, c->found.cell_id,
+            c->found.metric, arms_width, arms, c->found.n, change, lo, hi, p, limit, verdict_text(c), missing,
+            compare_is_gated(c) ? "" : " (A/A)");
+    char *const texts[] = {change, lo, hi, p, limit, arms, missing};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+}
+
+static void print_failures(const Findings *findings, FILE *out)
+{
+    if (findings->failure_count > 0) fputs("\nSamples that do not count:\n", out);
+    for (unsigned i = 0; i < findings->failure_count; i++) {
+        const Failure *failure = &findings->failures[i];
+        fprintf(out, "  %s, %s: %.0f %s (%s)\n", failure->cell_id, failure->allocator, failure->count, failure->status,
+                failure->reason);
+    }
+}
+
+void verdict_print(const Results *results, const Comparisons *comparisons, const Findings *findings, FILE *out)
+{
+    size_t cell_width = 4, arms_width = 11;
+    for (unsigned i = 0; i < comparisons->count; i++) {
+        const Comparison *c = &comparisons->items[i];
+        size_t arms = strlen(c->found.cand) + 3 + strlen(c->found.base);
+        if (c->gate && strlen(c->found.cell_id) > cell_width) cell_width = strlen(c->found.cell_id);
+        if (c->gate && arms > arms_width) arms_width = arms;
+    }
+    fprintf(out, "  %-*s  %-14s  %-*s  %3s  %10s  %20s  %6s  %6s  %s\n", (int)cell_width, "cell", "metric",
+            (int)arms_width, "cand : base", "n", "change", "95 % interval", "p", "limit", "verdict");
+    for (unsigned i = 0; i < comparisons->count; i++)
+        if (comparisons->items[i].gate) print_comparison(&comparisons->items[i], (int)cell_width, (int)arms_width, out);
+    print_failures(findings, out);
+    if (results->runs.count < results->plan.count)
+        fprintf(out, "\n%u of %u samples are recorded.\n", results->runs.count, results->plan.count);
+    fprintf(out, "\nverdict: %s\n", overall_names[findings->overall]);
+}
