@@ -58,9 +58,10 @@ PROGRAMS += $(HZB_PLANTED)
 $(BUILD)/libhakozuna_hz3_scale.so: allocator ;
 
 $(HZB_PLANTED): harness/tests/plant.c $(BUILD)/libhakozuna_hz3_scale.so harness/harness.mk
+	@rm -rf $(HZB_OBJ)/planted
 	@mkdir -p $(HZB_OBJ)/planted $(HZB_OBJ)/tests
 	@echo '  LD  $(@F)'
-	@cp $(BUILD)/obj/hz3_scale/*/*.o $(HZB_OBJ)/planted
+	@cp $(HZ3_SOURCES:allocator/src/%.c=$(BUILD)/obj/hz3_scale/%.o) $(HZB_OBJ)/planted
 	@objcopy --redefine-sym malloc=planted_real_malloc $(HZB_OBJ)/planted/hz3_api.o
 	@objcopy --redefine-sym madvise=planted_madvise $(HZB_OBJ)/planted/hz3_os.o
 	@$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/plant.d $(CFLAGS) -fno-builtin-malloc -ftls-model=initial-exec -fPIC \
