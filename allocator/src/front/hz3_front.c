@@ -12,7 +12,7 @@
 #include "middle/hz3_small.h"
 #include "policy/hz3_purger.h"
 
-// Sections that were aborted are tried again so often; then the object goes past the front.
+// An aborted section is tried this many times in all; then the object passes the front by.
 #define TRIES_MAX 4
 
 void hz3_front_init(void)
@@ -52,8 +52,8 @@ static uint32_t push_batch(uint32_t cls, void *const *objects, uint32_t n)
     return pushed < 0 ? 0 : (uint32_t)pushed;
 }
 
-// Raises the capacity of the bin that missed and returns how many objects should cross at once: half of it, and one
-// where there is no bin.
+// Counts the miss, which may raise the bin's capacity, and returns how many objects should cross at once: half of the
+// capacity, at least one; one where there is no slab.
 static uint32_t note_miss(uint32_t cls)
 {
     int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
@@ -95,8 +95,9 @@ static Hz3Slab *slab_now(void)
     return atomic_load_explicit(cpu >= 0 ? &hz3_cpu_slabs[2 + cpu] : &hz3_self.slab, memory_order_acquire);
 }
 
-// No section, so the slab may change hands at any point. What lay between `top` and `empty` when `top` was read were
-// objects of the bin; what came there since was freed since. A live p was neither, however late its slot is read.
+// This is no section, so the slab may change hands at any point. Whatever lay between `top` and `empty` when `top` was
+// read was an object of the bin, so it was free. Whatever was put there later was freed later. A live p, which only its
+// owner may free, is neither, however late its slot is read.
 bool hz3_front_holds(uint32_t cls, const void *p)
 {
     const Hz3Slab *slab = slab_now();
@@ -111,7 +112,7 @@ bool hz3_front_holds(uint32_t cls, const void *p)
     return slot < slab->empty[cls];
 }
 
-// As free() has tried: a section that was aborted has not looked for a note.
+// The same operation that free() has tried: an aborted section has not looked at the note, so this one must.
 static bool push_again(void *p, uint32_t cls)
 {
     return is_on_cpu_front() ? hz3_rseq_push(cls, p) : hz3_thread_push(cls, p);
@@ -139,8 +140,8 @@ static void free_past_the_bin(void *p, uint32_t cls)
     }
 }
 
-// Without its note it is pushed like any other, by the slab that the thread is on by then; who comes here again for the
-// same object was moved back to a slab with such a note.
+// If the note was wrong, it is cleared, and the object is pushed like any other. The thread may be on another CPU by
+// then, whose slab may have a note of the same kind; then this function is called for the object once more.
 void hz3_front_free_noted(void *p, Hz3Tag cls)
 {
     hz3_require(!hz3_front_holds(cls, p), "free", p, "double free: the block of %u bytes is free already",

@@ -12,8 +12,8 @@
 #include "front/hz3_slab.h"
 #include "pages/hz3_arena.h"
 
-// Slow paths. refill: an object of `class`, or NULL and ENOMEM when neither arena nor kernel has memory. overflow:
-// frees p, whatever its tag is; aborts with a message when nothing of ours begins at p.
+// Slow paths. refill returns an object of the class, or NULL and ENOMEM when neither the arena nor the kernel has
+// memory. overflow frees p, whatever its tag is; it ends the program with a message when no block of ours begins at p.
 HZ3_NOINLINE void *hz3_front_refill(uint32_t cls);
 HZ3_NOINLINE void hz3_front_overflow(void *p, Hz3Tag tag);
 
@@ -40,17 +40,18 @@ static inline void hz3_front_free(void *p)
     }
 }
 
-// For who holds p: true only if it is free already, and in this CPU's or this thread's bin. It may be there all the
-// same.
+// For a block that its caller should own: true only if it is free already and lies in the bin of this CPU or thread.
+// False proves nothing, because the thread may have changed its CPU.
 bool hz3_front_holds(uint32_t cls, const void *p);
 
 // Chooses the front; after the size classes and the shards are ready.
 void hz3_front_init(void);
 
-// Moves what slabs cache, whoever they belong to, into the middle layer; checks every object on the way. The caller
-// holds no leaf lock. IDLE: only bins in which nothing has moved since the call before the last one with IDLE. ALL:
-// every slab; one whose owner is inside an operation is tried again a few times. OWN: the slab that serves the calling
-// thread now. Returns the bytes moved.
+// Moves cached objects of all CPUs and threads into the middle layer, which checks each of them, and returns the bytes
+// moved. The caller holds no leaf lock.
+//   IDLE  only bins in which nothing has moved since the call before the last one with IDLE
+//   ALL   every slab; one whose owner is inside an operation is tried again a bounded number of times
+//   OWN   the slab that serves the calling thread now
 typedef enum Hz3FrontScope { HZ3_FRONT_IDLE, HZ3_FRONT_ALL, HZ3_FRONT_OWN } Hz3FrontScope;
 size_t hz3_front_drain(Hz3FrontScope scope);
 

@@ -8,7 +8,7 @@ HZ3_TLS Hz3RseqArea hz3_no_rseq = {.cpu_id = -1};
 
 Hz3Slab *_Atomic hz3_cpu_slabs[2 + HZ3_RSEQ_CPUS_MAX] = {&hz3_slab_none, &hz3_slab_none};
 
-// Which slab belongs to a CPU, also while no pointer leads to it. Under the slab lock.
+// The slab of each CPU, also while a drain has its entry in hz3_cpu_slabs. Written under the slab lock.
 static Hz3Slab *_Atomic slab_of_cpu[HZ3_RSEQ_CPUS_MAX];
 
 uintptr_t hz3_rseq_offset;
@@ -20,7 +20,7 @@ bool hz3_cpu_front_is_used(void)
     return is_used;
 }
 
-// NULL: it can be had.
+// Why the CPU front cannot be used here; NULL: it can.
 static const char *reason_against(void)
 {
     if (!HZ3_FRONT_CPU) {

@@ -5,12 +5,12 @@
 #include "front/hz3_rseq.h"
 #include "front/hz3_slab.h"
 
-// Decides which front serves this process and says why not, where HZ3_FRONT=cpu cannot be had.
+// Decides which front serves this process. Where HZ3_FRONT=cpu is asked for and not possible, a message says why.
 void hz3_cpu_front_init(void);
 bool hz3_cpu_front_is_used(void);
 
-// The slab of this CPU, opened if need be; NULL: the kernel has no memory now. The thread may be on another CPU by
-// then.
+// The slab of this CPU, opened if need be; NULL: the kernel has no memory now. When it returns, the thread may be on
+// another CPU.
 Hz3Slab *hz3_cpu_open(int32_t cpu);
 
 // Forgets a slab that a fork's child cannot trust; the CPU's next miss opens another. Under the slab lock.

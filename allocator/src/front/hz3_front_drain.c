@@ -1,9 +1,9 @@
-// Draining slabs that belong to somebody else, and keeping them whole across fork.
+// Drains slabs of other CPUs and threads, and keeps all slabs whole across fork.
 //
-// One drain at a time, under the drain lock. It takes the pointers to the slabs away, makes one membarrier for all of
-// them, and then owns each slab in which nobody was inside an operation (why: hz3_rseq.h P3, hz3_front_thread.h). The
-// marks and the pointers change under the slab lock, which fork takes too: a fork sees each slab either in its place or
-// seized.
+// One drain runs at a time, under the drain lock. It takes the pointers to the slabs away and makes one membarrier for
+// all of them. Then it owns each slab on which no operation was under way (proofs: hz3_rseq.h P3, hz3_front_thread.h).
+// The marks and the pointers change under the slab lock, which fork takes too. So a fork sees each slab either in its
+// place or seized.
 
 #include "base/hz3_lock.h"
 #include "base/hz3_log.h"
@@ -14,9 +14,10 @@
 #include "front/hz3_front_cpu.h"
 #include "middle/hz3_central.h"
 
-// Of slabs whose owners are inside an operation; one that is descheduled there gets its turn by the yield in between.
+// A drain of all slabs tries this many times in all, while owners are inside operations. It yields in between, so that
+// an owner that was preempted there can finish.
 #define ROUNDS_MAX 32
-// A fork waits so long for a drain to end before it gives up the slabs that the drain has seized.
+// A fork yields this often to a drain before it gives up the slabs that the drain has seized.
 #define FORK_YIELDS_MAX 1000
 
 static Hz3Lock drain_lock = HZ3_LOCK_INIT(HZ3_RANK_DRAIN);
@@ -52,7 +53,8 @@ typedef struct Kinds {
     bool thread;
 } Kinds;
 
-// What each kind of slab needs between losing its pointer and being read; false where the kernel refuses.
+// Makes the barriers that these kinds of slabs need between losing their pointers and being read. Returns those that
+// the kernel made.
 static Kinds barrier(Kinds needed)
 {
     return (Kinds){
@@ -67,7 +69,8 @@ static void note_kind(Kinds *kinds, const Hz3Slab *slab)
     kinds->thread = kinds->thread || slab->cpu == HZ3_CPU_NONE;
 }
 
-// After the pointer was taken away and the barrier `passed`. Without one a thread can still vouch for itself.
+// Called after the pointer was taken away and the barriers in `passed` were made. A thread needs no barrier to know
+// about its own slab.
 static bool nobody_is_inside(const Hz3Slab *slab, Kinds passed)
 {
     if (slab->cpu != HZ3_CPU_NONE) {
@@ -96,7 +99,8 @@ static Kinds seize(Hz3FrontScope scope)
     FOR_EACH_SLAB(slab)
     {
         if (belongs_to_somebody(slab) && is_wanted(slab, scope)) {
-            slab->is_seized = true; // first: a fork in between finds the pointer in its place and leaves it there
+            // First, so that a fork in between finds the pointer in its place and leaves it there.
+            slab->is_seized = true;
             point(slab, &hz3_slab_none);
             note_kind(&seized, slab);
         }
@@ -118,7 +122,7 @@ static void put_back(void)
     hz3_lock_release(&hz3_slab_lock);
 }
 
-// Returns the bytes moved; *busy: some slab could not be had.
+// Returns the bytes moved. *busy: some slab was in use, so another round may get it.
 static size_t drain_round(Hz3FrontScope scope, bool *busy)
 {
     *busy = false;
@@ -205,8 +209,8 @@ void hz3_front_fork_give_back(void)
     hz3_lock_fork_parent(&hz3_slab_lock);
 }
 
-// A drain that runs may end first, so that the child gets what it has in its hands. It may also be waiting for a lock
-// that this very thread holds (a fork in a signal handler), so there is a limit.
+// A running drain is given time to end, so that the child gets the objects it is moving. The wait has a limit: in a
+// signal handler, the drain may be waiting for a lock that the forking thread itself holds.
 void hz3_front_fork_begin(void)
 {
     for (int i = 0; i < FORK_YIELDS_MAX && !hz3_lock_fork_prepare(&drain_lock); i++) {
@@ -219,17 +223,20 @@ void hz3_front_fork_cancel(void)
     hz3_lock_fork_parent(&drain_lock);
 }
 
-// By a drain that may not have come to its barrier yet.
+// The drain that seized it may not have made its barrier yet.
 static bool is_seized_cpu(const Hz3Slab *slab)
 {
     return slab->is_seized && slab->cpu != HZ3_CPU_NONE;
 }
 
-// Under all leaf locks: what is seized now stays so until the fork is over. fork copies memory page by page while other
-// threads run; with no pointer leading to a slab and nobody inside, they cannot change it meanwhile. A drain that is
-// waiting for a leaf lock can: it empties bins before it gives their objects away. So whatever the child sees of a bin,
-// no object is in it and in the middle layer too. Only a pointer that is in its place is taken away, and only that one
-// is put back: the forking thread itself may be about to take it, or have just done so, in what a signal interrupted.
+// Runs under all leaf locks, so what is seized now stays so until the fork is over.
+//
+// fork copies memory page by page while other threads run. A slab without a pointer to it and without an operation
+// under way does not change meanwhile, except by a drain that is waiting for a leaf lock. A drain empties a bin before
+// it gives the objects away. So in the child no object is both in a bin and in the middle layer.
+//
+// Only a pointer that is in its place is taken away, and only that one is put back. The signal that led to this fork
+// may have interrupted the same thread in a drain, just before or just after it took the pointer itself.
 void hz3_front_fork_stop(void)
 {
     Kinds stopped = {false, false};
@@ -261,8 +268,8 @@ void hz3_front_fork_parent(void)
     hz3_lock_fork_parent(&drain_lock);
 }
 
-// A slab of a thread that is not in the child: what can be trusted is drained later, for the forking thread may hold
-// the locks of the middle layer in the code that the signal handler interrupted.
+// For a slab of a thread that is not in the child. If its state can be trusted, the next drain empties it. That cannot
+// happen here: the code that the signal interrupted may hold locks of the middle layer.
 static void bereave(Hz3Slab *slab)
 {
     slab->owner = NULL;
@@ -272,7 +279,8 @@ static void bereave(Hz3Slab *slab)
 
 void hz3_front_fork_child(void)
 {
-    bool drain_goes_on = hz3_lock_is_mine(&drain_lock); // interrupted by the handler that forked: it puts back its own
+    // The handler that forked interrupted this thread in a drain, which goes on and puts its pointers back itself.
+    bool drain_goes_on = hz3_lock_is_mine(&drain_lock);
     FOR_EACH_SLAB(slab)
     {
         bool drainer_has_gone = slab->is_seized && !drain_goes_on;

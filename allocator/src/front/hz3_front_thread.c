@@ -15,7 +15,7 @@ HZ3_TLS Hz3ThreadFront hz3_self = {.slab = &hz3_slab_none};
 static pthread_key_t exit_key;
 static bool exit_key_exists;
 
-// Waits while a drain is at the slab. Afterwards no pointer leads to it.
+// Takes the slab from this thread; waits first for a drain that has seized it. Afterwards no pointer leads to the slab.
 static void detach(Hz3Slab *slab)
 {
     for (;;) {
@@ -29,7 +29,7 @@ static void detach(Hz3Slab *slab)
     atomic_store_explicit(&hz3_self.slab, &hz3_slab_none, memory_order_relaxed);
     slab->owner = NULL;
     hz3_self.own = NULL;
-    hz3_self.is_over = true; // destructors that run after this one still allocate, past the front
+    hz3_self.is_over = true; // destructors that run after this one still allocate, and pass the front by
     hz3_lock_release(&hz3_slab_lock);
 }
 
@@ -50,8 +50,9 @@ void hz3_thread_front_init(void)
     exit_key_exists = pthread_key_create(&exit_key, thread_exit) == 0;
 }
 
-// A slab whose owner ends unnoticed would lead into a thread's memory that is somebody else's: without the notice, no
-// slab. May allocate (a process with many keys), which the slab serves by now.
+// A slab points to its owner, so it must be given back before the thread's memory is reused. A thread whose end we
+// would not hear of gets no slab. pthread_setspecific() may allocate (in a process with many keys); the slab is ready
+// for it.
 static bool will_be_told_of_exit(Hz3Slab *slab)
 {
     int saved_errno = errno; // a free() may have brought us here
@@ -60,8 +61,8 @@ static bool will_be_told_of_exit(Hz3Slab *slab)
     return is_set;
 }
 
-// A thread that ends without ever having been here still frees something of the C library's: nobody would give back a
-// slab opened then.
+// A thread frees memory of the C library after its last destructor has run. A slab opened then would never be given
+// back, so an ending thread opens none.
 Hz3Slab *hz3_thread_open(void)
 {
     if (HZ3_LIKELY(hz3_self.own != NULL) || hz3_self.is_over || !exit_key_exists || hz3_os_thread_is_ending()) {

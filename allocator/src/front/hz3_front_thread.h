@@ -1,17 +1,22 @@
-// The thread front: a slab belongs to the thread that uses it, and anybody may seize it (an asymmetric Dekker).
+// The thread front: a slab belongs to the thread that uses it, and any thread may seize it. The two exclude each other
+// by Dekker's algorithm (1965) in its asymmetric form (Dice et al. 2001), whose cost falls on the seizer alone:
 //
-//   owner   in_op = 1; [light barrier] slab = self.slab; operate; in_op = 0 (release)
-//   seizer  owner->slab = none; membarrier; in_op == 0 (acquire) ? the slab is mine : put the pointer back, skip
+//   owner                           seizer
+//   in_op = 1                       owner->slab = none
+//   light barrier                   membarrier
+//   slab = self.slab                if in_op == 0 (acquire): the slab is the seizer's; use it, put the pointer back
+//   use the slab                    else: put the pointer back and skip this slab
+//   in_op = 0 (release)
 //
-// Invariant: whoever reads in_op == 0 after the barrier is alone. An operation that loaded the old pointer did so
-// before the barrier reached its CPU, so its in_op = 1, which is earlier in program order, is visible after the
-// barrier; in_op is 0 again only when the operation is over and everything it stored is visible. An operation that
-// begins later loads `none` and misses. The seizer reads in_op only after the barrier; it puts the pointer back only
-// when it is done. The light barrier is the compiler's: the membarrier makes the processor's part. (Dekker 1965;
-// asymmetric by Dice et al. 2001.)
+// The light barrier is the compiler's; the membarrier gives the processor's part to both sides.
 //
-// The owner never waits with in_op = 1. A thread that was interrupted by a signal handler inside an operation is
-// skipped while the handler runs.
+// Invariant: a seizer that reads in_op == 0 after its barrier is alone. Say an operation loaded the old pointer. It did
+// so before the barrier reached its CPU, and its in_op = 1 is earlier in program order, so that store is visible after
+// the barrier. in_op is 0 again only when the operation is over and everything it stored is visible. An operation that
+// begins later loads `none` and misses.
+//
+// The owner never waits while in_op is 1. If a signal interrupts an operation, its slab is skipped while the handler
+// runs.
 #ifndef HZ3_FRONT_THREAD_H
 #define HZ3_FRONT_THREAD_H
 
@@ -20,8 +25,8 @@
 struct Hz3ThreadFront {
     Hz3Slab *_Atomic slab; // `own`, or hz3_slab_none; exchanged under the slab lock
     Hz3Slab *own;          // by the thread; NULL before its first call and after its end
-    _Atomic uint8_t in_op; // by the thread
-    bool is_over;          // the slab was given back: what the thread still does goes past the front
+    _Atomic uint8_t in_op; // by the thread: 1 while it is inside an operation
+    bool is_over;          // the slab was given back: what the thread still does passes the front by
 };
 
 extern HZ3_HIDDEN HZ3_TLS Hz3ThreadFront hz3_self;
@@ -60,7 +65,7 @@ static inline void *hz3_thread_pop(size_t cls)
     return object;
 }
 
-// False: the bin is full. As hz3_rseq_push, it sees objects that were freed not long ago, and where none begins.
+// False: the bin is full. It detects the same double frees and interior pointers as hz3_rseq_push.
 static inline bool hz3_thread_push(size_t cls, void *object)
 {
     Hz3Slab *slab = hz3_thread_enter();
@@ -87,12 +92,12 @@ static inline bool hz3_thread_push(size_t cls, void *object)
     return true;
 }
 
-// As hz3_rseq_pop_batch and hz3_rseq_push_batch.
+// They do what hz3_rseq_pop_batch and hz3_rseq_push_batch do, and are never aborted.
 int hz3_thread_pop_batch(size_t cls, void **out, uint32_t want);
 int hz3_thread_push_batch(size_t cls, void *const *objects, uint32_t n);
 
 void hz3_thread_front_init(void);
-// This thread's slab, opened if need be; NULL: its end has passed, or the kernel has no memory now.
+// This thread's slab, opened if need be. NULL: the thread is ending, or it cannot have a slab now.
 Hz3Slab *hz3_thread_open(void);
 
 #endif

@@ -13,14 +13,14 @@
 //
 // Invariants:
 //   P1  One store commits, and it is the last instruction. Whatever an aborted section wrote before it means nothing:
-//       slots below `top` belong to nobody, and notes of such slots tell nothing. An operation that has committed
+//       slots below `top` hold no objects, and notes of such slots tell nothing. An operation that has committed
 //       cannot be aborted any more, so it is never done twice.
 //   P2  Between the load of the CPU's number and the commit no other thread ran on this CPU, or there is no commit.
-//       Only sections of this CPU write its `top`, or whoever owns the slab by P3. So at the commit the `top` that was
-//       loaded is still the one in memory.
-//   P3  Whoever exchanges hz3_cpu_slabs[2 + cpu] and then calls membarrier(PRIVATE_EXPEDITED_RSEQ) owns the old slab.
-//       A section that loaded the old pointer has committed before the barrier, and what it stored is visible, or it
-//       aborts: on a running CPU by the barrier's interrupt, in a thread that is not running when it next runs.
+//       Only sections of this CPU write its `top`, or a thread that owns the slab by P3. So at the commit the `top`
+//       that was loaded is still the one in memory.
+//   P3  A thread that exchanges hz3_cpu_slabs[2 + cpu] and then calls membarrier(PRIVATE_EXPEDITED_RSEQ) owns the old
+//       slab. A section that loaded the old pointer has committed before the barrier, and what it stored is visible;
+//       or it aborts. If its thread is running, the barrier's interrupt aborts it; else it aborts when it next runs.
 //   P4  After an abort, registers and outputs hold leftovers that may concern another CPU's slab. Nothing uses them:
 //       the abort handler goes where a miss goes. The slow path tries again a bounded number of times and then passes
 //       the front by, so a thread that is single-stepped makes progress too.
@@ -49,9 +49,9 @@ typedef struct Hz3RseqArea {
     uint64_t rseq_cs;
 } Hz3RseqArea;
 
-// What threads read that are not registered: an area of ours without a CPU's number.
+// The area that threads without a registration read. It holds no CPU's number.
 extern HZ3_HIDDEN HZ3_TLS Hz3RseqArea hz3_no_rseq;
-// From the thread pointer to the area that the sections use. Set by hz3_init(), before which nobody enters a section.
+// From the thread pointer to the area that the sections use. hz3_init() sets it before any thread enters a section.
 extern HZ3_HIDDEN uintptr_t hz3_rseq_offset;
 extern HZ3_HIDDEN Hz3Slab *_Atomic hz3_cpu_slabs[2 + HZ3_RSEQ_CPUS_MAX];
 
@@ -115,7 +115,7 @@ _Static_assert(offsetof(Hz3RseqArea, cpu_id) == 4 && offsetof(Hz3RseqArea, rseq_
     "movslq %%fs:4(%[area]), %[slab]\n"       /* area->cpu_id; -1 or -2 without a registration (P6) */            \
     "mov 16(%[slabs],%[slab],8), %[slab]\n"   /* hz3_cpu_slabs[2 + cpu_id] */
 
-// The commit, and with it the end of the section: the byte behind the store is outside (P1).
+// The commit, and with it the end of the section: the byte after the store is outside (P1).
 #define HZ3_RSEQ_COMMIT                                                                                           \
     "mov %[top], " HZ3_RSEQ_TOP "\n"          /* what the section prepared counts from now on */                  \
     ".Lend%=:\n"                              /* an interruption from here on does not undo it */
@@ -175,7 +175,7 @@ static inline bool hz3_rseq_push(size_t cls, void *object)
         "cmovb %[top], %[noted_at]\n"                  // so look at the newest object instead
         "cmp %[object], (%[noted_at])\n"               // there already?
         "je %l[noted]\n"                               // then this seems to be a double free
-        "sub $8, %[top]\n"                             // the slot below the newest object, nobody's as yet
+        "sub $8, %[top]\n"                             // the slot below the newest object, still free
         "mov %[object], (%[top])\n"                    // in the bin as soon as `top` says so
         "mov %[top], " HZ3_RSEQ_NOTE "\n"              // for the next free of this address
         HZ3_RSEQ_COMMIT
@@ -255,12 +255,12 @@ static inline int hz3_rseq_push_batch(size_t cls, void *const *objects, uint64_t
         "cmp %[count], %[pushed]\n"                    // more than there are objects?
         "cmova %[count], %[pushed]\n"                  // pushed = min(pushed, n)
         "mov %[pushed], %[i]\n"                        // so many are still to be copied
-        "lea (%[objects],%[count],8), %[from]\n"       // behind the last object
+        "lea (%[objects],%[count],8), %[from]\n"       // one past the last object
         ".Lcopy%=:\n"                                  // do *--top = *--from while --i != 0
         "sub $8, %[top]\n"
         "sub $8, %[from]\n"
         "mov (%[from]), %[object]\n"
-        "mov %[object], (%[top])\n"                    // below the `top` in memory: nobody's before the commit
+        "mov %[object], (%[top])\n"                    // below the `top` in memory: free until the commit
         "dec %[i]\n"
         "jnz .Lcopy%=\n"
         "jmp .Lpushed%=\n"

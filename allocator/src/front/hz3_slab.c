@@ -7,17 +7,17 @@
 #include "base/hz3_size_class.h"
 #include "middle/hz3_central.h"
 
-// A bin starts small, so that a class that is used now and then does not hold much.
+// A bin starts with room for this many, so that a class that is used rarely caches little.
 #define CAP_START 16u
 #define SCANS_IDLE 2u
 
 _Static_assert(HZ3_FRONT_CAP_MAX <= HZ3_BATCH_MAX, "a whole bin is a batch");
 
 static void *no_slot[1];
+#define NO_SLOTS [0 ... HZ3_TAG_COUNT - 1] = no_slot
 #define ALWAYS_MISS                                                                                                    \
     {                                                                                                                  \
-        .top = {[0 ... HZ3_TAG_COUNT - 1] = no_slot}, .empty = {[0 ... HZ3_TAG_COUNT - 1] = no_slot},                  \
-        .full = {[0 ... HZ3_TAG_COUNT - 1] = no_slot},                                                                 \
+        .top = {NO_SLOTS}, .empty = {NO_SLOTS}, .full = {NO_SLOTS},                                                    \
     }
 Hz3Slab hz3_slab_none = ALWAYS_MISS;
 
@@ -69,7 +69,7 @@ static void lay_out(Hz3Slab *slab)
         atomic_store_explicit(&slab->top[c], slab->empty[c], memory_order_relaxed);
         set_cap(slab, c, cap_start(c));
         slab->never_set[c] = never_set(c);
-        slot = slab->empty[c] + 1; // for *empty
+        slot = slab->empty[c] + 1; // *empty is a slot, too
     }
 }
 
@@ -130,7 +130,7 @@ static size_t flush_bin(Hz3Slab *slab, uint32_t cls, uint32_t shard)
     }
     hz3_assert(n <= HZ3_BATCH_MAX);
     memcpy(batch, atomic_load_explicit(&slab->top[cls], memory_order_relaxed), n * sizeof *batch);
-    atomic_store_explicit(&slab->top[cls], slab->empty[cls], memory_order_relaxed); // before they are anywhere else
+    atomic_store_explicit(&slab->top[cls], slab->empty[cls], memory_order_relaxed); // before the middle layer has them
     hz3_central_give(shard, cls, batch, n);
     return (size_t)n * hz3_classes[cls].size;
 }
@@ -153,7 +153,8 @@ size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only)
     return bytes;
 }
 
-// In empty slots and for notes NULL will do. The first page holds what must stay.
+// What is dropped reads as NULL afterwards, which is right for free slots, for *empty and for notes. The first page
+// holds the fields that must stay.
 void hz3_slab_purge_slots(Hz3Slab *slab)
 {
     hz3_os_purge((char *)slab + HZ3_PAGE_SIZE, slab_bytes - HZ3_PAGE_SIZE);

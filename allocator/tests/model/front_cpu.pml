@@ -3,7 +3,8 @@
  *
  * A thread that is preempted, migrated or interrupted inside a sequence starts it again; it never reaches the commit,
  * the one store that counts. The drainer swaps the CPU's table entry for the slab that always misses and calls
- * membarrier(PRIVATE_EXPEDITED_RSEQ), which does to every running thread what an interrupt does. Then the slab is its.
+ * membarrier(PRIVATE_EXPEDITED_RSEQ), which does to every running thread what an interrupt does. Then the drainer owns
+ * the slab. The table is hz3_cpu_slabs.
  *
  * Proved: no object is handed out twice or lost; no sequence, not even one that is started again, writes below `full`.
  */

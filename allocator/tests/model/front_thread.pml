@@ -5,6 +5,8 @@
  * pointer for the slab that always misses, makes the owner's processor pass a fence (membarrier), and owns the slab iff
  * in_op is 0 then. An owner that ends leaves the registry first; if its slab is seized it waits for the drain to end.
  *
+ * The lock REGISTRY is hz3_slab_lock, DRAIN is the drain lock.
+ *
  * Proved: no object is handed out twice or lost, no deadlock, nobody writes the slab pointer of a thread that is gone.
  */
 /* OPS: per owner, each a malloc or a free; it may end earlier. ROUNDS: how often the seizer comes. */
