@@ -77,12 +77,14 @@ _Static_assert(offsetof(Hz3RseqArea, cpu_id) == 4 && offsetof(Hz3RseqArea, rseq_
 // The formatter would put several instructions on a line.
 // clang-format off
 
-// Fields of the bin of class %[cls], and the note of an object whose index is %[index] (hz3_slab.h).
+// Fields of the bin of class %[cls], and the note of an object whose index is %[index] (hz3_slab.h). %c[field] is the
+// place of a field in the slab, a constant that HZ3_RSEQ_FIELD(field) among the inputs declares.
 #define HZ3_RSEQ_TOP       "(%[slab],%[cls],8)"
-#define HZ3_RSEQ_EMPTY     HZ3_TEXT(HZ3_SLAB_EMPTY_OFFSET) "(%[slab],%[cls],8)"
-#define HZ3_RSEQ_FULL      HZ3_TEXT(HZ3_SLAB_FULL_OFFSET) "(%[slab],%[cls],8)"
-#define HZ3_RSEQ_NEVER_SET HZ3_TEXT(HZ3_SLAB_NEVER_SET_OFFSET) "(%[slab],%[cls],2)"
-#define HZ3_RSEQ_NOTE      HZ3_TEXT(HZ3_SLAB_FREED_OFFSET) "(%[slab],%[index],8)"
+#define HZ3_RSEQ_EMPTY     "%c[empty](%[slab],%[cls],8)"
+#define HZ3_RSEQ_FULL      "%c[full](%[slab],%[cls],8)"
+#define HZ3_RSEQ_NEVER_SET "%c[never_set](%[slab],%[cls],2)"
+#define HZ3_RSEQ_NOTE      "%c[freed](%[slab],%[index],8)"
+#define HZ3_RSEQ_FIELD(field) [field] "i"(offsetof(Hz3Slab, field))
 
 // The kernel's struct rseq_cs. It stands among the data, writable since the loader puts addresses into it.
 #define HZ3_RSEQ_DESCRIPTOR                                                                                       \
@@ -180,7 +182,8 @@ static inline bool hz3_rseq_push(size_t cls, void *object)
         "mov %[top], " HZ3_RSEQ_NOTE "\n"              // for the next free of this address
         HZ3_RSEQ_COMMIT
         : [slab] "=&r"(slab), [top] "=&r"(top), [index] "=&r"(index), [noted_at] "=&r"(noted_at)
-        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "S"(cls), [object] "r"(object)
+        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "S"(cls), [object] "r"(object),
+          HZ3_RSEQ_FIELD(full), HZ3_RSEQ_FIELD(never_set), HZ3_RSEQ_FIELD(freed)
         : "memory", "cc"
         : missed, noted, interior);
     return true;
@@ -225,7 +228,8 @@ static inline int hz3_rseq_pop_batch(size_t cls, void **out, uint64_t want)
         ".Lpopped%=:\n"
         HZ3_RSEQ_COMMIT
         : [slab] "=&r"(slab), [top] "=&r"(top), [n] "=&r"(n), [i] "=&r"(i), [object] "=&r"(object)
-        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "r"(cls), [out] "r"(out), [want] "r"(want)
+        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "r"(cls), [out] "r"(out), [want] "r"(want),
+          HZ3_RSEQ_FIELD(empty)
         : "memory", "cc"
         : aborted);
     return (int)n;
@@ -271,7 +275,7 @@ static inline int hz3_rseq_push_batch(size_t cls, void *const *objects, uint64_t
         : [slab] "=&r"(slab), [top] "=&r"(top), [pushed] "=&r"(pushed), [i] "=&r"(i), [from] "=&r"(from),
           [object] "=&r"(object)
         : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "r"(cls), [objects] "r"(objects),
-          [count] "r"(n)
+          [count] "r"(n), HZ3_RSEQ_FIELD(full)
         : "memory", "cc"
         : aborted);
     return (int)pushed;

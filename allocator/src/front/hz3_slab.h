@@ -61,16 +61,7 @@ static inline uint32_t hz3_freed_index(const void *object)
 
 #define HZ3_CPU_NONE (-1)
 
-// For the assembly of hz3_rseq.h.
-#define HZ3_SLAB_EMPTY_OFFSET 320
-#define HZ3_SLAB_FULL_OFFSET 640
-#define HZ3_SLAB_NEVER_SET_OFFSET 960
-#define HZ3_SLAB_FREED_OFFSET 1472
-_Static_assert(offsetof(Hz3Slab, top) == 0 && offsetof(Hz3Slab, empty) == HZ3_SLAB_EMPTY_OFFSET &&
-                   offsetof(Hz3Slab, full) == HZ3_SLAB_FULL_OFFSET &&
-                   offsetof(Hz3Slab, never_set) == HZ3_SLAB_NEVER_SET_OFFSET &&
-                   offsetof(Hz3Slab, freed) == HZ3_SLAB_FREED_OFFSET,
-               "the sections know where the fields are");
+_Static_assert(offsetof(Hz3Slab, top) == 0, "the sections of hz3_rseq.h address `top` without an offset");
 _Static_assert(offsetof(Hz3Slab, freed) <= HZ3_PAGE_SIZE,
                "hz3_slab_purge_slots() drops what lies after the first page");
 
