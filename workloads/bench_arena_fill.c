@@ -9,13 +9,13 @@
 
 enum { RING_SLOTS = 1024, DRAIN_PERIOD = 32 };
 
-typedef struct {
+typedef struct Config {
     uint64_t threads, arena_mib, min, max, remote_pct, churn_pct, first_pct, step_pct, last_pct;
     CommonOptions common;
 } Config;
 
 // One a worker; its ring is written by others, the rest is its own.
-typedef struct {
+typedef struct Filler {
     Ring *ring;
     uint64_t held;       // blocks in the worker's slots
     uint64_t held_bytes; // usable bytes of those

@@ -10,7 +10,7 @@ enum { NS_PER_MS = 1000000, SETTLE_NS = 1000000000 };
 // There when hz3 is preloaded, NULL with any other allocator.
 extern void hz3_epoch_force(void) __attribute__((weak));
 
-typedef struct {
+typedef struct Config {
     uint64_t objs, idle_ns, cycles, keep_pct, threads, min, max, keep_hold, idle_tick_ms, dump_mode;
     CommonOptions common;
 } Config;

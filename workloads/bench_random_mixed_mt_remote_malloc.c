@@ -22,18 +22,18 @@ enum {
     SAMPLE_PERIOD_NS = 1000000
 };
 
-typedef struct {
+typedef struct Config {
     uint64_t threads, iters, ws, min, max, remote_pct, ring_slots;
     CommonOptions common;
 } Config;
 
-typedef struct {
+typedef struct Batch {
     unsigned count;
     Block blocks[BATCH_MAX];
 } Batch;
 
 // A worker's ring is read by all others, its counters are its own: never on one cache line.
-typedef struct {
+typedef struct Remote {
     _Alignas(CACHE_LINE) Ring *ring;     // constant: what others handed to this worker
     _Alignas(CACHE_LINE) Batch *batches; // constant: one a worker, what this one will hand over
     uint64_t left_slot;

@@ -13,7 +13,7 @@ enum { STACK_TOUCH_BYTES = 16 << 10 };
 // There when hz3 is preloaded, NULL with any other allocator.
 extern void hz3_epoch_force(void) __attribute__((weak));
 
-typedef struct {
+typedef struct Config {
     uint64_t threads, blocks, min, max, idle_ns, epochs;
     CommonOptions common;
 } Config;

@@ -33,7 +33,7 @@ enum {
     MILLI = 1000,
 };
 
-typedef struct {
+typedef struct Span {
     unsigned percent_milli; // thousandths of a percent
     uint32_t min, max;
 } Span;
@@ -44,7 +44,7 @@ static const Span other[] = {{39000, 16, 512}, {60000, 2048, 32768}, {1000, 3276
 enum { N_USUAL = sizeof usual / sizeof *usual, N_OTHER = sizeof other / sizeof *other };
 
 // Where live bytes go during a phase, in percent of live_mib, the kept quarter included; half_pct is the middle's.
-typedef struct {
+typedef struct Phase {
     const char *name;
     unsigned share_pct; // of the cycle
     unsigned from_pct, half_pct, to_pct;
@@ -60,7 +60,7 @@ static const Phase phases[] = {
 };
 enum { N_PHASES = sizeof phases / sizeof *phases };
 
-typedef struct {
+typedef struct Worker {
     _Alignas(CACHE_LINE) unsigned index;
     Rng rng;      // of the blocks that come and go: starts anew in each cycle
     Rng kept_rng; // of everything else: goes on
@@ -74,7 +74,7 @@ typedef struct {
     pthread_t thread;
 } Worker;
 
-typedef struct {
+typedef struct Config {
     uint64_t minutes_milli, live_mib, ops_per_s, threads, leak_every, corrupt_at;
     CommonOptions common;
 } Config;
@@ -365,7 +365,7 @@ static int64_t target_of(const Phase *phase, uint64_t at, uint64_t n_ticks)
     return (int64_t)((config.live_mib << 20) / config.threads * pct_milli / (100 * MILLI));
 }
 
-typedef struct {
+typedef struct Clock {
     uint64_t cycle_ticks, sample_ticks;
 } Clock;
 

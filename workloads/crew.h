@@ -14,7 +14,7 @@
 typedef struct Crew Crew;
 
 // Written by its own thread; the main thread reads and writes it after a barrier or a join.
-typedef struct {
+typedef struct Worker {
     _Alignas(CACHE_LINE) unsigned index; // constant, as are the next five
     Touch touch;
     Crew *crew;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct {
+typedef struct HzbResult {
     uint64_t ops;
     uint64_t work_ns;
     uint64_t checksum;

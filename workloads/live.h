@@ -10,11 +10,11 @@ enum { LIVE_SLOTS = 1024 };
 
 // Written by one thread, with plain stores. A block freed by another thread than its allocator is subtracted by the one
 // that frees it, so a slot may be negative; only the sum over all slots means something.
-typedef struct {
+typedef struct LiveSlot {
     _Alignas(CACHE_LINE) _Atomic int64_t bytes;
 } LiveSlot;
 
-typedef struct {
+typedef struct LivePage {
     char magic[8];
     uint32_t version;
     uint32_t n_slots;

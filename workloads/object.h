@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-typedef enum { TOUCH_NONE, TOUCH_PAGE, TOUCH_ALL } Touch;
+typedef enum Touch { TOUCH_NONE, TOUCH_PAGE, TOUCH_ALL } Touch;
 
 enum { TAG_COUNT_BITS = 22, TOUCH_STEP_BYTES = 4096 };
 

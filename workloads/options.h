@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // A number that the user writes in place. With scale > 1 decimals are allowed and the value is stored times scale.
-typedef struct {
+typedef struct Positional {
     const char *name;
     uint64_t min;
     uint64_t max;
@@ -17,13 +17,13 @@ typedef struct {
     const uint64_t *at_least; // another argument that it must not be below, or NULL
 } Positional;
 
-typedef struct {
+typedef struct CommonOptions {
     Touch touch;
     uint64_t seed;
     bool matched;
 } CommonOptions;
 
-typedef struct {
+typedef struct CommandLine {
     const char *doc;
     const char *args_doc;
     const Positional *positionals;

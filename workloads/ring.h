@@ -18,18 +18,18 @@
 #include <stdint.h>
 
 // A block with what is needed to check it: its size and the tag it was stamped with.
-typedef struct {
+typedef struct Block {
     void *ptr;
     uint32_t size; // below 2^31
     uint32_t tag;
 } Block;
 
-typedef struct {
+typedef struct RingSlot {
     void *ptr;
     _Atomic uint64_t word; // tag << 32 | size << 1 | lap bit
 } RingSlot;
 
-typedef struct {
+typedef struct Ring {
     _Alignas(CACHE_LINE) _Atomic uint64_t tail; // next position to claim, by any producer
     _Atomic uint64_t head_seen;                 // what producers last saw of head
     _Alignas(CACHE_LINE) _Atomic uint64_t head; // next position to read, written by the consumer only

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-typedef struct {
+typedef struct Rng {
     uint64_t s[4];
 } Rng;
 

@@ -10,7 +10,7 @@
 
 enum { N = 40 };
 
-/* Noise between -1 and 1 that is the same in every run. */
+// Noise between -1 and 1 that is the same in every run.
 static double noise(unsigned i)
 {
     return (double)(mix64(i + 77) >> 11) / (double)(UINT64_C(1) << 52) - 1;
@@ -58,7 +58,7 @@ static void test_two_steps_come_in_order(void **state)
     assert_int_equal(points[1].at, 27);
 }
 
-/* At one per cent a test: a dozen series of noise may show a change once. */
+// At one per cent a test: a dozen series of noise may show a change once.
 static void test_noise_has_no_levels(void **state)
 {
     (void)state;

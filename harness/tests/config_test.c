@@ -1,4 +1,4 @@
-/* Each test writes three YAML files with one fault and reads what hzb says about it. */
+// Each test writes three YAML files with one fault and reads what hzb says about it.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,7 +57,7 @@ static bool load(const char *allocators, const char *workloads, const char *matr
     return ok;
 }
 
-/* `from` in the good file becomes `to`; loading must fail and say `file:place: message`. */
+// `from` in the good file becomes `to`; loading must fail and say `file:place: message`.
 static void expect_fault(const char *file, const char *from, const char *to, const char *message)
 {
     const char *names[] = {"allocators.yaml", "workloads.yaml", "matrix/m.yaml"};
@@ -225,7 +225,7 @@ static void test_empty_and_missing_files(void **state)
     assert_false(load("", good_workloads, good_matrix, &config, &said));
     assert_string_equal(said, xfmt("hzb: %s/allocators.yaml: is empty, expected a key 'allocators'\n", test_dir()));
     config_free(&config);
-    assert_false(load("glibc\n", good_workloads, good_matrix, &config, &said)); /* libcyaml tells no place here */
+    assert_false(load("glibc\n", good_workloads, good_matrix, &config, &said)); // libcyaml tells no place here
     assert_string_equal(
         said, xfmt("hzb: %s/allocators.yaml:1:1: Expecting MAPPING, got event: SCALAR (in 'document')\n", test_dir()));
     config_free(&config);

@@ -1,4 +1,4 @@
-/* Stands for an allocator: it is mapped, and it counts if it is told where. */
+// Stands for an allocator: it is mapped, and it counts if it is told where.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ __attribute__((constructor)) static void count(void)
     fclose(out);
 }
 
-/* The build line at exit, with what the environment chose. */
+// The build line at exit, with what the environment chose.
 __attribute__((destructor)) static void say_build(void)
 {
     const char *front = getenv("FAKE_FRONT");
@@ -37,7 +37,7 @@ __attribute__((destructor)) static void say_build(void)
     if (getenv("HZ3_STATS")) fputs("[HZ3_STATS] own_counter=2\n", stderr);
 }
 
-/* So that the two libraries built from this differ. */
+// So that the two libraries built from this differ.
 const char *FAKE_NAME(void);
 const char *FAKE_NAME(void)
 {

@@ -1,7 +1,7 @@
-/* A workload that misbehaves on demand. Arguments: milliseconds to run, seed. What it does wrong is chosen by the
-   environment, so that the arms of one block can differ: FAKE_MODE, FAKE_CHECKSUM, FAKE_FALLBACK, FAKE_DLOPEN. For the
-   gate it reports a time that is FAKE_SLOW_PCT longer, with up to 1 % of noise that depends on seed and FAKE_NOISE
-   alone, and FAKE_ALLOC_FAILED failed allocations. */
+// A workload that misbehaves on demand. Arguments: milliseconds to run, seed. What it does wrong is chosen by the
+// environment, so that the arms of one block can differ: FAKE_MODE, FAKE_CHECKSUM, FAKE_FALLBACK, FAKE_DLOPEN. For the
+// gate it reports a time that is FAKE_SLOW_PCT longer, with up to 1 % of noise that depends on seed and FAKE_NOISE
+// alone, and FAKE_ALLOC_FAILED failed allocations.
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdint.h>
@@ -80,7 +80,7 @@ static double number_of(const char *name)
     return text ? atof(text) : 0;
 }
 
-/* The time that is reported: the same in every run, whatever the machine does. */
+// The time that is reported: the same in every run, whatever the machine does.
 static long long work_ns(const char *seed)
 {
     const char *own = getenv("FAKE_NOISE");

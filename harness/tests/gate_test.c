@@ -1,4 +1,4 @@
-/* Rulings and the end of the rounds, over records made here: what no process can be told to do in time. */
+// Rulings and the end of the rounds, over records made here: what no process can be told to do in time.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static Plan plan_of(unsigned cells)
     return plan;
 }
 
-/* Cell "one" of a matrix of two cells, nothing measured yet. */
+// Cell "one" of a matrix of two cells, nothing measured yet.
 static Results nothing_measured(void)
 {
     Results results = {.experiment = {.arms = arms,
@@ -56,7 +56,7 @@ static Results nothing_measured(void)
     return results;
 }
 
-/* What becomes of the sample that is next in the plan; 0: no value. */
+// What becomes of the sample that is next in the plan; 0: no value.
 static void record(Results *results, const char *status, const char *reason, double ops_per_s)
 {
     const PlanRow *planned = &results->plan.rows[results->runs.count];
@@ -78,7 +78,7 @@ static void record_round(Results *results, double base, double cand)
     record(results, "ok", "", base);
 }
 
-/* Slower by about the threshold, to within a percent: narrow, but no answer by itself. */
+// Slower by about the threshold, to within a percent: narrow, but no answer by itself.
 static void record_slow_rounds(Results *results, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -170,21 +170,21 @@ static void test_aa_is_compared_with_its_own_library_alone(void **state)
     arms[2].sha256 = "1";
 }
 
-/* A slice stops when its figures can be flagged among those of all slices. */
+// A slice stops when its figures can be flagged among those of all slices.
 static void test_a_slice_counts_the_comparisons_of_all(void **state)
 {
     (void)state;
     Results results = nothing_measured();
     Plan whole = plan_of(2);
     GateState alone = {0}, slice = {.whole = &whole};
-    record_slow_rounds(&results, 6); /* the least p of six rounds is 1/32 */
+    record_slow_rounds(&results, 6); // the least p of six rounds is 1/32
     expect_skip(&results, &alone, narrow);
     expect_skip(&results, &slice, NULL);
     record_slow_rounds(&results, 1);
     expect_skip(&results, &slice, narrow);
 }
 
-/* Those of the block that is decided do not count, for a resumed sweep finds them there and the first one did not. */
+// Those of the block that is decided do not count, for a resumed sweep finds them there and the first one did not.
 static void test_attempts_that_were_made_again_cost_budget(void **state)
 {
     (void)state;
@@ -194,7 +194,7 @@ static void test_attempts_that_were_made_again_cost_budget(void **state)
     GateState gate = {.rejected = &rejected};
     results.experiment.rule.budget_s = 30;
     for (unsigned i = 0; i < ROUNDS_LEAST; i++)
-        record_round(&results, 1000, i % 2 ? 500 : 1000); /* 18 s, and wide */
+        record_round(&results, 1000, i % 2 ? 500 : 1000); // 18 s, and wide
     row_set(&attempt, RUN_wall_s, "%g", 20.0);
     row_set(&attempt, RUN_seq, "%u", ROUNDS_LEAST * ARMS + 1);
     expect_skip(&results, &gate, NULL);
@@ -202,7 +202,7 @@ static void test_attempts_that_were_made_again_cost_budget(void **state)
     expect_skip(&results, &gate, "gate: the budget of 30 s is spent");
 }
 
-/* A folder beside the others, its A/A arm 10 % off. */
+// A folder beside the others, its A/A arm 10 % off.
 static void make_folder(const char *name, const char *created_utc)
 {
     mkdir(test_path(name), 0755);
@@ -224,7 +224,7 @@ static double noise_of(const char *name)
     return noise_p95(&noise, &cell, "ops_per_s");
 }
 
-/* By their time; a merged folder has any name. */
+// By their time; a merged folder has any name.
 static void test_noise_is_of_the_folders_before(void **state)
 {
     (void)state;

@@ -103,7 +103,7 @@ static void test_disturbances(void **state)
     expect(&seen, "invalid", "steal: 2.1 % of CPU time went to other guests, limit 2 %");
     seen.total_ticks = 60;
     seen.steal_ticks = 2;
-    expect(&seen, "ok", ""); /* 3.3 %, but two ticks are rounding */
+    expect(&seen, "ok", ""); // 3.3 %, but two ticks are rounding
 }
 
 static void test_fallback(void **state)
@@ -149,7 +149,7 @@ static void test_checksums_must_agree(void **state)
         assert_string_equal(rows[i].field[RUN_status], "invalid");
         assert_string_equal(rows[i].field[RUN_invalid_reason], "block: checksum: a has 1, c has 2");
     }
-    assert_false(outcome_judge_block(rows, 3)); /* judging again changes nothing */
+    assert_false(outcome_judge_block(rows, 3)); // judging again changes nothing
 }
 
 static void test_disturbed_arm_spoils_its_block(void **state)

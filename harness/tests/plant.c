@@ -1,9 +1,9 @@
-/* Faults planted into hz3, to see whether the gate finds them: linked with hz3's own objects, in which malloc and
-   madvise have other names, so that nothing but the plant differs. Without variables it does nothing:
-     PLANT_SLOW_PCT    a thread that allocates takes so much longer
-     PLANT_RSS_PCT     pages nobody needs, this share of the resident ones
-     PLANT_FAIL_AT     one malloc, a thread's N-th, fails
-     PLANT_IDLE_PCT    memory goes back so much later */
+// Faults planted into hz3, to see whether the gate finds them: linked with hz3's own objects, in which malloc and
+// madvise have other names, so that nothing but the plant differs. Without variables it does nothing:
+// PLANT_SLOW_PCT    a thread that allocates takes so much longer
+// PLANT_RSS_PCT     pages nobody needs, this share of the resident ones
+// PLANT_FAIL_AT     one malloc, a thread's N-th, fails
+// PLANT_IDLE_PCT    memory goes back so much later
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -19,7 +19,7 @@ enum { CALLS_PER_LOOK = 1024, GAP_MAX_NS = 10000000, RETURN_GAP_MAX_NS = 1000000
 void *planted_real_malloc(size_t size);
 
 static struct {
-    double slow, rss, idle; /* shares */
+    double slow, rss, idle; // shares
     uint64_t fail_at;
     int statm;
 } plant = {.statm = -1};
@@ -56,7 +56,7 @@ static void lose_time(void)
 {
     uint64_t now = now_ns(), gap = now - last_look_ns;
     if (last_look_ns == 0) gap = 0;
-    if (gap > GAP_MAX_NS) gap = GAP_MAX_NS; /* a thread that slept did no work that could have been slower */
+    if (gap > GAP_MAX_NS) gap = GAP_MAX_NS; // a thread that slept did no work that could have been slower
     uint64_t until = now + (uint64_t)((double)gap * plant.slow);
     while (now < until)
         now = now_ns();

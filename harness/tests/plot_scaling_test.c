@@ -51,7 +51,7 @@ static void test_three_numbers_of_threads_make_a_set(void **state)
     scaling_free(&points);
     cells[2].params = (char *)"threads=4 ws=4";
     points = scaling_points(&results);
-    assert_int_equal(points.count, 4); /* two cells have two threads */
+    assert_int_equal(points.count, 4); // two cells have two threads
     assert_string_equal(points.items[3].cell_id, "a3");
     scaling_free(&points);
 }

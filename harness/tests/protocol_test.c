@@ -1,4 +1,4 @@
-/* What comes from outside: the workload's lines and the allocator's counter file. */
+// What comes from outside: the workload's lines and the allocator's counter file.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ static void test_other_lines_are_refused(void **state)
         assert_int_equal(proto_parse(bad[i]).kind, PROTO_BAD);
 }
 
-typedef struct {
+typedef struct File {
     char magic[8];
     uint32_t version, n_counters, n_stripes, stripe_bytes, names_off, data_off;
     char rest[32];
@@ -98,7 +98,7 @@ static void test_counter_file(void **state)
     assert_int_equal(counters.counter_count, 2);
     assert_string_equal(counters.names[1], "reclaim_pages");
     assert_true(counter_file_value(&counters, 0) == 3);
-    assert_true(counter_file_value(&counters, 1) == 2); /* modulo 2^64 */
+    assert_true(counter_file_value(&counters, 1) == 2); // modulo 2^64
     counter_file_close(&counters);
 }
 
@@ -109,10 +109,10 @@ static void test_counter_file_that_lies_is_not_believed(void **state)
     assert_true(opens(&file, sizeof file));
     assert_false(opens(&file, sizeof file - 8));
     assert_false(opens(&file, 16));
-    file.magic[0] = 0; /* still being filled */
+    file.magic[0] = 0; // still being filled
     assert_false(opens(&file, sizeof file));
     file = good_file();
-    file.n_counters = 9; /* more than a stripe holds */
+    file.n_counters = 9; // more than a stripe holds
     assert_false(opens(&file, sizeof file));
     file = good_file();
     file.data_off = UINT32_MAX - 7;

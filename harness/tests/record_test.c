@@ -41,7 +41,7 @@ static void expect_refused(const char *text, size_t length, const char *message)
     bool ok = csv_load(test_path("bad.csv"), &table);
     char *said = capture_end();
     assert_false(ok);
-    assert_null(table.header); /* nothing to be freed */
+    assert_null(table.header); // nothing to be freed
     assert_string_equal(said, xfmt("hzb: %s/bad.csv: %s\n", test_dir(), message));
 }
 
@@ -66,7 +66,7 @@ static RunRow row_of(unsigned seq)
     return row;
 }
 
-/* Three samples with two counters each. */
+// Three samples with two counters each.
 static void make_record(void)
 {
     char *const names[] = {"x", "y"};
@@ -88,7 +88,7 @@ static unsigned lines_of(const char *name)
     return lines;
 }
 
-/* A machine that crashed may leave zeros where a row was to be; anything behind them is not a torn row. */
+// A machine that crashed may leave zeros where a row was to be; anything behind them is not a torn row.
 static void test_zeros_at_the_end_are_cut(void **state)
 {
     (void)state;
@@ -108,7 +108,7 @@ static void test_zeros_at_the_end_are_cut(void **state)
     assert_int_equal(length, sizeof more - 1);
 }
 
-/* hzb can be killed after any byte of the row it is writing. */
+// hzb can be killed after any byte of the row it is writing.
 static void test_torn_row_is_dropped_at_every_byte(void **state)
 {
     (void)state;

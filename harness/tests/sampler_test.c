@@ -1,4 +1,4 @@
-/* What is read off a curve afterwards. */
+// What is read off a curve afterwards.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 enum { MS = 1000000, SAMPLES = 30 };
 
-/* Phases work, idle, post in ten samples each, 10 ms apart; `idle` gives the idle ones. */
+// Phases work, idle, post in ten samples each, 10 ms apart; `idle` gives the idle ones.
 static Sampler make(Sample *samples, const int64_t *idle_kib)
 {
     static char *names[] = {"work", "idle", "post"};
@@ -60,7 +60,7 @@ static void test_a_curve_is_on_the_disk_or_an_error(void **state)
     sampler.counters = &none;
     assert_true(sampler_write(&sampler, test_path("curve.csv")));
     capture_begin();
-    bool ok = sampler_write(&sampler, "/dev/null"); /* takes it, but does not promise to keep it */
+    bool ok = sampler_write(&sampler, "/dev/null"); // takes it, but does not promise to keep it
     char *said = capture_end();
     assert_false(ok);
     assert_string_equal(said, "hzb: /dev/null: Invalid argument\n");

@@ -8,7 +8,7 @@
 
 #include "stats/spread.h"
 
-/* The ranks are those of tables of the sign test's interval for the median: n, lower and upper rank from 1. */
+// The ranks are those of tables of the sign test's interval for the median: n, lower and upper rank from 1.
 static void test_interval_has_the_ranks_of_the_tables(void **state)
 {
     (void)state;

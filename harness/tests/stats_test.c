@@ -1,4 +1,4 @@
-/* Against vectors that scipy, numpy and R computed (stats_vectors.py), and against counting all signs. */
+// Against vectors that scipy, numpy and R computed (stats_vectors.py), and against counting all signs.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,7 +84,7 @@ static void test_holm_agrees_with_r(void **state)
     }
 }
 
-/* Every p of the null distribution of n untied ranks occurs as often as it must: P(p <= alpha) <= alpha. */
+// Every p of the null distribution of n untied ranks occurs as often as it must: P(p <= alpha) <= alpha.
 static void test_wilcoxon_keeps_its_level(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
-/* Made by stats_vectors.py with scipy 1.10.1, numpy 1.24.2 and R version 4.2.2 Patched (2022-11-10 r83330); not by
- * hand. */
-/* clang-format off */
+// Made by stats_vectors.py with scipy 1.10.1, numpy 1.24.2 and R version 4.2.2 Patched (2022-11-10 r83330); not by
+// hand.
+// clang-format off
 enum { GOLDEN_RESAMPLES = 500 };
 static const double golden_level = 0.95;
 static const double golden_d0[] = {0.25};

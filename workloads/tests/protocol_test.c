@@ -19,7 +19,7 @@
 
 enum { MAX_ARGS = 16, MAX_LINES = 64, LINE_BYTES = 512 };
 
-typedef struct {
+typedef struct Run {
     pid_t pid;
     int socket;
     LivePage *live;

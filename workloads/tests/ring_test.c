@@ -22,7 +22,7 @@ static bool push_one(Ring *ring, Block block)
     return ring_push(ring, &block, 1);
 }
 
-typedef struct {
+typedef struct Expected {
     uint32_t next[PRODUCERS]; // what each producer's next block must be
     uint64_t taken;
 } Expected;
@@ -89,7 +89,7 @@ static void test_keeps_the_largest_size_and_tag(void **state)
     assert_int_equal((uint32_t)word >> 1, INT32_MAX);
 }
 
-typedef struct {
+typedef struct Producer {
     Ring *ring;
     uint32_t index;
     uint64_t refused;

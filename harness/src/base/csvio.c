@@ -9,8 +9,8 @@
 #include "base/files.h"
 #include "base/util.h"
 
-/* One parse: libcsv hands over fields, then the end of a row. */
-typedef struct {
+// One parse: libcsv hands over fields, then the end of a row.
+typedef struct RowReader {
     char **fields;
     unsigned count;
     bool row_ended;
@@ -51,7 +51,7 @@ static void row_into_table(CsvTable *table, RowReader *row)
     *row = (RowReader){0};
 }
 
-/* Feeds byte by byte, so that a row's end is known to the byte. */
+// Feeds byte by byte, so that a row's end is known to the byte.
 static bool parse_into(const char *path, const char *text, size_t length, CsvTable *table)
 {
     struct csv_parser parser;
@@ -132,10 +132,10 @@ void csv_put_row(FILE *out, const char *const fields[], unsigned count)
     fputc('\n', out);
 }
 
-typedef struct {
-    size_t end;    /* offset behind the last row to keep */
-    unsigned rows; /* up to there, with the header */
-    bool damaged;  /* a whole row has the wrong number of fields */
+typedef struct RepairScan {
+    size_t end;    // offset behind the last row to keep
+    unsigned rows; // up to there, with the header
+    bool damaged;  // a whole row has the wrong number of fields
 } RepairScan;
 
 static bool is_all_nul(const char *text, size_t length)
@@ -152,7 +152,7 @@ static RepairScan repair_scan(const char *text, size_t length, unsigned columns,
     RepairScan scan = {0};
     if (csv_init(&parser, CSV_STRICT) != 0) return scan;
     for (size_t at = 0; at < length && !scan.damaged; at++) {
-        if (is_all_nul(text + at, length - at)) break; /* what a crash of the machine may leave */
+        if (is_all_nul(text + at, length - at)) break; // what a crash of the machine may leave
         scan.damaged = !text[at] || csv_parse(&parser, text + at, 1, on_field, on_row, &row) != 1;
         if (scan.damaged || !row.row_ended) continue;
         scan.damaged = row.count != columns;
@@ -188,6 +188,6 @@ bool csv_repair(const char *path, unsigned columns, CsvKeep keep, void *context)
 bool csv_append(int fd, const char *text, size_t length)
 {
     ssize_t written = write(fd, text, length);
-    if (written >= 0 && (size_t)written < length) errno = ENOSPC; /* a part of it: there is no room for the rest */
+    if (written >= 0 && (size_t)written < length) errno = ENOSPC; // a part of it: there is no room for the rest
     return written == (ssize_t)length && fsync(fd) == 0;
 }

@@ -77,7 +77,7 @@ const char *program_dir(void)
     if (path[0]) return path;
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     char *slash = length > 0 ? strrchr(path, '/') : NULL;
-    if (!slash) return "."; /* no /proc: the current directory is the best guess left */
+    if (!slash) return "."; // no /proc: the current directory is the best guess left
     *slash = 0;
     return path;
 }

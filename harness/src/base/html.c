@@ -40,7 +40,7 @@ void html_fmt(FILE *out, const char *format, ...)
     free(text);
 }
 
-/* Ids are one name space a page: each picture's get its number. */
+// Ids are one name space a page: each picture's get its number.
 static void put_with_own_ids(FILE *out, const char *text, unsigned number)
 {
     static const char *const before_id[] = {" id='", " id=\"", "href='#", "href=\"#", "url(#"};
@@ -65,7 +65,7 @@ void html_svg_figure(FILE *out, const char *path, unsigned number, const char *l
         free(text);
         return;
     }
-    /* gnuplot's own title would show as a tooltip wherever the pointer stands. */
+    // gnuplot's own title would show as a tooltip wherever the pointer stands.
     char *body = strstr(inside, title_end);
     body = body ? body + strlen(title_end) : inside + 1;
     fputs("<figure><svg role=\"img\" aria-label=\"", out);

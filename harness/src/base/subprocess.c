@@ -44,7 +44,7 @@ char *sha256_of_file(const char *path)
     char *output;
     const char *argv[] = {"sha256sum", "--", path, NULL};
     if (command_output(argv, STDERR_DROPPED, &output) != 0) return NULL;
-    /* A name with a backslash or a newline makes sha256sum put a backslash first. */
+    // A name with a backslash or a newline makes sha256sum put a backslash first.
     char *digits = output[0] == '\\' ? output + 1 : output;
     if (strspn(digits, "0123456789abcdef") != 64) return NULL;
     digits[64] = 0;

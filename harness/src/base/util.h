@@ -1,4 +1,4 @@
-/* Small things every part needs: messages, memory that never fails, lists, numbers. */
+// Small things every part needs: messages, memory that never fails, lists, numbers.
 #ifndef HZB_UTIL_H
 #define HZB_UTIL_H
 
@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What hzb exits with. */
-typedef enum {
+// What hzb exits with.
+typedef enum HzbExit {
     HZB_OK = 0,
     HZB_REGRESSION = 10,
     HZB_INCONCLUSIVE = 11,
@@ -18,7 +18,7 @@ typedef enum {
     HZB_IO = 74,
 } HzbExit;
 
-typedef struct {
+typedef struct StrList {
     char **items;
     unsigned count;
 } StrList;
@@ -26,7 +26,7 @@ typedef struct {
 void hzb_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hzb_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* hzb lives as long as one command: these exit 70 on exhaustion, and configuration is never freed. */
+// hzb lives as long as one command: these exit 70 on exhaustion, and configuration is never freed.
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t count, size_t size);
 char *xstrdup(const char *text);
@@ -35,12 +35,12 @@ char *xfmt(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void list_add(StrList *list, const char *item);
 void list_free(StrList *list);
 bool list_has(const StrList *list, const char *item);
-/* `text` cut at every `separator`; empty pieces are dropped. */
+// `text` cut at every `separator`; empty pieces are dropped.
 StrList list_split(const char *text, char separator);
 
-/* Start of the value if `entry` is `key=value` with this key, else NULL. */
+// Start of the value if `entry` is `key=value` with this key, else NULL.
 const char *pair_value(const char *entry, const char *key);
-/* Value of `key` in a list of `key=value`, or NULL; the last one wins. */
+// Value of `key` in a list of `key=value`, or NULL; the last one wins.
 const char *pairs_find(const StrList *pairs, const char *key);
 void pairs_set(StrList *pairs, const char *entry);
 
@@ -49,7 +49,7 @@ bool parse_i64(const char *text, int64_t *value);
 bool parse_double(const char *text, double *value);
 
 uint64_t monotonic_ns(void);
-/* splitmix64 step: the one source of derived seeds. */
+// splitmix64 step: the one source of derived seeds.
 uint64_t mix64(uint64_t value);
 
 #endif

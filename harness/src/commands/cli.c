@@ -107,14 +107,14 @@ static const struct argp_option selftest_options[] = {
 static const struct argp_option gate_options[] = {{"strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3},
                                                   {0}};
 
-typedef struct {
+typedef struct Command {
     const char *name;
     const char *args_doc;
     const char *doc;
     const struct argp_option *options;
     HzbExit (*run)(const Options *options);
     bool target_needed, target_allowed;
-    bool several; /* targets */
+    bool several; // targets
 } Command;
 
 static const Command commands[] = {
@@ -152,7 +152,7 @@ static const Command commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-typedef struct {
+typedef struct Parse {
     const Command *command;
     Options options;
 } Parse;
@@ -165,7 +165,7 @@ static unsigned rounds_of(const char *text, struct argp_state *state)
     return (unsigned)value;
 }
 
-/* Without `several` a command takes one target at most. */
+// Without `several` a command takes one target at most.
 static void set_target(Parse *parse, char *text, struct argp_state *state)
 {
     if ((parse->options.target && !parse->command->several) || !parse->command->target_allowed)
@@ -174,7 +174,7 @@ static void set_target(Parse *parse, char *text, struct argp_state *state)
     list_add(&parse->options.targets, text);
 }
 
-/* Options that are kept as they are. */
+// Options that are kept as they are.
 static bool parse_plain(int key, char *text, Options *options)
 {
     const struct {

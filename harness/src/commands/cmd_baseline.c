@@ -1,4 +1,4 @@
-/* `hzb baseline set NAME ALLOCATOR | list | rm NAME`. */
+// `hzb baseline set NAME ALLOCATOR | list | rm NAME`.
 #include <string.h>
 
 #include "base/subprocess.h"

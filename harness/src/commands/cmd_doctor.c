@@ -1,4 +1,4 @@
-/* `hzb doctor`: what about this machine makes figures doubtful, as lines or as JSON. */
+// `hzb doctor`: what about this machine makes figures doubtful, as lines or as JSON.
 #include <stdio.h>
 
 #include "commands/commands.h"

@@ -1,4 +1,4 @@
-/* `hzb export`: samples for other people's tools. */
+// `hzb export`: samples for other people's tools.
 #include <stdio.h>
 
 #include "commands/commands.h"

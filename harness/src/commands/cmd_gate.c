@@ -1,4 +1,4 @@
-/* `hzb gate`: what got worse, as a table, verdict.json and the exit code. */
+// `hzb gate`: what got worse, as a table, verdict.json and the exit code.
 #include <stdio.h>
 
 #include "commands/commands.h"

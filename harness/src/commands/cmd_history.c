@@ -1,4 +1,4 @@
-/* `hzb history`: what became of figures from run to run. */
+// `hzb history`: what became of figures from run to run.
 #include <string.h>
 
 #include "commands/commands.h"

@@ -1,5 +1,5 @@
-/* `hzb import-hyperfine`: what hyperfine measured of whole programs, joined into one result folder. For reviewers,
-   never for the gate: hyperfine does not check that the allocator was loaded. */
+// `hzb import-hyperfine`: what hyperfine measured of whole programs, joined into one result folder. For reviewers,
+// never for the gate: hyperfine does not check that the allocator was loaded.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "record/hyperfine.h"
 #include "report/plot.h"
 
-/* results/<UTC>_hyperfine unless the folder was given. */
+// results/<UTC>_hyperfine unless the folder was given.
 static char *make_folder(const Options *options)
 {
     char utc[32];

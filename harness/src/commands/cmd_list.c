@@ -1,4 +1,4 @@
-/* `hzb list`: allocators, workloads and the cells of a matrix. */
+// `hzb list`: allocators, workloads and the cells of a matrix.
 #include <stdio.h>
 #include <stdlib.h>
 

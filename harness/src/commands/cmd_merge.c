@@ -1,4 +1,4 @@
-/* `hzb merge`: the shards of one plan become one result folder. */
+// `hzb merge`: the shards of one plan become one result folder.
 #include "commands/commands.h"
 #include "record/merge.h"
 

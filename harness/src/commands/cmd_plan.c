@@ -1,4 +1,4 @@
-/* `hzb plan`: the plan of a matrix, as CSV. */
+// `hzb plan`: the plan of a matrix, as CSV.
 #include <stdio.h>
 
 #include "commands/commands.h"

@@ -1,4 +1,4 @@
-/* `hzb plot`: the figures of a result folder. */
+// `hzb plot`: the figures of a result folder.
 #include "commands/commands.h"
 #include "record/results.h"
 #include "report/plot.h"

@@ -1,4 +1,4 @@
-/* `hzb report`: a result folder as one page and as a comment for a pull request. */
+// `hzb report`: a result folder as one page and as a comment for a pull request.
 #include <stdio.h>
 #include <stdlib.h>
 

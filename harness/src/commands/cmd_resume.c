@@ -1,4 +1,4 @@
-/* `hzb resume`: goes on with a plan that was interrupted. */
+// `hzb resume`: goes on with a plan that was interrupted.
 #include "commands/commands.h"
 #include "commands/measure.h"
 

@@ -1,5 +1,5 @@
-/* `hzb selftest-gate`: runs each candidate of the selftest matrix alone against the base and looks at the exit code of
-   the gate. A name that ends in "same" is the base once more and must end clean, every other has a fault planted. */
+// `hzb selftest-gate`: runs each candidate of the selftest matrix alone against the base and looks at the exit code of
+// the gate. A name that ends in "same" is the base once more and must end clean, every other has a fault planted.
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +34,9 @@ static int run_self(StrList *argv, char **said)
     return code;
 }
 
-static const char self[] = "/proc/self/exe"; /* the child is this program until it becomes it again */
+static const char self[] = "/proc/self/exe"; // the child is this program until it becomes it again
 
-/* A child each: a run holds the host's lock until its process ends. */
+// A child each: a run holds the host's lock until its process ends.
 static int measure_and_decide(const Options *options, const char *matrix, const char *base, const char *cand)
 {
     char *dir, *said;

@@ -1,4 +1,4 @@
-/* `hzb stats`: candidates compared with bases, into stats.csv. */
+// `hzb stats`: candidates compared with bases, into stats.csv.
 #include <stdio.h>
 
 #include "commands/commands.h"

@@ -1,4 +1,4 @@
-/* `hzb table`: medians per allocator and cell. */
+// `hzb table`: medians per allocator and cell.
 #include <stdio.h>
 
 #include "commands/commands.h"

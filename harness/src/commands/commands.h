@@ -1,4 +1,4 @@
-/* The subcommands; each returns the exit code of the program. */
+// The subcommands; each returns the exit code of the program.
 #ifndef HZB_COMMANDS_H
 #define HZB_COMMANDS_H
 

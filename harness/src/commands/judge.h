@@ -1,4 +1,4 @@
-/* The shared first half of stats and gate. */
+// The shared first half of stats and gate.
 #ifndef HZB_JUDGE_H
 #define HZB_JUDGE_H
 
@@ -7,13 +7,13 @@
 #include "gate/gate.h"
 #include "gate/verdict.h"
 
-typedef struct {
+typedef struct Judged {
     Results results;
     Comparisons comparisons;
     Findings findings;
 } Judged;
 
-/* Judges a result folder and writes its stats.csv. Says what is wrong and returns false. */
+// Judges a result folder and writes its stats.csv. Says what is wrong and returns false.
 bool judge_folder(const char *dir, Judged *judged);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/util.h"
 #include "config/paths.h"
 
-/* Applies the ancestors first, so that the nearest setting wins. */
+// Applies the ancestors first, so that the nearest setting wins.
 static void inherit(const Config *config, const CfgAllocator *allocator, Arm *arm, const char **preload, bool *optional)
 {
     if (allocator->inherits) inherit(config, config_allocator(config, allocator->inherits), arm, preload, optional);
@@ -27,7 +27,7 @@ bool arm_resolve(const Config *config, const Options *options, const CfgAllocato
     bool optional = false;
     *arm = (Arm){.name = xstrdup(allocator->name), .role = xstrdup("ref")};
     inherit(config, allocator, arm, &preload, &optional);
-    if (!preload) return true; /* with build_defs the library is made when the arm is used */
+    if (!preload) return true; // with build_defs the library is made when the arm is used
     char *found = library_find(config, options, preload);
     arm->missing = !found;
     arm->preload = found                  ? found

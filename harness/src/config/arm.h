@@ -1,4 +1,4 @@
-/* An allocator as it is measured: a library that was found, and its environment. */
+// An allocator as it is measured: a library that was found, and its environment.
 #ifndef HZB_ARM_H
 #define HZB_ARM_H
 
@@ -8,27 +8,27 @@
 #include "config/config.h"
 #include "config/options.h"
 
-typedef struct {
+typedef struct Arm {
     char *name;
-    char *role;    /* base, cand, ref or aa */
-    char *preload; /* absolute path; NULL = the C library's own malloc */
-    char *sha256;  /* of the library; NULL without one */
+    char *role;    // base, cand, ref or aa
+    char *preload; // absolute path; NULL = the C library's own malloc
+    char *sha256;  // of the library; NULL without one
     char *stats_file_env;
-    char *build; /* what the library says of itself; "" when it says nothing */
+    char *build; // what the library says of itself; "" when it says nothing
     StrList env;
-    char *same_as;    /* a candidate with the library and environment of this base: nothing to run, nothing to decide */
-    char *build_defs; /* built when it is first run; NULL = the library is found */
-    bool missing;     /* optional and not found: its samples are recorded as skipped */
+    char *same_as;    // a candidate with the library and environment of this base: nothing to run, nothing to decide
+    char *build_defs; // built when it is first run; NULL = the library is found
+    bool missing;     // optional and not found: its samples are recorded as skipped
     FileId id;
 } Arm;
 
-/* One allocator with all that it inherits; its library is looked up, not yet hashed. A library that is not found has
-   its configured name in `preload` and sets `missing`. Returns false if it is missing and not optional. */
+// One allocator with all that it inherits; its library is looked up, not yet hashed. A library that is not found has
+// its configured name in `preload` and sets `missing`. Returns false if it is missing and not optional.
 bool arm_resolve(const Config *config, const Options *options, const CfgAllocator *allocator, Arm *arm);
-/* What the allocator's build line says (lane, front in use, definitions), asked under the arm's own environment because
-   the machine and the environment decide part of it. "" for an arm without counters, or when there is no such line. */
+// What the allocator's build line says (lane, front in use, definitions), asked under the arm's own environment because
+// the machine and the environment decide part of it. "" for an arm without counters, or when there is no such line.
 char *arm_build(const Arm *arm);
-/* The same library in the same environment. */
+// The same library in the same environment.
 bool arms_are_same(const Arm *a, const Arm *b);
 
 #endif

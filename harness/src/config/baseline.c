@@ -18,7 +18,7 @@
 static const char library_file[] = "library.so";
 static const char about_file[] = "baseline.json";
 
-/* Readable, and not the same for two machines of one name. */
+// Readable, and not the same for two machines of one name.
 static char *machine_dir(const Options *options)
 {
     json_t *facts = host_facts();
@@ -63,7 +63,7 @@ static char *dir_of(const Options *options, const char *name)
     return dir;
 }
 
-/* Made under another name and moved over, so that there is no half baseline. */
+// Made under another name and moved over, so that there is no half baseline.
 static bool keep(const char *machine, const char *dir, const Arm *arm)
 {
     char *fresh = xfmt("%s/.new-XXXXXX", machine), *old = xfmt("%s/.old-%d", machine, (int)getpid());

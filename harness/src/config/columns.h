@@ -1,4 +1,4 @@
-/* The columns of runs.csv. What the YAML files call a metric is the name of one of them. */
+// The columns of runs.csv. What the YAML files call a metric is the name of one of them.
 #ifndef HZB_COLUMNS_H
 #define HZB_COLUMNS_H
 
@@ -49,11 +49,11 @@
     X(idle_return_ms)
 
 #define X(name) RUN_##name,
-typedef enum { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;
+typedef enum RunColumn { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;
 #undef X
 
 extern const char *const run_column_names[RUN_COLUMN_COUNT];
-/* Index of a column by name, or -1. */
+// Index of a column by name, or -1.
 int run_column(const char *name);
 
 #endif

@@ -1,45 +1,44 @@
-/* The three YAML files as structs. config_load.c fills them: libcyaml checks keys and types, config_check.c the rest.
- */
+// The three YAML files as structs. config_load.c fills them: libcyaml checks keys and types, config_check.c the rest.
 #ifndef HZB_CONFIG_H
 #define HZB_CONFIG_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Longest time that anything may be given: a hundred days and more, and far from what a clock's 64 bits hold. */
+// Longest time that anything may be given: a hundred days and more, and far from what a clock's 64 bits hold.
 #define SECONDS_MAX 1e7
 
-/* An arm `baseline:<name>` is a library that was pinned, see baseline.h. */
+// An arm `baseline:<name>` is a library that was pinned, see baseline.h.
 #define BASELINE_PREFIX "baseline:"
 
-typedef struct {
+typedef struct CfgAllocator {
     char *name;
-    char *inherits;       /* takes over everything below from this allocator; env entries are merged */
-    char *preload;        /* path, or file name looked up in the system's library folders; NULL = glibc */
-    char *stats_file_env; /* variable that makes the allocator map its live counters */
-    char *build_defs;     /* hz3 is built once with these, for example -DHZ3_X=1; takes the place of preload */
+    char *inherits;       // takes over everything below from this allocator; env entries are merged
+    char *preload;        // path, or file name looked up in the system's library folders; NULL = glibc
+    char *stats_file_env; // variable that makes the allocator map its live counters
+    char *build_defs;     // hz3 is built once with these, for example -DHZ3_X=1; takes the place of preload
     char **env;
     unsigned env_count;
-    bool optional; /* a missing library is recorded as skipped, not an error */
+    bool optional; // a missing library is recorded as skipped, not an error
 } CfgAllocator;
 
-typedef enum { DIRECTION_UP, DIRECTION_DOWN } Direction;
+typedef enum Direction { DIRECTION_UP, DIRECTION_DOWN } Direction;
 
-typedef struct {
-    char *name; /* a column of runs.csv */
+typedef struct CfgMetric {
+    char *name; // a column of runs.csv
     Direction direction;
 } CfgMetric;
 
-typedef struct {
+typedef struct CfgWorkload {
     char *name;
     char *bin;
-    char **argv; /* {param}, {seed} are filled in */
+    char **argv; // {param}, {seed} are filled in
     unsigned argv_count;
-    char **params; /* key=default; a cell may change them */
+    char **params; // key=default; a cell may change them
     unsigned params_count;
-    char **fixed; /* key=value; a cell may not */
+    char **fixed; // key=value; a cell may not
     unsigned fixed_count;
-    char **test_params; /* key=value for --test */
+    char **test_params; // key=value for --test
     unsigned test_params_count;
     CfgMetric *metrics;
     unsigned metrics_count;
@@ -47,7 +46,7 @@ typedef struct {
     bool allow_fallback;
 } CfgWorkload;
 
-typedef struct {
+typedef struct CfgCell {
     char *id;
     char *workload;
     char **params;
@@ -56,34 +55,34 @@ typedef struct {
     double expect_s;
 } CfgCell;
 
-typedef struct {
+typedef struct CfgArms {
     char **base;
     unsigned base_count;
     char **cand;
     unsigned cand_count;
     char **refs;
     unsigned refs_count;
-    char **aa; /* the base once more under another name: how far apart equal things seem to be on this machine */
+    char **aa; // the base once more under another name: how far apart equal things seem to be on this machine
     unsigned aa_count;
 } CfgArms;
 
-typedef struct {
-    char *metric; /* a column of runs.csv */
+typedef struct CfgGate {
+    char *metric; // a column of runs.csv
     double threshold_pct;
-    bool exact; /* a count: one more in any round is a regression, whatever the statistics say */
+    bool exact; // a count: one more in any round is a regression, whatever the statistics say
 } CfgGate;
 
-typedef struct {
+typedef struct CfgAllocators {
     CfgAllocator *allocators;
     unsigned allocators_count;
 } CfgAllocators;
 
-typedef struct {
+typedef struct CfgWorkloads {
     CfgWorkload *workloads;
     unsigned workloads_count;
 } CfgWorkloads;
 
-typedef struct {
+typedef struct CfgMatrix {
     char *name;
     uint64_t seed;
     CfgArms arms;
@@ -92,26 +91,26 @@ typedef struct {
     double steal_max_pct;
     CfgGate *gates;
     unsigned gates_count;
-    unsigned rounds_max; /* of a cell whose interval is still wide; 0 = each cell's `rounds` */
-    double budget_s;     /* no rounds above a cell's `rounds` after that much measuring; 0 = without limit */
-    bool confirm;        /* plan a second, independent set of rounds for what the first one flags */
+    unsigned rounds_max; // of a cell whose interval is still wide; 0 = each cell's `rounds`
+    double budget_s;     // no rounds above a cell's `rounds` after that much measuring; 0 = without limit
+    bool confirm;        // plan a second, independent set of rounds for what the first one flags
     CfgCell *cells;
     unsigned cells_count;
 } CfgMatrix;
 
-typedef struct {
+typedef struct Config {
     char *allocators_path;
     char *workloads_path;
-    char *matrix_path; /* NULL when only the other two were asked for */
+    char *matrix_path; // NULL when only the other two were asked for
     CfgAllocators *allocators;
     CfgWorkloads *workloads;
     CfgMatrix *matrix;
 } Config;
 
-/* Fit for file names, CSV fields and regular expressions, which all names become. */
+// Fit for file names, CSV fields and regular expressions, which all names become.
 bool config_name_is_plain(const char *name);
 
-/* By name; NULL if there is none. */
+// By name; NULL if there is none.
 const CfgAllocator *config_allocator(const Config *config, const char *name);
 const CfgWorkload *config_workload(const Config *config, const char *name);
 

@@ -16,7 +16,7 @@ static bool check_name(const char *path, const char *what, const char *name)
     return false;
 }
 
-/* `key=value` without blanks, as they are joined by blanks in plan.csv. */
+// `key=value` without blanks, as they are joined by blanks in plan.csv.
 static bool check_pair(const char *path, const char *entry)
 {
     const char *equals = strchr(entry, '=');
@@ -92,7 +92,7 @@ static bool check_allocators(const Config *config)
     return true;
 }
 
-/* Every {placeholder} must name a parameter. */
+// Every {placeholder} must name a parameter.
 static bool check_argv(const char *path, const CfgWorkload *workload)
 {
     for (unsigned i = 0; i < workload->argv_count; i++) {
@@ -122,7 +122,7 @@ static bool check_metrics(const char *path, const CfgWorkload *workload)
     return true;
 }
 
-/* Entries that set parameters must name those that exist and are not fixed. */
+// Entries that set parameters must name those that exist and are not fixed.
 static bool check_settings(const char *path, const char *who, const CfgWorkload *workload, char **entries,
                            unsigned count)
 {
@@ -166,7 +166,7 @@ static bool check_arms(const Config *config)
     const CfgArms *arms = &config->matrix->arms;
     char *const *const lists[] = {arms->base, arms->cand, arms->refs, arms->aa};
     const unsigned counts[] = {arms->base_count, arms->cand_count, arms->refs_count, arms->aa_count};
-    StrList seen = {0}, seen_aa = {0}; /* an A/A arm is another one once more */
+    StrList seen = {0}, seen_aa = {0}; // an A/A arm is another one once more
     for (unsigned l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (unsigned i = 0; i < counts[l]; i++) {
             const char *name = lists[l][i];

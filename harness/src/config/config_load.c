@@ -108,7 +108,7 @@ static const cyaml_schema_field_t matrix_fields[] = {
 };
 static const cyaml_schema_value_t matrix_schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, CfgMatrix, matrix_fields)};
 
-/* harness/matrix/x.yaml -> harness */
+// harness/matrix/x.yaml -> harness
 static char *default_config_dir(const char *matrix_path)
 {
     if (!matrix_path) return xfmt("%s/../harness", program_dir());

@@ -42,7 +42,7 @@ static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const re
     return true;
 }
 
-/* An arm as a matrix names it, with its library ready. */
+// An arm as a matrix names it, with its library ready.
 static bool find_arm(const Config *config, const Options *options, const char *name, Arm *arm)
 {
     size_t prefix = strlen(BASELINE_PREFIX);
@@ -80,7 +80,7 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
     return true;
 }
 
-/* A/A arms are the same on purpose and do run. */
+// A/A arms are the same on purpose and do run.
 static void find_identical(Experiment *experiment)
 {
     for (unsigned c = 0; c < experiment->arm_count; c++) {
@@ -96,7 +96,7 @@ static void find_identical(Experiment *experiment)
     }
 }
 
-/* --allocator name=/path/lib.so */
+// --allocator name=/path/lib.so
 static bool add_extra_arms(const Options *options, Experiment *experiment, const regex_t *wanted)
 {
     for (unsigned i = 0; i < options->extra_arms.count; i++) {

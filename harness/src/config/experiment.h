@@ -1,5 +1,5 @@
-/* What is measured, resolved: libraries and programs found and hashed, variants flattened. Made from the YAML files
-   when a result folder is created, from then on read back from its manifest, so that editing YAML changes no plan. */
+// What is measured, resolved: libraries and programs found and hashed, variants flattened. Made from the YAML files
+// when a result folder is created, from then on read back from its manifest, so that editing YAML changes no plan.
 #ifndef HZB_EXPERIMENT_H
 #define HZB_EXPERIMENT_H
 
@@ -8,9 +8,9 @@
 #include "base/files.h"
 #include "config/arm.h"
 
-typedef struct {
+typedef struct Workload {
     char *name;
-    char *bin; /* absolute path */
+    char *bin; // absolute path
     char *sha256;
     StrList argv;
     bool allow_fallback;
@@ -19,21 +19,21 @@ typedef struct {
     FileId id;
 } Workload;
 
-typedef struct {
+typedef struct Limits {
     unsigned sample_ms;
-    double mem_guard_pct;    /* of the machine's memory */
-    double steal_max_pct;    /* of CPU time; above: invalid */
-    double fallback_max_pct; /* of remote frees; above: invalid unless the workload allows it */
+    double mem_guard_pct;    // of the machine's memory
+    double steal_max_pct;    // of CPU time; above: invalid
+    double fallback_max_pct; // of remote frees; above: invalid unless the workload allows it
 } Limits;
 
-/* How many rounds a cell gets. Above `min` only while its interval is wide; those above `first` are the second set. */
-typedef struct {
+// How many rounds a cell gets. Above `min` only while its interval is wide; those above `first` are the second set.
+typedef struct CellRounds {
     char *cell_id;
     unsigned min, first;
 } CellRounds;
 
-/* What is decided, fixed when the plan is made. */
-typedef struct {
+// What is decided, fixed when the plan is made.
+typedef struct Rule {
     CfgGate *gates;
     unsigned gates_count;
     CellRounds *cells;
@@ -42,27 +42,27 @@ typedef struct {
     bool confirm;
 } Rule;
 
-typedef struct {
-    char *run_id; /* name of the result folder */
+typedef struct Experiment {
+    char *run_id; // name of the result folder
     char *matrix;
     Arm *arms;
     unsigned arm_count;
     Workload *workloads;
     unsigned workload_count;
-    StrList known_libs; /* every preload that exists; the glibc arm must map none of them */
+    StrList known_libs; // every preload that exists; the glibc arm must map none of them
     Limits limits;
     Rule rule;
-    StrList command_line; /* how hzb was called to make it */
+    StrList command_line; // how hzb was called to make it
 } Experiment;
 
-/* Absolute path of a workload's program; need not exist. */
+// Absolute path of a workload's program; need not exist.
 char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload);
 
 bool experiment_make(const Config *config, const Options *options, Experiment *experiment);
 
 const Arm *experiment_arm(const Experiment *experiment, const char *name);
 const Workload *experiment_workload(const Experiment *experiment, const char *name);
-/* NULL for a cell of a record that was made before rules were kept. */
+// NULL for a cell of a record that was made before rules were kept.
 const CellRounds *experiment_rounds(const Experiment *experiment, const char *cell_id);
 
 #endif

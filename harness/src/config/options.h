@@ -1,4 +1,4 @@
-/* What the user asked for, beside the YAML files. The command line fills it (commands/cli.c). */
+// What the user asked for, beside the YAML files. The command line fills it (commands/cli.c).
 #ifndef HZB_OPTIONS_H
 #define HZB_OPTIONS_H
 
@@ -9,45 +9,45 @@
 
 #define RESULTS_DIR "results"
 
-/* Which slice of the cells; count 0 = all of them. */
-typedef struct {
+// Which slice of the cells; count 0 = all of them.
+typedef struct Shard {
     unsigned index, count;
 } Shard;
 
-typedef enum { LANE_MEASURE, LANE_DIAG } Lane;
+typedef enum Lane { LANE_MEASURE, LANE_DIAG } Lane;
 
-/* NULL or 0 where nothing was given; the functions below know what then holds. */
-typedef struct {
+// NULL or 0 where nothing was given; the functions below know what then holds.
+typedef struct Options {
     StrList command_line;
-    const char *target;     /* matrix file or result folder; NULL if not given */
-    StrList targets;        /* all of them, for commands that take several */
-    const char *config_dir; /* folder of allocators.yaml and workloads.yaml */
-    const char *build_dir;  /* what {build} stands for */
-    const char *output;     /* folder in which result folders are made */
-    const char *pool_dir;   /* result folder that rounds are drawn from */
-    const char *plots_dir;  /* folder of the gnuplot scripts */
+    const char *target;     // matrix file or result folder; NULL if not given
+    StrList targets;        // all of them, for commands that take several
+    const char *config_dir; // folder of allocators.yaml and workloads.yaml
+    const char *build_dir;  // what {build} stands for
+    const char *output;     // folder in which result folders are made
+    const char *pool_dir;   // result folder that rounds are drawn from
+    const char *plots_dir;  // folder of the gnuplot scripts
     const char *lock_path;
     const char *allocator_regex;
-    const char *cell_regex; /* matches a workload's name or a cell's id */
-    StrList param_filters;  /* key=value */
-    StrList extra_arms;     /* name=/path/lib.so */
+    const char *cell_regex; // matches a workload's name or a cell's id
+    StrList param_filters;  // key=value
+    StrList extra_arms;     // name=/path/lib.so
     Shard shard;
     Lane lane;
-    const char *metric;    /* a column of runs.csv */
-    const char *reference; /* the allocator that ratios are to */
-    unsigned rounds;       /* 0 = as the matrix says */
+    const char *metric;    // a column of runs.csv
+    const char *reference; // the allocator that ratios are to
+    unsigned rounds;       // 0 = as the matrix says
     bool seed_given;
     uint64_t seed;
     bool dry_run, test, markdown, json, summary, strict;
 } Options;
 
-/* The folder that holds result folders and baselines. */
+// The folder that holds result folders and baselines.
 const char *options_output(const Options *options);
-/* The result folder a command is about. */
+// The result folder a command is about.
 const char *options_result_dir(const Options *options);
-/* What {build} stands for. */
+// What {build} stands for.
 const char *options_build_dir(const Options *options);
-/* The folder of the gnuplot scripts. */
+// The folder of the gnuplot scripts.
 const char *options_plots_dir(const Options *options);
 
 #endif

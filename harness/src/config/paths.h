@@ -1,15 +1,15 @@
-/* Where the files are that the YAML files name. */
+// Where the files are that the YAML files name.
 #ifndef HZB_PATHS_H
 #define HZB_PATHS_H
 
 #include "config/config.h"
 #include "config/options.h"
 
-/* {build}/x and /x as they are, x/y relative to the folder of the YAML file. */
+// {build}/x and /x as they are, x/y relative to the folder of the YAML file.
 char *config_path(const char *yaml_path, const Options *options, const char *text);
-/* Absolute path of a file that can be read, or NULL. */
+// Absolute path of a file that can be read, or NULL.
 char *readable_path(const char *path);
-/* Absolute path of a library as allocators.yaml names it, or NULL if there is none. */
+// Absolute path of a library as allocators.yaml names it, or NULL if there is none.
 char *library_find(const Config *config, const Options *options, const char *preload);
 
 #endif

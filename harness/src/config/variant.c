@@ -19,7 +19,7 @@ static uint64_t hash_of(const char *text)
     return hash;
 }
 
-/* make decides what is up to date; a variant that is costs one make that does nothing. */
+// make decides what is up to date; a variant that is costs one make that does nothing.
 char *variant_build(const char *build_dir, const char *defs)
 {
     char whole[PATH_MAX], *said;

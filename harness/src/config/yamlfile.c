@@ -9,12 +9,12 @@
 
 #include "base/util.h"
 
-/* What libcyaml logs about a failed load: the reason, then a backtrace, innermost first. */
-typedef struct {
+// What libcyaml logs about a failed load: the reason, then a backtrace, innermost first.
+typedef struct LoadLog {
     char *reason;
-    unsigned line, column;             /* of the innermost entry: the last event libcyaml had taken in */
-    unsigned entry_line, entry_column; /* of the innermost list entry, 0 if there is none */
-    StrList fields;                    /* names of the mapping fields on the way, innermost first */
+    unsigned line, column;             // of the innermost entry: the last event libcyaml had taken in
+    unsigned entry_line, entry_column; // of the innermost list entry, 0 if there is none
+    StrList fields;                    // names of the mapping fields on the way, innermost first
 } LoadLog;
 
 static void on_log(cyaml_log_t level, void *context, const char *format, va_list args)
@@ -40,9 +40,9 @@ static void on_log(cyaml_log_t level, void *context, const char *format, va_list
     free(text);
 }
 
-/* A position in a YAML file, counted from 1; line 0 = not found. `problem`, a text of libyaml's own, is set if the
-   file is not YAML. */
-typedef struct {
+// A position in a YAML file, counted from 1; line 0 = not found. `problem`, a text of libyaml's own, is set if the
+// file is not YAML.
+typedef struct YamlPlace {
     size_t line, column;
     const char *problem;
 } YamlPlace;
@@ -52,7 +52,7 @@ static size_t or_first(size_t line_or_column)
     return line_or_column ? line_or_column : 1;
 }
 
-/* First scalar that reads `scalar` (NULL: any syntax error) at or behind the given position. */
+// First scalar that reads `scalar` (NULL: any syntax error) at or behind the given position.
 static YamlPlace yaml_find(const char *path, const char *scalar, size_t from_line, size_t from_column)
 {
     yaml_parser_t parser;
@@ -94,7 +94,7 @@ void yaml_error_at(const char *path, const char *scalar, const char *format, ...
     free(message);
 }
 
-/* The mapping that the backtrace ended in, by walking the schema along the field names. */
+// The mapping that the backtrace ended in, by walking the schema along the field names.
 static const cyaml_schema_field_t *fields_at(const cyaml_schema_value_t *value, const StrList *path)
 {
     for (unsigned i = path->count; i > 0; i--) {
@@ -125,7 +125,7 @@ static void explain_unknown_key(const char *path, const cyaml_schema_value_t *sc
     free(expected);
 }
 
-/* libcyaml notices at the end of a mapping; its beginning says more. */
+// libcyaml notices at the end of a mapping; its beginning says more.
 static void explain_missing_key(const char *path, const LoadLog *log)
 {
     const char *key = log->reason + strlen("Missing required mapping field: ");
@@ -158,8 +158,8 @@ static void explain(const char *path, const cyaml_schema_value_t *schema, const 
     }
 }
 
-/* Stricter than libcyaml, which takes a number for what it begins with, a leading 0 for octal, a whole number below 0
-   for a large one, and any word but a few for true. */
+// Stricter than libcyaml, which takes a number for what it begins with, a leading 0 for octal, a whole number below 0
+// for a large one, and any word but a few for true.
 static const char *scalar_fault(cyaml_type_e type, const char *text)
 {
     uint64_t whole;
@@ -182,14 +182,14 @@ static bool check_pairs(const char *path, yaml_document_t *document, const yaml_
          pair++) {
         const char *key = (const char *)yaml_document_get_node(document, pair->key)->data.scalar.value;
         const cyaml_schema_field_t *field = fields;
-        while (strcmp(field->key, key) != 0) /* libcyaml took the file, so it is there */
+        while (strcmp(field->key, key) != 0) // libcyaml took the file, so it is there
             field++;
         ok = check_scalars(path, document, pair->value, &field->value, key);
     }
     return ok;
 }
 
-/* Of a file that libcyaml took: its nodes are what the schema says. */
+// Of a file that libcyaml took: its nodes are what the schema says.
 static bool check_scalars(const char *path, yaml_document_t *document, int at, const cyaml_schema_value_t *schema,
                           const char *key)
 {

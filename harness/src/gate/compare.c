@@ -39,12 +39,12 @@ static bool is_sample_of(const RunRow *row, const char *cell_id, const Arm *arm)
     return strcmp(row->field[RUN_cell_id], cell_id) == 0 && strcmp(row->field[RUN_allocator], arm->name) == 0;
 }
 
-/* Blocks are contiguous in a record. */
+// Blocks are contiguous in a record.
 static const RunRow *same_round(const RunRows *runs, unsigned index, const char *cell_id, const Arm *arm)
 {
     const char *round = runs->rows[index].field[RUN_round];
     for (int step = -1; step <= 1; step += 2) {
-        for (unsigned i = index; i < runs->count; i += (unsigned)step) { /* below 0 wraps around to above count */
+        for (unsigned i = index; i < runs->count; i += (unsigned)step) { // below 0 wraps around to above count
             const RunRow *row = &runs->rows[i];
             if (strcmp(row->field[RUN_round], round) != 0 || strcmp(row->field[RUN_cell_id], cell_id) != 0) break;
             if (is_sample_of(row, cell_id, arm)) return row;
@@ -53,7 +53,7 @@ static const RunRow *same_round(const RunRows *runs, unsigned index, const char 
     return NULL;
 }
 
-typedef struct {
+typedef struct Pairs {
     double *base, *cand;
     unsigned n;
 } Pairs;
@@ -94,7 +94,7 @@ static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
     return pairs;
 }
 
-/* Depends on names alone: the same record gives the same interval wherever it is read. */
+// Depends on names alone: the same record gives the same interval wherever it is read.
 static uint64_t seed_of(const Comparison *c, RoundSet set)
 {
     const char *const names[] = {c->cell->cell_id, run_column_names[c->column], c->base->name, c->cand->name};
@@ -105,7 +105,7 @@ static uint64_t seed_of(const Comparison *c, RoundSet set)
     return seed;
 }
 
-/* ln(cand/base) of each pair; false if some value has no logarithm. */
+// ln(cand/base) of each pair; false if some value has no logarithm.
 static bool log_ratios(const Pairs *pairs, double *d)
 {
     for (unsigned i = 0; i < pairs->n; i++) {
@@ -160,13 +160,13 @@ static const CfgGate *gate_of(const Rule *rule, RunColumn column)
     return NULL;
 }
 
-/* An A/A arm says how far apart equals seem to be: with another base it says nothing. */
+// An A/A arm says how far apart equals seem to be: with another base it says nothing.
 static bool is_compared(const Arm *base, const Arm *cand)
 {
     return strcmp(cand->role, "base") != 0 && (strcmp(cand->role, "aa") != 0 || arms_are_same(base, cand));
 }
 
-/* The workload's own metrics, and exact gates, which hold for every workload. */
+// The workload's own metrics, and exact gates, which hold for every workload.
 static void compare_arms(const Results *results, const PlanRow *cell, RoundSet set, CompareScope scope, const Arm *base,
                          const Arm *cand, Comparisons *list)
 {

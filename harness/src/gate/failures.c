@@ -4,7 +4,7 @@
 
 #include "base/util.h"
 
-/* The way is the reason up to its first colon. */
+// The way is the reason up to its first colon.
 static bool is_of(const Failure *failure, const RunRow *row)
 {
     const char *reason = row->field[RUN_invalid_reason];

@@ -1,4 +1,4 @@
-/* What went wrong in a record, one line for each allocator, cell and way. */
+// What went wrong in a record, one line for each allocator, cell and way.
 #ifndef HZB_FAILURES_H
 #define HZB_FAILURES_H
 

@@ -1,5 +1,5 @@
-/* What the gate finds about one metric of one cell, and about a result folder. The gate makes it, stats.csv and
-   verdict.json keep it (verdict.h), and reports read it back. */
+// What the gate finds about one metric of one cell, and about a result folder. The gate makes it, stats.csv and
+// verdict.json keep it (verdict.h), and reports read it back.
 #ifndef HZB_FINDING_H
 #define HZB_FINDING_H
 
@@ -7,50 +7,56 @@
 
 #include "config/config.h"
 
-/* The worst first: the order in which they are shown. */
-typedef enum {
+// The worst first: the order in which they are shown.
+typedef enum Verdict {
     VERDICT_REGRESSION,
     VERDICT_FAILED,
     VERDICT_INCONCLUSIVE,
     VERDICT_IMPROVED,
     VERDICT_UNCHANGED,
     VERDICT_IDENTICAL,
-    VERDICT_UNGATED, /* compared, but of no consequence */
+    VERDICT_UNGATED, // compared, but of no consequence
     VERDICT_COUNT
 } Verdict;
 
 extern const char *const verdict_names[VERDICT_COUNT];
 
-/* Whether a second set of rounds says the same. */
-typedef enum { CONFIRM_UNKNOWN, CONFIRM_NO, CONFIRM_YES } Confirmation;
+// Whether a second set of rounds says the same.
+typedef enum Confirmation { CONFIRM_UNKNOWN, CONFIRM_NO, CONFIRM_YES } Confirmation;
 
-/* Of a whole result folder; OVERALL_UNJUDGED without a verdict.json. */
-typedef enum { OVERALL_UNJUDGED, OVERALL_CLEAN, OVERALL_REGRESSION, OVERALL_INCONCLUSIVE, OVERALL_FAILED } Overall;
+// Of a whole result folder; OVERALL_UNJUDGED without a verdict.json.
+typedef enum Overall {
+    OVERALL_UNJUDGED,
+    OVERALL_CLEAN,
+    OVERALL_REGRESSION,
+    OVERALL_INCONCLUSIVE,
+    OVERALL_FAILED
+} Overall;
 enum { OVERALL_COUNT = OVERALL_FAILED + 1 };
 
 extern const char *const overall_names[OVERALL_COUNT];
 
-/* Candidate against base. Numbers are NAN where they are unknown. */
-typedef struct {
+// Candidate against base. Numbers are NAN where they are unknown.
+typedef struct Finding {
     const char *cell_id, *workload, *params, *metric, *base, *cand;
     Direction direction;
-    double n;       /* pairs */
-    double missing; /* rounds in which only the base has a value; 0 in stats.csv, which has no such column */
+    double n;       // pairs
+    double missing; // rounds in which only the base has a value; 0 in stats.csv, which has no such column
     double base_median, cand_median;
-    double ratio, ci_lo, ci_hi; /* cand / base */
+    double ratio, ci_lo, ci_hi; // cand / base
     double p, p_holm;
-    double threshold; /* as a share: 0.05 for 5 % */
+    double threshold; // as a share: 0.05 for 5 %
     Verdict verdict;
     Confirmation confirmation;
 } Finding;
 
-/* Samples of one allocator in one cell that went wrong in one way. */
-typedef struct {
+// Samples of one allocator in one cell that went wrong in one way.
+typedef struct Failure {
     const char *cell_id, *allocator, *status, *reason;
     double count;
 } Failure;
 
-typedef struct {
+typedef struct Findings {
     Overall overall;
     Finding *items;
     unsigned count;
@@ -58,7 +64,7 @@ typedef struct {
     unsigned failure_count;
 } Findings;
 
-/* The numbers of a finding, by the names that both files give them; `n` is the first. */
+// The numbers of a finding, by the names that both files give them; `n` is the first.
 enum { FINDING_NUMBERS = 9 };
 extern const char *const finding_number_names[FINDING_NUMBERS];
 double finding_number(const Finding *finding, unsigned i);
@@ -66,7 +72,7 @@ void finding_set_number(Finding *finding, unsigned i, double value);
 
 Finding *findings_add(Findings *findings, const Finding *finding);
 unsigned findings_of(const Findings *findings, Verdict verdict);
-/* Relative change of the candidate, above 0 if it got better. NAN if unknown. */
+// Relative change of the candidate, above 0 if it got better. NAN if unknown.
 double finding_gain(const Finding *finding, double ratio);
 
 #endif

@@ -13,10 +13,10 @@ static void set_threshold(const Noise *noise, Comparison *c)
     if (!c->gate || c->gate->exact) return;
     c->found.threshold = c->gate->threshold_pct / 100;
     double seen = noise_p95(noise, c->cell, c->found.metric);
-    if (seen > c->found.threshold) c->found.threshold = seen; /* false when it is NAN, unknown */
+    if (seen > c->found.threshold) c->found.threshold = seen; // false when it is NAN, unknown
 }
 
-/* Over all gated comparisons of candidates; A/A arms are judged among themselves, they are not what is asked about. */
+// Over all gated comparisons of candidates; A/A arms are judged among themselves, they are not what is asked about.
 static void adjust(Comparisons *list, bool gated)
 {
     double *p = xcalloc(list->count, sizeof *p);
@@ -67,7 +67,7 @@ static bool same_question(const Comparison *a, const Comparison *b)
     return a->cell == b->cell && a->column == b->column && a->base == b->base && a->cand == b->cand;
 }
 
-/* What the first set flagged about the same question, or NULL. */
+// What the first set flagged about the same question, or NULL.
 static Comparison *flagged_of(const Comparisons *first, const Comparison *again)
 {
     for (unsigned i = 0; i < first->count; i++)
@@ -75,7 +75,7 @@ static Comparison *flagged_of(const Comparisons *first, const Comparison *again)
     return NULL;
 }
 
-/* Until the second set has measured something, a planned one confirms nothing. */
+// Until the second set has measured something, a planned one confirms nothing.
 static Confirmation confirmation_by(const Comparison *again, bool is_planned)
 {
     bool is_measured = again->found.n + again->found.missing > 0;
@@ -83,7 +83,7 @@ static Confirmation confirmation_by(const Comparison *again, bool is_planned)
     return rule_verdict(again) == VERDICT_REGRESSION ? CONFIRM_YES : CONFIRM_NO;
 }
 
-/* The second set is asked only about what the first one flagged, so only that counts as a comparison. */
+// The second set is asked only about what the first one flagged, so only that counts as a comparison.
 static void confirm(const Results *results, const Noise *noise, Comparisons *first)
 {
     StrList cells = gate_flagged_cells(first);
@@ -118,7 +118,7 @@ static bool some_sample_failed(const RunRows *runs)
     return false;
 }
 
-/* An A/A arm that is flagged is no regression, but makes all that was found doubtful. */
+// An A/A arm that is flagged is no regression, but makes all that was found doubtful.
 static bool leaves_it_open(const Comparison *c)
 {
     return is_regression(c) || (compare_is_gated(c) && c->found.verdict == VERDICT_INCONCLUSIVE);

@@ -52,7 +52,7 @@ static bool is_aa(const json_t *manifest, const char *allocator)
     return false;
 }
 
-/* What the A/A arms of one folder showed; returns whether there was something. */
+// What the A/A arms of one folder showed; returns whether there was something.
 static bool take_folder(const char *dir, Noise *noise)
 {
     Findings findings;
@@ -70,7 +70,7 @@ static bool take_folder(const char *dir, Noise *noise)
     return noise->count > before;
 }
 
-typedef struct {
+typedef struct Folder {
     char *dir, *created_utc;
 } Folder;
 
@@ -86,7 +86,7 @@ static const json_t *machine_of(const json_t *manifest)
     return json_object_get(json_object_get(manifest, "host"), "machine_id");
 }
 
-/* A merged folder is this machine's if all of its shards are. */
+// A merged folder is this machine's if all of its shards are.
 static bool measured_by(const json_t *manifest, const json_t *machine)
 {
     const json_t *shards = json_object_get(manifest, "shards"), *shard;
@@ -96,7 +96,7 @@ static bool measured_by(const json_t *manifest, const json_t *machine)
     return all;
 }
 
-/* Those in `parent` that this machine measured and that were judged, in order of time. */
+// Those in `parent` that this machine measured and that were judged, in order of time.
 static Folder *folders_of(const char *parent, const json_t *machine, unsigned *count)
 {
     StrList paths = {0};

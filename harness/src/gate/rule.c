@@ -5,7 +5,7 @@
 
 const double rule_alpha = 0.05;
 
-/* --- a count: one more in any round is worse, whatever the statistics say --- */
+// --- a count: one more in any round is worse, whatever the statistics say ---
 
 static bool some_round_is_worse(const Comparison *c)
 {
@@ -24,13 +24,13 @@ static Verdict exact_verdict(const Comparison *c)
     return VERDICT_UNCHANGED;
 }
 
-/* --- a measure: where its interval lies, and whether that is more than chance --- */
+// --- a measure: where its interval lies, and whether that is more than chance ---
 
-/* How much worse the candidate is, as ln(cand/base) with the sign that makes more than 0 worse. */
-typedef struct {
-    double change;      /* the estimate */
-    double best, worst; /* the ends of its interval */
-    double limit;       /* the threshold */
+// How much worse the candidate is, as ln(cand/base) with the sign that makes more than 0 worse.
+typedef struct Worsening {
+    double change;      // the estimate
+    double best, worst; // the ends of its interval
+    double limit;       // the threshold
 } Worsening;
 
 static Worsening worsening_of(const Comparison *c)
@@ -62,7 +62,7 @@ static bool reaches_beyond_on_the_better_side(const Worsening *w)
     return w->change <= 0 && w->best < -w->limit;
 }
 
-/* False while p_holm is NAN, unknown. */
+// False while p_holm is NAN, unknown.
 static bool is_significant(const Comparison *c)
 {
     return c->found.p_holm < rule_alpha;
@@ -78,7 +78,7 @@ static Verdict interval_verdict(const Comparison *c)
     return VERDICT_INCONCLUSIVE;
 }
 
-/* --- both, and what comes before the figures --- */
+// --- both, and what comes before the figures ---
 
 static bool is_this_very_base(const Comparison *c)
 {
@@ -90,7 +90,7 @@ static bool candidate_failed(const Comparison *c)
     return c->cand_failures || (c->measured && c->rounds_ok == 0);
 }
 
-/* What it does in some rounds only is not judged by those alone. */
+// What it does in some rounds only is not judged by those alone.
 static bool gives_nothing_back_in_most_rounds(const Comparison *c)
 {
     return c->kept > c->found.n;
@@ -101,7 +101,7 @@ static bool has_pairs(const Comparison *c)
     return c->found.n > 0;
 }
 
-/* Rounds in which only the base has a value leave the question open; so do failures, of an improvement. */
+// Rounds in which only the base has a value leave the question open; so do failures, of an improvement.
 static bool can_be_believed(const Comparison *c, Verdict verdict)
 {
     if (verdict == VERDICT_REGRESSION) return true;

@@ -7,7 +7,7 @@
 #include "gate/rule.h"
 #include "stats/stats.h"
 
-/* The least p of n rounds is 2^(1-n), which Holm multiplies by the number of comparisons. */
+// The least p of n rounds is 2^(1-n), which Holm multiplies by the number of comparisons.
 static unsigned rounds_needed(unsigned comparisons)
 {
     unsigned n = 1;
@@ -21,7 +21,7 @@ static bool has_p(const Comparison *c)
     return compare_is_gated(c) && !c->gate->exact;
 }
 
-/* Of an experiment, whatever was measured of it. */
+// Of an experiment, whatever was measured of it.
 static unsigned family_size(const Experiment *experiment, const Plan *plan)
 {
     Results results = {.experiment = *experiment, .plan = *plan, .cells = plan_cells(plan)};
@@ -36,9 +36,9 @@ static unsigned family_size(const Experiment *experiment, const Plan *plan)
     return size;
 }
 
-/* Narrow: no wider than the threshold, so that a change as large as that does not hide in it, from enough rounds to
-   flag it. An interval that lies inside the threshold answers the question however wide it is. Neither looks at p. What
-   has no pairs gets none by more rounds, unless it was the machine that spoilt them. */
+// Narrow: no wider than the threshold, so that a change as large as that does not hide in it, from enough rounds to
+// flag it. An interval that lies inside the threshold answers the question however wide it is. Neither looks at p. What
+// has no pairs gets none by more rounds, unless it was the machine that spoilt them.
 static bool is_answered(const Comparison *c, unsigned needed)
 {
     if (!has_p(c) || c->cand->same_as) return true;
@@ -51,7 +51,7 @@ static bool cell_is_answered(const Results *results, const char *cell_id, RoundS
 {
     const StrList cells = {(char *[]){(char *)cell_id}, 1};
     Comparisons list = gate_judge_cells(results, &cells, set, COMPARE_GATED, &state->noise);
-    const Plan *whole = state->whole ? state->whole : &results->plan; /* the merged slices are judged together */
+    const Plan *whole = state->whole ? state->whole : &results->plan; // the merged slices are judged together
     unsigned needed = rounds_needed(set == SET_FIRST ? family_size(&results->experiment, whole) : state->flags);
     bool answered = true;
     for (unsigned i = 0; answered && i < list.count; i++)
@@ -60,8 +60,8 @@ static bool cell_is_answered(const Results *results, const char *cell_id, RoundS
     return answered;
 }
 
-/* Of processes that ended, before the one with number `seq`: what a killed hzb was doing does not count twice after a
-   resume. */
+// Of processes that ended, before the one with number `seq`: what a killed hzb was doing does not count twice after a
+// resume.
 static double spent_s(const RunRows *runs, unsigned seq)
 {
     double sum = 0, wall_s, at;
@@ -110,7 +110,7 @@ char *gate_skip_reason(const Results *results, GateState *state)
     bool second = row->round > rounds->first;
     if (second && !is_flagged(results, state, row->cell_id)) return xstrdup("gate: nothing to confirm");
     if (row->round - (second ? rounds->first : 0) <= rounds->min) return NULL;
-    /* Half of it is kept for the second set, which would else confirm with less than it took to flag. */
+    // Half of it is kept for the second set, which would else confirm with less than it took to flag.
     double budget_s = rules->confirm && !second ? rules->budget_s / 2 : rules->budget_s;
     if (rules->budget_s > 0 && spent_s(&results->runs, row->seq) + spent_s(state->rejected, row->seq) > budget_s)
         return xfmt("gate: the budget of %g s is spent", budget_s);

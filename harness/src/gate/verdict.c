@@ -10,7 +10,7 @@
 
 const char *const verdict_direction_names[VERDICT_DIRECTIONS] = {"up", "down"};
 
-/* Before the numbers; behind them comes the verdict. */
+// Before the numbers; behind them comes the verdict.
 static const char *const text_columns[] = {"cell_id", "workload", "params", "metric", "direction", "base", "cand"};
 enum { TEXTS = sizeof text_columns / sizeof *text_columns, COLUMNS = TEXTS + FINDING_NUMBERS + 1 };
 

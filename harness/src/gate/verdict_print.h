@@ -1,4 +1,4 @@
-/* What the gate found, as a table for people. */
+// What the gate found, as a table for people.
 #ifndef HZB_VERDICT_PRINT_H
 #define HZB_VERDICT_PRINT_H
 
@@ -6,7 +6,7 @@
 
 #include "gate/compare.h"
 
-/* `findings` are those of the comparisons. */
+// `findings` are those of the comparisons.
 void verdict_print(const Results *results, const Comparisons *comparisons, const Findings *findings, FILE *out);
 
 #endif

@@ -9,7 +9,7 @@
 #include "base/files.h"
 #include "base/util.h"
 
-/* Index of a text in a list, or -1 with a message that says where it stands and what could. */
+// Index of a text in a list, or -1 with a message that says where it stands and what could.
 static int choice(const char *where, const char *text, const char *const names[], unsigned count)
 {
     char *expected = xstrdup("");
@@ -46,7 +46,7 @@ static Finding *find(Findings *findings, const Finding *like)
     return NULL;
 }
 
-typedef struct {
+typedef struct StatsRow {
     const char *path;
     const CsvTable *table;
     unsigned row;
@@ -111,7 +111,7 @@ static bool load_stats(const char *path, Findings *findings)
     return ok;
 }
 
-/* The text of a key, or NULL with a message. */
+// The text of a key, or NULL with a message.
 static const char *text_at(const char *where, const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));

@@ -46,7 +46,7 @@ static void bind_text(sqlite3_stmt *statement, int at, const char *text)
     sqlite3_bind_text(statement, at, text, -1, SQLITE_TRANSIENT);
 }
 
-/* Runs a statement that returns no rows, and drops it. */
+// Runs a statement that returns no rows, and drops it.
 static bool finish(sqlite3 *db, sqlite3_stmt *statement)
 {
     bool ok = statement && sqlite3_step(statement) == SQLITE_DONE;
@@ -85,11 +85,11 @@ static char *reference_of(sqlite3 *db)
     return name;
 }
 
-typedef struct {
+typedef struct Entry {
     sqlite3 *db;
     const Results *results;
     const char *reference;
-    const char *libc; /* stands for the hash of an allocator that is the C library's */
+    const char *libc; // stands for the hash of an allocator that is the C library's
 } Entry;
 
 static const char *library_hash(const Entry *entry, const char *name)
@@ -188,7 +188,7 @@ bool history_add(const char *results, const char *dir)
     return ok;
 }
 
-/* All of a folder or nothing of it. */
+// All of a folder or nothing of it.
 static bool add_whole_folder(sqlite3 *db, const char *dir, const char *reference)
 {
     if (!run_sql(db, "SAVEPOINT folder")) return false;
@@ -196,7 +196,7 @@ static bool add_whole_folder(sqlite3 *db, const char *dir, const char *reference
     return (added || run_sql(db, "ROLLBACK TO folder")) && run_sql(db, "RELEASE folder") && added;
 }
 
-/* A folder that cannot be read must not cost the history of all others. */
+// A folder that cannot be read must not cost the history of all others.
 static bool add_folders(sqlite3 *db, const char *results, const char *reference)
 {
     StrList folders;

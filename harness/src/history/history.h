@@ -1,5 +1,5 @@
-/* results/history.sqlite: every run's medians as ratios to one reference allocator measured beside them, so that a
-   machine's drift cancels. Derived from the result folders; nothing else is in it. */
+// results/history.sqlite: every run's medians as ratios to one reference allocator measured beside them, so that a
+// machine's drift cancels. Derived from the result folders; nothing else is in it.
 #ifndef HZB_HISTORY_H
 #define HZB_HISTORY_H
 
@@ -8,14 +8,14 @@
 
 #define HISTORY_FILE "history.sqlite"
 
-/* Opens `results`/history.sqlite; NULL with a message that says what to do. */
+// Opens `results`/history.sqlite; NULL with a message that says what to do.
 sqlite3 *history_open(const char *results);
-/* Makes it anew from the result folders below `results`; slices of a plan are left out. */
+// Makes it anew from the result folders below `results`; slices of a plan are left out.
 bool history_rebuild(const char *results, const char *reference);
-/* Adds one result folder, or replaces what is known of it. */
+// Adds one result folder, or replaces what is known of it.
 bool history_add(const char *results, const char *dir);
 
-/* Prepares a statement; NULL with a message. */
+// Prepares a statement; NULL with a message.
 sqlite3_stmt *history_query(sqlite3 *db, const char *sql);
 
 #endif

@@ -12,14 +12,14 @@
 #include "stats/changepoint.h"
 #include "stats/spread.h"
 
-typedef struct {
+typedef struct Point {
     char *run_id, *commit, *bin_sha256, *reference_sha256;
     double ratio;
 } Point;
 
-/* One figure of one allocator in one cell of one matrix, on one machine and with the same parameters. */
-typedef struct {
-    char *key[6]; /* matrix, host, cell_id, params, allocator, metric */
+// One figure of one allocator in one cell of one matrix, on one machine and with the same parameters.
+typedef struct Series {
+    char *key[6]; // matrix, host, cell_id, params, allocator, metric
     bool more_is_better;
     Point *points;
     unsigned count;
@@ -29,7 +29,7 @@ typedef struct {
 
 enum { KEY_MATRIX = 0, KEY_HOST = 1, KEY_CELL = 2, KEY_PARAMS = 3, KEY_ALLOCATOR = 4, KEY_METRIC = 5, KEYS = 6 };
 
-typedef struct {
+typedef struct SeriesList {
     Series *items;
     unsigned count;
 } SeriesList;
@@ -128,7 +128,7 @@ static bool load_series(sqlite3 *db, const Options *options, SeriesList *list)
     return statement && ok;
 }
 
-/* Median of the level that holds at a point: from the change before it to the next one. */
+// Median of the level that holds at a point: from the change before it to the next one.
 static double level_at(const Series *series, unsigned at)
 {
     unsigned from = 0, to = series->count;
@@ -153,8 +153,8 @@ static char *series_name(const Series *series)
     return name;
 }
 
-/* Names the first run of the new level; and what else became another one with it, for then it may be no change of the
-   allocator at all. */
+// Names the first run of the new level; and what else became another one with it, for then it may be no change of the
+// allocator at all.
 static void print_change(const Series *series, const ChangePoint *change)
 {
     const Point *before = &series->points[change->at - 1], *first = &series->points[change->at];
@@ -192,7 +192,7 @@ static bool write_trend(const char *path, const Series *series)
     return file_finish(out, path);
 }
 
-/* Series that differ by host or parameters only are numbered. */
+// Series that differ by host or parameters only are numbered.
 static char *file_name(const SeriesList *list, unsigned index)
 {
     static const int parts[] = {KEY_MATRIX, KEY_CELL, KEY_ALLOCATOR, KEY_METRIC};

@@ -15,13 +15,13 @@ static const char *const plan_columns[] = {"seq",       "round", "slot", "cell_i
                                            "allocator", "role",  "seed", "env_pad_bytes", "timeout_s", "expect_s"};
 enum { PLAN_COLUMN_COUNT = sizeof plan_columns / sizeof *plan_columns };
 
-/* A cell that passed the filters, with all its parameters. */
-typedef struct {
+// A cell that passed the filters, with all its parameters.
+typedef struct PlannedCell {
     const CfgCell *cell;
     const CfgWorkload *workload;
     char *params;
     CellRounds rounds;
-    unsigned index; /* in the matrix, so that filters do not change the order of the arms */
+    unsigned index; // in the matrix, so that filters do not change the order of the arms
 } PlannedCell;
 
 unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned n)
@@ -30,7 +30,7 @@ unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned
     return round % 2 == 0 ? forward : (n - 1 - slot + round / 2 + cell) % n;
 }
 
-/* Depends on the cell's name and not on its place, so that filters and new cells change no seeds. */
+// Depends on the cell's name and not on its place, so that filters and new cells change no seeds.
 static uint64_t block_seed(uint64_t matrix_seed, const char *cell_id, unsigned round)
 {
     uint64_t hash = mix64(matrix_seed);
@@ -39,7 +39,7 @@ static uint64_t block_seed(uint64_t matrix_seed, const char *cell_id, unsigned r
     return mix64(hash + round) >> 16;
 }
 
-/* A test makes a cell smaller, never larger. */
+// A test makes a cell smaller, never larger.
 static void set_for_test(StrList *pairs, const char *entry)
 {
     double cell_value, test_value;

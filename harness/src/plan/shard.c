@@ -5,10 +5,10 @@
 
 #include "base/util.h"
 
-typedef struct {
+typedef struct Cells {
     StrList ids;
-    double *costs_s;  /* what is still to be dealt out; below 0 when it has been */
-    unsigned *owners; /* shards, from 1 */
+    double *costs_s;  // what is still to be dealt out; below 0 when it has been
+    unsigned *owners; // shards, from 1
 } Cells;
 
 bool shard_parse(const char *text, Shard *shard)
@@ -42,8 +42,8 @@ static Cells cells_of(const Plan *plan)
     return cells;
 }
 
-/* The longest cell first, each to the shard that has least to do. It all follows from the plan, so that every machine
-   deals alike. */
+// The longest cell first, each to the shard that has least to do. It all follows from the plan, so that every machine
+// deals alike.
 static void deal(Cells *cells, unsigned shards)
 {
     double *loads_s = xcalloc(shards, sizeof *loads_s);

@@ -94,7 +94,7 @@ static int open_onto(const char *path, int flags, int fd)
     return opened == fd ? fcntl(fd, F_SETFD, 0) : opened < 0 ? -1 : dup2(opened, fd);
 }
 
-/* In the child, between fork and exec. */
+// In the child, between fork and exec.
 static void become(const ChildSpec *spec, char *const argv[], char *const envp[], int socket_fd, int live_fd,
                    pid_t parent)
 {
@@ -102,7 +102,7 @@ static void become(const ChildSpec *spec, char *const argv[], char *const envp[]
     sigset_t none;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(EXIT_CANNOT_EXEC); /* hzb was killed before the line above */
+    if (getppid() != parent) _exit(EXIT_CANNOT_EXEC); // hzb was killed before the line above
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setrlimit(RLIMIT_CORE, &no_core);
@@ -141,7 +141,7 @@ bool child_start(const ChildSpec *spec, const LivePage *live, Child *child)
     list_free(&arguments);
     list_free(&environment);
     if (child->pid > 0) {
-        setpgid(child->pid, child->pid); /* in both, so that a kill of the group works from now on */
+        setpgid(child->pid, child->pid); // in both, so that a kill of the group works from now on
         child->pidfd = pidfd_open(child->pid, 0);
     }
     if (child->pidfd >= 0) return true;

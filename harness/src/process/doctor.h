@@ -1,4 +1,4 @@
-/* What about this machine makes figures doubtful. */
+// What about this machine makes figures doubtful.
 #ifndef HZB_DOCTOR_H
 #define HZB_DOCTOR_H
 
@@ -7,13 +7,13 @@
 
 #include "config/options.h"
 
-/* Each finding is an object: check, level (ok or warn), finding, advice. */
-typedef struct {
+// Each finding is an object: check, level (ok or warn), finding, advice.
+typedef struct Doctor {
     json_t *findings;
     unsigned warnings;
 } Doctor;
 
-/* Looks at the machine and at the allocators of allocators.yaml. Says so and returns false if that cannot be read. */
+// Looks at the machine and at the allocators of allocators.yaml. Says so and returns false if that cannot be read.
 bool doctor_look(const Options *options, Doctor *doctor);
 
 #endif

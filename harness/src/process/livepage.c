@@ -13,19 +13,19 @@
 
 enum { LIVE_SLOTS = 1024, COUNTER_NAME_BYTES = 32, COUNTERS_MAX = 4096, STRIPES_MAX = 65536 };
 
-typedef struct {
+typedef struct LiveHeader {
     char magic[8];
     uint32_t version;
-    _Atomic uint32_t n_slots; /* the workload may lower it: each slot that is read is a line taken from its writer */
+    _Atomic uint32_t n_slots; // the workload may lower it: each slot that is read is a line taken from its writer
     char rest[48];
 } LiveHeader;
 
-typedef struct {
+typedef struct LiveSlot {
     _Atomic int64_t live_bytes;
     char rest[56];
 } LiveSlot;
 
-typedef struct {
+typedef struct CounterHeader {
     char magic[8];
     uint32_t version;
     uint32_t n_counters;
@@ -73,7 +73,7 @@ int64_t live_page_bytes(const LivePage *page)
     return sum;
 }
 
-/* The file comes from another program: nothing in it is believed that would lead outside of it. */
+// The file comes from another program: nothing in it is believed that would lead outside of it.
 static bool header_is_sound(const CounterHeader *header, size_t size_bytes)
 {
     if (header->version != 1 || header->n_counters > COUNTERS_MAX || header->n_stripes > STRIPES_MAX) return false;

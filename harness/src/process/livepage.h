@@ -1,4 +1,4 @@
-/* Two pages of memory shared with the measured process: its live bytes, and the allocator's own counters. */
+// Two pages of memory shared with the measured process: its live bytes, and the allocator's own counters.
 #ifndef HZB_LIVEPAGE_H
 #define HZB_LIVEPAGE_H
 
@@ -6,20 +6,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What $HZB_LIVE_FD leads to: a 64-byte header, then one 64-byte slot a thread that starts with its live bytes. */
-typedef struct {
-    int fd; /* memfd, close-on-exec */
+// What $HZB_LIVE_FD leads to: a 64-byte header, then one 64-byte slot a thread that starts with its live bytes.
+typedef struct LivePage {
+    int fd; // memfd, close-on-exec
     void *map;
 } LivePage;
 
 bool live_page_open(LivePage *page);
 void live_page_close(LivePage *page);
-/* Sum over all threads; can be off for a moment while an object is on its way between two of them. */
+// Sum over all threads; can be off for a moment while an object is on its way between two of them.
 int64_t live_page_bytes(const LivePage *page);
 
-/* What $HZ3_STATS_FILE leads to, once the allocator has made it. */
-typedef struct {
-    const unsigned char *map; /* NULL until it is there and complete */
+// What $HZ3_STATS_FILE leads to, once the allocator has made it.
+typedef struct CounterFile {
+    const unsigned char *map; // NULL until it is there and complete
     size_t size_bytes;
     unsigned counter_count;
     unsigned stripe_count;
@@ -28,10 +28,10 @@ typedef struct {
     char **names;
 } CounterFile;
 
-/* Tries to open the file; harmless as long as it is missing or being filled. True once it is open. */
+// Tries to open the file; harmless as long as it is missing or being filled. True once it is open.
 bool counter_file_open(CounterFile *file, const char *path);
 void counter_file_close(CounterFile *file);
-/* Sum over the stripes, modulo 2^64. */
+// Sum over the stripes, modulo 2^64.
 uint64_t counter_file_value(const CounterFile *file, unsigned counter);
 
 #endif

@@ -8,10 +8,10 @@
 
 #include "base/util.h"
 
-/* Fewer are rounding: a process of a third of a second has 60 ticks on two CPUs. */
+// Fewer are rounding: a process of a third of a second has 60 ticks on two CPUs.
 enum { STEAL_TICKS_MIN = 3 };
 
-/* What the machine does to a sample; it would have hit any arm. All other reasons are the arm's own affair. */
+// What the machine does to a sample; it would have hit any arm. All other reasons are the arm's own affair.
 static const char *const disturbances[] = {"majflt:", "swap:", "steal:"};
 static const char of_block[] = "block: ", checksum[] = "checksum: ";
 
@@ -144,7 +144,7 @@ bool outcome_is_disturbed(const RunRow *row)
 {
     const char *reason = row->field[RUN_invalid_reason];
     if (!row_status_is(row, "invalid")) return false;
-    /* All that makes a whole block invalid, see below, is the machine's doing, but for unequal work. */
+    // All that makes a whole block invalid, see below, is the machine's doing, but for unequal work.
     if (begins_with(reason, of_block)) return !begins_with(reason + strlen(of_block), checksum);
     for (size_t i = 0; i < sizeof disturbances / sizeof *disturbances; i++)
         if (begins_with(reason, disturbances[i])) return true;

@@ -1,5 +1,5 @@
-/* From what was observed of a process to its row of runs.csv. The rules by which a sample does not count are all
-   here, and were decided before anything was measured. */
+// From what was observed of a process to its row of runs.csv. The rules by which a sample does not count are all
+// here, and were decided before anything was measured.
 #ifndef HZB_OUTCOME_H
 #define HZB_OUTCOME_H
 
@@ -13,38 +13,38 @@
 #include "process/protocol.h"
 #include "record/record.h"
 
-/* -1 = unknown, in every field where that makes sense. */
-typedef struct {
+// -1 = unknown, in every field where that makes sense.
+typedef struct Observed {
     struct timespec start_utc;
     double wall_s;
     int wait_status;
     struct rusage usage;
-    const char *killed_as; /* status, when hzb ended the process; NULL otherwise */
-    char *fault;           /* and why */
+    const char *killed_as; // status, when hzb ended the process; NULL otherwise
+    char *fault;           // and why
     bool has_final;
     ProtoFinal final;
     int64_t peak_kib;
-    int64_t post_kib; /* when the final line had come */
-    int64_t idle_kib; /* settled in the last idle phase */
-    double return_ms; /* until it had settled, nearly */
+    int64_t post_kib; // when the final line had come
+    int64_t idle_kib; // settled in the last idle phase
+    double return_ms; // until it had settled, nearly
     int64_t swap_kib;
-    int64_t majflt_before_work; /* up to the first phase mark: reading programs from a cold disk harms nothing */
+    int64_t majflt_before_work; // up to the first phase mark: reading programs from a cold disk harms nothing
     int64_t steal_ticks, total_ticks;
     int64_t psi_cpu_us;
     double load1;
 } Observed;
 
-/* Fills all columns but those of the allocator's counters. `verify_only`: disturbances by the machine do not count. */
+// Fills all columns but those of the allocator's counters. `verify_only`: disturbances by the machine do not count.
 void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Observed *observed, bool verify_only,
                   RunRow *row);
-/* The row of a process that was not run, and why. */
+// The row of a process that was not run, and why.
 void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row);
 
-/* True if it was the machine that made the sample invalid: worth another attempt. */
+// True if it was the machine that made the sample invalid: worth another attempt.
 bool outcome_is_disturbed(const RunRow *row);
 
-/* Rules over a whole block: equal checksums; and what the machine did to one arm makes all of them incomparable.
-   Returns true if a row was changed. */
+// Rules over a whole block: equal checksums; and what the machine did to one arm makes all of them incomparable.
+// Returns true if a row was changed.
 bool outcome_judge_block(RunRow *rows, unsigned count);
 
 #endif

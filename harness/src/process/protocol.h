@@ -1,4 +1,4 @@
-/* Workload protocol HZB1: ASCII lines that a workload writes to $HZB_FD. */
+// Workload protocol HZB1: ASCII lines that a workload writes to $HZB_FD.
 #ifndef HZB_PROTOCOL_H
 #define HZB_PROTOCOL_H
 
@@ -7,13 +7,13 @@
 
 enum { PROTO_LINE_MAX = 1024, PROTO_PHASE_MAX = 32, PROTO_CHECKSUM_DIGITS = 16 };
 
-/* The one line at the end. */
-typedef struct {
+// The one line at the end.
+typedef struct ProtoFinal {
     uint64_t ops;
     uint64_t work_ns;
     uint64_t alloc_failed;
     uint64_t live_peak_bytes;
-    uint64_t live_at_fail_bytes; /* 0: no allocation failed */
+    uint64_t live_at_fail_bytes; // 0: no allocation failed
     char checksum[PROTO_CHECKSUM_DIGITS + 1];
     bool has_fallback;
     double fallback_pct;
@@ -21,15 +21,15 @@ typedef struct {
     double actual_remote_pct;
 } ProtoFinal;
 
-typedef enum { PROTO_BAD, PROTO_PHASE, PROTO_FINAL } ProtoKind;
+typedef enum ProtoKind { PROTO_BAD, PROTO_PHASE, PROTO_FINAL } ProtoKind;
 
-typedef struct {
+typedef struct ProtoMessage {
     ProtoKind kind;
     char phase[PROTO_PHASE_MAX];
     ProtoFinal final;
 } ProtoMessage;
 
-/* `line` without its newline. Unknown keys are legal, missing ones are not. */
+// `line` without its newline. Unknown keys are legal, missing ones are not.
 ProtoMessage proto_parse(const char *line);
 
 #endif

@@ -20,8 +20,8 @@
 #include "process/sampler.h"
 #include "process/target.h"
 
-/* Everything about the process that is running now. */
-typedef struct {
+// Everything about the process that is running now.
+typedef struct Run {
     const RunContext *context;
     const PlanRow *plan;
     const Arm *arm;
@@ -35,9 +35,9 @@ typedef struct {
     int statm_fd;
     uint64_t start_ns, deadline_ns;
     int64_t guard_kib;
-    char line[PROTO_LINE_MAX]; /* received, not yet a whole line */
+    char line[PROTO_LINE_MAX]; // received, not yet a whole line
     size_t line_length;
-    bool started; /* the first line has come and the proof is done */
+    bool started; // the first line has come and the proof is done
     bool exited;
     Observed seen;
     CpuTicks ticks_before;
@@ -53,7 +53,7 @@ static void kill_as(Run *run, const char *status, char *fault)
     child_kill_group(&run->child);
 }
 
-/* Takes the peak since the last phase mark into account and starts a new one. */
+// Takes the peak since the last phase mark into account and starts a new one.
 static void note_memory(Run *run)
 {
     TargetMemory memory = target_memory(run->child.pid);
@@ -72,7 +72,7 @@ static void take_sample(Run *run)
                 xfmt("memory: %" PRId64 " KiB are over the guard of %" PRId64, rss_kib, run->guard_kib));
 }
 
-/* At the first sign of life: is it the allocator that was asked for? */
+// At the first sign of life: is it the allocator that was asked for?
 static void prove(Run *run)
 {
     if (run->started) return;
@@ -82,7 +82,7 @@ static void prove(Run *run)
     run->seen.majflt_before_work = target_majflt(run->child.pid);
 }
 
-/* What is said of it goes into files of text. */
+// What is said of it goes into files of text.
 static char *printable(const char *line)
 {
     char *shown = xstrdup(line);
@@ -111,7 +111,7 @@ static void on_line(Run *run, const char *line)
     run->seen.final = message.final;
     take_sample(run);
     run->seen.post_kib = target_rss_kib(run->statm_fd);
-    if (send(run->child.socket, "\n", 1, MSG_NOSIGNAL) != 1) return; /* it did not wait; its exit tells the rest */
+    if (send(run->child.socket, "\n", 1, MSG_NOSIGNAL) != 1) return; // it did not wait; its exit tells the rest
 }
 
 static void on_socket(Run *run)
@@ -119,7 +119,7 @@ static void on_socket(Run *run)
     ssize_t got =
         recv(run->child.socket, run->line + run->line_length, sizeof run->line - run->line_length - 1, MSG_DONTWAIT);
     if (got <= 0) {
-        /* End of file: poll would report it for ever. The process's exit is seen through its pidfd. */
+        // End of file: poll would report it for ever. The process's exit is seen through its pidfd.
         if (got == 0 || errno != EAGAIN) {
             close(run->child.socket);
             run->child.socket = -1;
@@ -146,7 +146,7 @@ static void on_timer(Run *run)
     take_sample(run);
 }
 
-/* Until the deadline, for poll; -1 once the process is killed. Samples may come seldom. */
+// Until the deadline, for poll; -1 once the process is killed. Samples may come seldom.
 static int ms_left(Run *run)
 {
     uint64_t now = monotonic_ns();
@@ -157,7 +157,7 @@ static int ms_left(Run *run)
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-/* Returns false when the user wants hzb to stop. */
+// Returns false when the user wants hzb to stop.
 static bool watch(Run *run)
 {
     bool interrupted = false;
@@ -166,14 +166,14 @@ static bool watch(Run *run)
                                {run->child.pidfd, POLLIN, 0},
                                {run->timer_fd, POLLIN, 0},
                                {interrupted ? -1 : run->context->signal_fd, POLLIN, 0}};
-        if (poll(fds, 4, ms_left(run)) < 0) continue; /* EINTR */
+        if (poll(fds, 4, ms_left(run)) < 0) continue; // EINTR
         if (fds[0].revents) on_socket(run);
         if (fds[2].revents) on_timer(run);
         if (fds[3].revents) {
             interrupted = true;
             child_kill_group(&run->child);
         }
-        /* Its last words may still be in the socket; read them before its end is believed. */
+        // Its last words may still be in the socket; read them before its end is believed.
         run->exited = fds[1].revents && (run->child.socket < 0 || !fds[0].revents);
     }
     return !interrupted;
@@ -182,7 +182,7 @@ static bool watch(Run *run)
 static void reap(Run *run)
 {
     run->seen.wall_s = (double)(monotonic_ns() - run->start_ns) / 1e9;
-    child_kill_group(&run->child); /* whatever it left behind */
+    child_kill_group(&run->child); // whatever it left behind
     while (wait4(run->child.pid, &run->seen.wait_status, 0, &run->seen.usage) < 0 && errno == EINTR)
         continue;
 }

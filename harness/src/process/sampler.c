@@ -13,7 +13,7 @@
 
 static const char before_first_phase[] = "start";
 
-/* Of the fall: what is left when memory counts as returned; of the start: a fall that is worth the name. */
+// Of the fall: what is left when memory counts as returned; of the start: a fall that is worth the name.
 enum { RETURN_PART = 10 };
 
 void sampler_start(Sampler *sampler, int statm_fd, const LivePage *live, CounterFile *counters, uint64_t start_ns)
@@ -71,7 +71,7 @@ static bool is_in_phase(const Sampler *sampler, unsigned index, const char *phas
     return strcmp(sampler->phases.items[sampler->samples[index].phase], phase) == 0;
 }
 
-/* The samples [start, end) of the last time that the phase lasted; false: it never did. */
+// The samples [start, end) of the last time that the phase lasted; false: it never did.
 static bool last_time_in_phase(const Sampler *sampler, const char *phase, unsigned *start, unsigned *end)
 {
     *end = sampler->count;
@@ -138,7 +138,7 @@ bool sampler_write(const Sampler *sampler, const char *path)
     fputc('\n', out);
     for (unsigned i = 0; i < sampler->count; i++)
         write_sample(sampler, i, out);
-    bool ok = !ferror(out) && fflush(out) == 0 && fsync(fileno(out)) == 0; /* the row that counts comes after it */
+    bool ok = !ferror(out) && fflush(out) == 0 && fsync(fileno(out)) == 0; // the row that counts comes after it
     ok = fclose(out) == 0 && ok;
     if (!ok) hzb_error("%s: %s", path, strerror(errno));
     return ok;

@@ -1,4 +1,4 @@
-/* The curve of one process: RSS, live bytes and the allocator's counters over time, kept in memory until it ends. */
+// The curve of one process: RSS, live bytes and the allocator's counters over time, kept in memory until it ends.
 #ifndef HZB_SAMPLER_H
 #define HZB_SAMPLER_H
 
@@ -8,35 +8,35 @@
 #include "base/util.h"
 #include "process/livepage.h"
 
-typedef struct {
-    uint64_t t_ns; /* since the start of the process */
+typedef struct Sample {
+    uint64_t t_ns; // since the start of the process
     unsigned phase;
     int64_t rss_kib;
     int64_t live_bytes;
 } Sample;
 
-typedef struct {
+typedef struct Sampler {
     const LivePage *live;
     CounterFile *counters;
     int statm_fd;
     uint64_t start_ns;
-    StrList phases; /* by order of appearance; Sample.phase is an index */
-    unsigned phase; /* the current one */
+    StrList phases; // by order of appearance; Sample.phase is an index
+    unsigned phase; // the current one
     Sample *samples;
-    uint64_t *values; /* of the counters, counter_count a sample, from first_counted on */
+    uint64_t *values; // of the counters, counter_count a sample, from first_counted on
     unsigned count, room;
-    unsigned first_counted; /* samples before it were taken before the counter file was there */
+    unsigned first_counted; // samples before it were taken before the counter file was there
 } Sampler;
 
 void sampler_start(Sampler *sampler, int statm_fd, const LivePage *live, CounterFile *counters, uint64_t start_ns);
 void sampler_phase(Sampler *sampler, const char *name);
-/* Takes one sample and returns its RSS, 0 if the process is gone. */
+// Takes one sample and returns its RSS, 0 if the process is gone.
 int64_t sampler_take(Sampler *sampler);
-/* Median RSS over the second half of the last phase of that name, -1 if there is none. The very end of a phase would be
-   a bad witness: what the program does between waking up and its next mark is seen there too. */
+// Median RSS over the second half of the last phase of that name, -1 if there is none. The very end of a phase would be
+// a bad witness: what the program does between waking up and its next mark is seen there too.
 int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase);
-/* From the beginning of the last phase of that name until a tenth was left of what it gave back; -1 if that was less
-   than a tenth of what it began with. */
+// From the beginning of the last phase of that name until a tenth was left of what it gave back; -1 if that was less
+// than a tenth of what it began with.
 double sampler_return_ms(const Sampler *sampler, const char *phase);
 bool sampler_write(const Sampler *sampler, const char *path);
 void sampler_free(Sampler *sampler);

@@ -41,7 +41,7 @@ void target_reset_peak(pid_t pid)
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/clear_refs", (int)pid);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return; /* then the peak is that of the whole run so far, which is what is recorded anyway */
+    if (fd < 0) return; // then the peak is that of the whole run so far, which is what is recorded anyway
     ssize_t written = write(fd, "5", 1);
     (void)written;
     close(fd);
@@ -53,7 +53,7 @@ int64_t target_majflt(pid_t pid)
     int64_t majflt = -1;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     char *text = file_text(path);
-    /* The program's name, in parentheses, may itself contain blanks and parentheses. */
+    // The program's name, in parentheses, may itself contain blanks and parentheses.
     char *end_of_name = text ? strrchr(text, ')') : NULL;
     if (end_of_name) {
         if (sscanf(end_of_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %" SCNd64, &majflt) != 1) majflt = -1;
@@ -62,7 +62,7 @@ int64_t target_majflt(pid_t pid)
     return majflt;
 }
 
-/* Compared by what the path leads to now, for overlay and btrfs show another device in maps than stat() does. */
+// Compared by what the path leads to now, for overlay and btrfs show another device in maps than stat() does.
 static bool maps_have(const char *maps, const char *library)
 {
     struct stat wanted, mapped;

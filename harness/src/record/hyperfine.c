@@ -9,7 +9,7 @@
 #include "base/util.h"
 #include "stats/spread.h"
 
-/* It becomes a field of a CSV file. */
+// It becomes a field of a CSV file.
 static bool is_plain(const char *command)
 {
     for (; *command; command++)
@@ -17,7 +17,7 @@ static bool is_plain(const char *command)
     return true;
 }
 
-/* A command is named "program/allocator" (hyperfine -n). */
+// A command is named "program/allocator" (hyperfine -n).
 static HyperfineProgram *program_of(HyperfineImport *import, const char *where, const char *command)
 {
     const char *slash = command ? strrchr(command, '/') : NULL;
@@ -48,7 +48,7 @@ static bool exited_well(const char *where, const json_t *result)
         if (json_is_integer(code) && json_integer_value(code) == 0) continue;
         if (json_is_integer(code))
             hzb_error("%s.exit_codes[%zu]: %lld, expected 0", where, i, (long long)json_integer_value(code));
-        else /* null: a signal ended it */
+        else // null: a signal ended it
             hzb_error("%s.exit_codes[%zu]: %s, expected 0", where, i, json_is_null(code) ? "null" : "no number");
         return false;
     }

@@ -12,7 +12,7 @@
 
 enum { SCHEMA_VERSION = 1 };
 
-/* A change of any of these makes figures before and after it incomparable. */
+// A change of any of these makes figures before and after it incomparable.
 static const char *const host_keys[] = {"hostname", "machine_id", "kernel", "arch", "libc", "cpu_model", "cpus", "thp"};
 
 static json_t *texts_to_json(char *const *items, unsigned count)
@@ -184,7 +184,7 @@ static bool lists_from_json(const json_t *root, Experiment *experiment)
     return ok;
 }
 
-/* Records from before there were rules have none, which decides nothing. */
+// Records from before there were rules have none, which decides nothing.
 static bool rule_from_json(const json_t *object, Rule *rule)
 {
     json_t *gates = json_object_get(object, "gates"), *cells = json_object_get(object, "cells"), *item;

@@ -1,4 +1,4 @@
-/* manifest.json: what was measured, where, and by which bytes. `resume` runs from it alone. */
+// manifest.json: what was measured, where, and by which bytes. `resume` runs from it alone.
 #ifndef HZB_MANIFEST_H
 #define HZB_MANIFEST_H
 
@@ -9,13 +9,13 @@
 #include "config/config.h"
 #include "config/experiment.h"
 
-/* Writes dir/manifest.json. */
+// Writes dir/manifest.json.
 bool manifest_write(const char *dir, const Experiment *experiment, const Config *config, const GitState *git);
 bool manifest_load(const char *dir, Experiment *experiment);
-/* The whole of it, or NULL with a message. */
+// The whole of it, or NULL with a message.
 json_t *manifest_json(const char *dir);
 
-/* Compares the libraries, programs and the machine with what the manifest says. Prints each difference. */
+// Compares the libraries, programs and the machine with what the manifest says. Prints each difference.
 bool manifest_still_true(const char *dir, const Experiment *experiment);
 
 #endif

@@ -13,15 +13,15 @@
 #include "record/manifest.h"
 #include "record/results.h"
 
-typedef struct {
+typedef struct Piece {
     Results results;
     RunRows rejected;
     CsvTable counters;
     json_t *manifest;
-    char *whole_plan; /* the text of plan_whole.csv */
+    char *whole_plan; // the text of plan_whole.csv
 } Piece;
 
-typedef struct {
+typedef struct Pieces {
     Piece *pieces;
     unsigned count;
 } Pieces;
@@ -38,7 +38,7 @@ static bool load_piece(const char *dir, Piece *piece)
     return ok;
 }
 
-/* Two texts that must be the same line by line. */
+// Two texts that must be the same line by line.
 static bool same_plan(const Piece *a, const Piece *b)
 {
     const char *x = a->whole_plan, *y = b->whole_plan;
@@ -67,7 +67,7 @@ static bool same_text(const char *x, const char *y)
     return (!x && !y) || (x && y && strcmp(x, y) == 0);
 }
 
-/* What lies where may differ from machine to machine; what was measured may not. */
+// What lies where may differ from machine to machine; what was measured may not.
 static bool same_list(const Piece *a, const Piece *b, const char *list, const char *what, const char *settings)
 {
     const json_t *left = json_object_get(a->manifest, list), *right = json_object_get(b->manifest, list);
@@ -87,7 +87,7 @@ static bool same_list(const Piece *a, const Piece *b, const char *list, const ch
     return same;
 }
 
-/* The C library is the allocator of arms that preload none, and below all others. */
+// The C library is the allocator of arms that preload none, and below all others.
 static bool same_libc(const Piece *a, const Piece *b)
 {
     const char *x = json_string_value(json_object_get(json_object_get(a->manifest, "host"), "libc"));
@@ -128,7 +128,7 @@ static int by_seq(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* In the order of the plan. */
+// In the order of the plan.
 static RunRows join(const Pieces *pieces, bool rejected)
 {
     RunRows all = {0};
@@ -167,14 +167,14 @@ static bool write_text(const char *dir, const char *file, const char *text)
     return ok;
 }
 
-/* <UTC of the first shard>_<name of the folder>: a name that is used again each week is another run each time. */
+// <UTC of the first shard>_<name of the folder>: a name that is used again each week is another run each time.
 static char *run_id_of(const char *target, const Pieces *pieces)
 {
     const char *slash = strrchr(target, '/'), *first = pieces->pieces[0].results.experiment.run_id;
     return xfmt("%.*s_%s", (int)strcspn(first, "_"), first, slash ? slash + 1 : target);
 }
 
-/* The first shard's manifest, with all the machines. */
+// The first shard's manifest, with all the machines.
 static bool write_manifest(const char *dir, const char *run_id, const Pieces *pieces)
 {
     json_t *root = json_deep_copy(pieces->pieces[0].manifest), *shards = json_array();
@@ -224,7 +224,7 @@ static bool fill(const char *dir, const char *run_id, const Pieces *pieces, cons
     return ok;
 }
 
-/* Says which cells the whole plan has and no piece. */
+// Says which cells the whole plan has and no piece.
 static HzbExit completeness(const char *dir, const RunRows *runs)
 {
     Plan plan;

@@ -1,25 +1,25 @@
-/* How the columns of runs.csv that people compare are named and written. */
+// How the columns of runs.csv that people compare are named and written.
 #ifndef HZB_METRIC_H
 #define HZB_METRIC_H
 
 #include "config/experiment.h"
 #include "record/record.h"
 
-typedef struct {
+typedef struct ShownMetric {
     RunColumn column;
-    const char *title; /* with its unit */
+    const char *title; // with its unit
 } ShownMetric;
 
 enum { SHOWN_METRICS = 8 };
 extern const ShownMetric shown_metrics[SHOWN_METRICS];
 
-/* The workload's metric that is this column, or NULL. */
+// The workload's metric that is this column, or NULL.
 const CfgMetric *metric_of(const Workload *workload, RunColumn column);
 
-/* "M", "MiB", "s" or "" for a count: the unit that metric_text() writes values in. */
+// "M", "MiB", "s" or "" for a count: the unit that metric_text() writes values in.
 const char *metric_unit(const char *name);
 char *metric_text(const char *name, double value);
-/* The column's name as people say it: "ops/s", "peak RSS". */
+// The column's name as people say it: "ops/s", "peak RSS".
 char *metric_label(const char *name);
 
 #endif

@@ -78,7 +78,7 @@ bool rejected_load(const char *dir, RunRows *rejected)
     return rows_load(dir, "rejected.csv", rejected);
 }
 
-/* Writes `text` as the whole file, on the disk before it gets its name. */
+// Writes `text` as the whole file, on the disk before it gets its name.
 static bool write_whole(const char *path, const char *text, size_t length)
 {
     char *fresh = xfmt("%s.new", path);
@@ -128,7 +128,7 @@ bool record_create(const char *dir)
            write_file(dir, "counters.csv", counter_columns, COUNTER_COLUMN_COUNT, NULL);
 }
 
-/* Samples run in the order of the plan, so the counters of an unfinished one are the last ones. */
+// Samples run in the order of the plan, so the counters of an unfinished one are the last ones.
 static bool counter_is_of_finished_run(const char *const fields[], void *context)
 {
     const RunRows *runs = context;

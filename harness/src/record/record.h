@@ -1,6 +1,6 @@
-/* The record: runs.csv (one row a planned process), rejected.csv (same columns: attempts that the machine disturbed and
-   that were made again) and counters.csv. A sample counts once its row in runs.csv is on the disk; everything else
-   about it (curve, logs, counters) is written before. */
+// The record: runs.csv (one row a planned process), rejected.csv (same columns: attempts that the machine disturbed and
+// that were made again) and counters.csv. A sample counts once its row in runs.csv is on the disk; everything else
+// about it (curve, logs, counters) is written before.
 #ifndef HZB_RECORD_H
 #define HZB_RECORD_H
 
@@ -9,8 +9,8 @@
 
 #include "config/columns.h"
 
-/* A row of runs.csv; NULL or "" = unknown. */
-typedef struct {
+// A row of runs.csv; NULL or "" = unknown.
+typedef struct RunRow {
     char *field[RUN_COLUMN_COUNT];
 } RunRow;
 
@@ -19,20 +19,20 @@ bool row_number(const RunRow *row, RunColumn column, double *value);
 bool row_status_is(const RunRow *row, const char *status);
 void row_clear(RunRow *row);
 
-typedef struct {
+typedef struct RunRows {
     RunRow *rows;
     unsigned count;
 } RunRows;
 
 bool runs_load(const char *dir, RunRows *runs);
 bool rejected_load(const char *dir, RunRows *rejected);
-/* Writes the header lines into a new result folder. */
+// Writes the header lines into a new result folder.
 bool record_create(const char *dir);
-/* Drops torn last rows, and the counters of samples that have no row in runs.csv. */
+// Drops torn last rows, and the counters of samples that have no row in runs.csv.
 bool record_repair(const char *dir);
 bool runs_append(const char *dir, const RunRow *row);
 bool rejected_append(const char *dir, const RunRow *row);
-/* Replaces runs.csv in one step: used when a whole block turns out invalid. */
+// Replaces runs.csv in one step: used when a whole block turns out invalid.
 bool runs_replace(const char *dir, const RunRows *runs);
 bool counters_append(const char *dir, unsigned seq, char *const names[], const uint64_t values[], unsigned count);
 

@@ -36,8 +36,8 @@ static bool write_plan(const char *dir, const char *file, const Plan *plan)
     return ok;
 }
 
-/* What the folder is made of. */
-typedef struct {
+// What the folder is made of.
+typedef struct Content {
     const Config *config;
     Experiment *experiment;
     const Plan *plan, *whole;
@@ -58,7 +58,7 @@ static bool fill(const char *dir, const Content *content)
            manifest_write(dir, content->experiment, content->config, &content->git);
 }
 
-/* Gives the finished folder a name that none has; two within a second are possible. */
+// Gives the finished folder a name that none has; two within a second are possible.
 static char *name_it(const char *output, const char *fresh, const Content *content)
 {
     for (int try = 0; try < NAME_TRIES; try++) {

@@ -92,7 +92,7 @@ const RunRow *results_median_peak_run(const RunRows *runs, const char *cell_id, 
         const RunRow *row = &runs->rows[i];
         if (value_of(row, cell_id, allocator, RUN_peak_rss_kib, &peaks[n])) n++;
     }
-    spread_of(peaks, n); /* sorts */
+    spread_of(peaks, n); // sorts
     const RunRow *found = NULL;
     for (unsigned i = 0; n && !found && i < runs->count; i++) {
         const RunRow *row = &runs->rows[i];

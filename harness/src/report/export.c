@@ -9,7 +9,7 @@
 #include "base/csvio.h"
 #include "record/metric.h"
 
-/* The Go benchmark format (golang.org/design/14313-benchmark-format), which benchstat reads: a line a sample. */
+// The Go benchmark format (golang.org/design/14313-benchmark-format), which benchstat reads: a line a sample.
 static void put_sample(const RunRow *row)
 {
     double value;
@@ -30,7 +30,7 @@ void export_benchmarks(const Results *results)
         if (row_status_is(&results->runs.rows[i], "ok")) put_sample(&results->runs.rows[i]);
 }
 
-/* Numbers as numbers, texts as texts, what is unknown as null. */
+// Numbers as numbers, texts as texts, what is unknown as null.
 static json_t *row_to_json(const RunRow *row)
 {
     json_t *object = json_object();
@@ -57,7 +57,7 @@ void export_json(const Results *results)
     json_decref(rows);
 }
 
-/* What is unknown, such as the interval of fewer than six samples, is an empty field. */
+// What is unknown, such as the interval of fewer than six samples, is an empty field.
 static void put_spread(const char *cell_id, const Arm *arm, RunColumn column, const Spread *spread)
 {
     enum { TEXTS = 4, NUMBERS = 6 };

@@ -16,15 +16,15 @@
 #include "report/plot.h"
 #include "report/plot_scaling.h"
 
-/* The columns of rss/<seq>.csv before the counters. */
+// The columns of rss/<seq>.csv before the counters.
 enum { CURVE_FIXED = 4 };
 
 enum { TITLE_MAX = 96 };
 
-typedef struct {
+typedef struct Plots {
     const Results *results;
-    const char *scripts; /* folder of the .gp files */
-    char *dir;           /* plots/ of the result folder */
+    const char *scripts; // folder of the .gp files
+    char *dir;           // plots/ of the result folder
 } Plots;
 
 static FILE *open_csv(const Plots *plots, const char *name)
@@ -96,7 +96,7 @@ static bool throughput(const Plots *plots)
     return close_csv(out, "throughput") && draw(plots, "throughput", "throughput", results->experiment.matrix);
 }
 
-/* An allocator's points of a set follow each other, so that a line joins them. */
+// An allocator's points of a set follow each other, so that a line joins them.
 static bool scaling(const Plots *plots)
 {
     const Results *results = plots->results;
@@ -142,13 +142,13 @@ static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
     return ok;
 }
 
-/* One curve file, read. */
-typedef struct {
+// One curve file, read.
+typedef struct Curve {
     const char *allocator;
     CsvTable table;
 } Curve;
 
-/* A damaged curve, as a power cut leaves, costs its own line alone. */
+// A damaged curve, as a power cut leaves, costs its own line alone.
 static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curves)
 {
     const Results *results = plots->results;
@@ -168,7 +168,7 @@ static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curv
     return count;
 }
 
-/* All counters that any of the curves has; those of others stay empty. */
+// All counters that any of the curves has; those of others stay empty.
 static StrList counter_names(const Curve *curves, unsigned count)
 {
     StrList names = {0};
@@ -201,7 +201,7 @@ static void put_curve(FILE *out, const Curve *curve, const StrList *counters)
     }
 }
 
-/* gnuplot takes what two empty lines separate as data sets of their own. */
+// gnuplot takes what two empty lines separate as data sets of their own.
 static bool write_curves(const Plots *plots, const char *name, const Curve *curves, unsigned count)
 {
     StrList counters = counter_names(curves, count);
@@ -231,7 +231,7 @@ static bool rss_curve(const Plots *plots, const PlanRow *cell, const char *title
     return ok;
 }
 
-/* As much as fits above a figure, cut between two parameters. */
+// As much as fits above a figure, cut between two parameters.
 static char *title_of(const PlanRow *cell)
 {
     char *title = xfmt("%s: %s", cell->cell_id, cell->params);
@@ -243,7 +243,7 @@ static char *title_of(const PlanRow *cell)
     return title;
 }
 
-/* NAN is an empty field: unknown. */
+// NAN is an empty field: unknown.
 static void put_ratio(FILE *out, double ratio)
 {
     if (isnan(ratio))
@@ -257,7 +257,7 @@ static bool has_place(const Finding *finding)
     return !isnan(finding->ratio) && finding->verdict != VERDICT_UNGATED;
 }
 
-/* Candidates against their base; nothing where nothing was judged. */
+// Candidates against their base; nothing where nothing was judged.
 static bool forest(const Plots *plots)
 {
     Findings findings;
@@ -295,7 +295,7 @@ static bool draw_samples(const Plots *plots)
         ok = rss_curve(plots, cell, title) && pareto(plots, cell, title);
         free(title);
     }
-    return ok && throughput(plots); /* the last: plots_complete takes it for all */
+    return ok && throughput(plots); // the last: plots_complete takes it for all
 }
 
 static bool open_plots(const Results *results, const char *scripts, Plots *plots)

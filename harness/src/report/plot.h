@@ -1,4 +1,4 @@
-/* The figures of a result folder, drawn by gnuplot into its plots/. */
+// The figures of a result folder, drawn by gnuplot into its plots/.
 #ifndef HZB_PLOT_H
 #define HZB_PLOT_H
 
@@ -6,12 +6,12 @@
 
 #include "record/results.h"
 
-/* Draws all of them. `scripts` is the folder of the .gp files. */
+// Draws all of them. `scripts` is the folder of the .gp files.
 bool plots_all(const Results *results, const char *scripts);
-/* Draws what is not there or older than the samples, and what depends on verdicts in any case. */
+// Draws what is not there or older than the samples, and what depends on verdicts in any case.
 bool plots_complete(const Results *results, const char *scripts);
 
-/* Draws `dir`/`name`.csv with `scripts`/`script`.gp as SVG and PNG, and prints their paths. */
+// Draws `dir`/`name`.csv with `scripts`/`script`.gp as SVG and PNG, and prints their paths.
 bool plots_draw(const char *scripts, const char *dir, const char *script, const char *name, const char *title);
 
 #endif

@@ -5,8 +5,8 @@
 
 enum { THREAD_COUNTS_MIN = 3 };
 
-/* A cell runs fewer iterations where there are more threads, so iters do not tell sets apart. Empty values are options
-   that were not given. */
+// A cell runs fewer iterations where there are more threads, so iters do not tell sets apart. Empty values are options
+// that were not given.
 static bool is_of_set(const char *param)
 {
     return !pair_value(param, "threads") && !pair_value(param, "iters") && param[strlen(param) - 1] != '=';
@@ -31,7 +31,7 @@ static bool point_of(const PlanRow *cell, ScalingPoint *point)
     return ok;
 }
 
-/* Where a point belongs: behind those of its set that have no more threads, a new set behind all others. */
+// Where a point belongs: behind those of its set that have no more threads, a new set behind all others.
 static unsigned place_of(const ScalingPoints *points, const ScalingPoint *point)
 {
     unsigned at = points->count;
@@ -52,7 +52,7 @@ static void insert(ScalingPoints *points, const ScalingPoint *point)
     points->count++;
 }
 
-/* Of the set that begins at `first`: how many points, and how many different numbers of threads. */
+// Of the set that begins at `first`: how many points, and how many different numbers of threads.
 static unsigned set_length(const ScalingPoints *points, unsigned first, unsigned *thread_counts)
 {
     unsigned length = 1;

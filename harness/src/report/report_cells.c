@@ -6,7 +6,7 @@
 #include "record/metric.h"
 #include "report/report_page.h"
 
-/* Does any allocator have this in that cell? Columns without a value are not shown. */
+// Does any allocator have this in that cell? Columns without a value are not shown.
 static bool is_known(const Results *results, const char *cell_id, RunColumn column)
 {
     for (unsigned a = 0; a < results->experiment.arm_count; a++)

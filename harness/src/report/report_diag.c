@@ -1,4 +1,4 @@
-/* The diagnostic lane's counts: a table a cell, allocators side by side. */
+// The diagnostic lane's counts: a table a cell, allocators side by side.
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

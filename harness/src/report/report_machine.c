@@ -1,4 +1,4 @@
-/* The end of the page: what went wrong, what did not count, and where it was measured. */
+// The end of the page: what went wrong, what did not count, and where it was measured.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +52,7 @@ static unsigned sample_table(const RunRows *rows, bool (*wanted)(const RunRow *r
     return count;
 }
 
-/* What only the gate knows, such as an allocator that failed more often than its base. */
+// What only the gate knows, such as an allocator that failed more often than its base.
 static void gate_failures(const Findings *findings, FILE *out)
 {
     if (findings->failure_count == 0) return;
@@ -75,7 +75,7 @@ void report_failures(const Report *report, FILE *out)
     if (sample_table(&report->results.runs, is_failure, out) == 0) fputs("<p>No sample failed.</p>\n", out);
 }
 
-/* Reasons begin with a word and a colon; a whole block that was made invalid carries the word of its cause. */
+// Reasons begin with a word and a colon; a whole block that was made invalid carries the word of its cause.
 static char *reason_kind(const RunRow *row)
 {
     const char *reason = row->field[RUN_invalid_reason];
@@ -171,7 +171,7 @@ static char *texts(const json_t *array)
     return text;
 }
 
-/* Allocators or programs: name, file, the bytes that were measured, and what was set. */
+// Allocators or programs: name, file, the bytes that were measured, and what was set.
 static void files_table(const json_t *array, const char *what, const char *path_key, const char *list_key, FILE *out)
 {
     size_t i;
@@ -197,7 +197,7 @@ static void files_table(const json_t *array, const char *what, const char *path_
     fputs(table_end, out);
 }
 
-/* A merged folder has several machines. */
+// A merged folder has several machines.
 static void hosts(const Report *report, FILE *out)
 {
     const json_t *shards = json_object_get(report->manifest, "shards");

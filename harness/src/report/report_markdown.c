@@ -8,11 +8,11 @@
 #include "record/metric.h"
 #include "stats/stats.h"
 
-/* Together with what stands around them, below 100 lines. */
+// Together with what stands around them, below 100 lines.
 enum { ROWS_MAX = 60, FAILURES_MAX = 15 };
 
-/* Texts of a table; all rows have the same number of columns. */
-typedef struct {
+// Texts of a table; all rows have the same number of columns.
+typedef struct Lines {
     StrList *rows;
     unsigned count, columns;
 } Lines;
@@ -30,7 +30,7 @@ static void add_text(StrList *row, char *text)
     free(text);
 }
 
-/* Letters, not bytes: the continuation bytes of UTF-8 take no room. */
+// Letters, not bytes: the continuation bytes of UTF-8 take no room.
 static unsigned width_of(const char *text)
 {
     unsigned width = 0;
@@ -57,7 +57,7 @@ static bool has_no_interval(const Lines *lines)
     return false;
 }
 
-/* The first column is the diff's sign; the next `left` ones and those from `words` on are aligned to the left. */
+// The first column is the diff's sign; the next `left` ones and those from `words` on are aligned to the left.
 static void lines_print(const Lines *lines, unsigned left, unsigned words, FILE *out)
 {
     fputs("```diff\n", out);
@@ -82,7 +82,7 @@ static void lines_print(const Lines *lines, unsigned left, unsigned words, FILE 
         fprintf(out, "\n%s: fewer than %d samples have no interval.\n", no_interval, INTERVAL_N_MIN);
 }
 
-/* "38.12M ±2%": the half of the median's interval that reaches farther. */
+// "38.12M ±2%": the half of the median's interval that reaches farther.
 static char *median_text(const Report *report, const char *cell_id, const char *allocator, const char *metric)
 {
     int column = run_column(metric);
@@ -157,7 +157,7 @@ static void findings_table(const Report *report, FILE *out)
     Lines lines = {0};
     StrList row = head_row(head, 8);
     lines_add(&lines, &row);
-    const unsigned gated = findings->count - findings_of(findings, VERDICT_UNGATED); /* which come last */
+    const unsigned gated = findings->count - findings_of(findings, VERDICT_UNGATED); // which come last
     const unsigned shown = gated < ROWS_MAX ? gated : ROWS_MAX;
     for (unsigned i = 0; i < shown; i++)
         add_finding(report, &findings->items[i], &lines);
@@ -166,7 +166,7 @@ static void findings_table(const Report *report, FILE *out)
         fprintf(out, "%u more rows, none of them worse than these, are in report.html.\n", gated - shown);
 }
 
-/* One row a cell and metric, one column an allocator. */
+// One row a cell and metric, one column an allocator.
 static void medians_table(const Report *report, FILE *out)
 {
     const Results *results = &report->results;

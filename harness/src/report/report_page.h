@@ -1,4 +1,4 @@
-/* report.html: one page, its sections in their order. */
+// report.html: one page, its sections in their order.
 #ifndef HZB_REPORT_PAGE_H
 #define HZB_REPORT_PAGE_H
 
@@ -11,7 +11,7 @@ void report_page(const Report *report, FILE *out);
 void report_verdicts(const Report *report, FILE *out);
 void report_plots(const Report *report, FILE *out);
 void report_cells(const Report *report, FILE *out);
-/* Nothing without a diag.csv. */
+// Nothing without a diag.csv.
 void report_diag(const Report *report, FILE *out);
 void report_failures(const Report *report, FILE *out);
 void report_invalid(const Report *report, FILE *out);

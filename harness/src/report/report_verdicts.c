@@ -5,11 +5,11 @@
 #include "record/metric.h"
 #include "report/report_page.h"
 
-/* The interval pictures: all on one scale, worse to the left. */
+// The interval pictures: all on one scale, worse to the left.
 enum { CI_WIDTH = 140, CI_HEIGHT = 16, CI_MIDDLE = CI_HEIGHT / 2, CI_DOT = 4 };
 static const double ci_span_max = 0.5;
 
-/* Half of what the pictures show, as a share. */
+// Half of what the pictures show, as a share.
 static double ci_span(const Findings *findings)
 {
     double span = 0.01;
@@ -102,7 +102,7 @@ static void row(const Finding *finding, double span, FILE *out)
     free(metric);
 }
 
-/* Findings from one verdict to another; they are sorted by it. */
+// Findings from one verdict to another; they are sorted by it.
 static void table(const Findings *findings, Verdict from, Verdict to, double span, FILE *out)
 {
     fputs("<div class=\"wide\"><table><thead><tr><th>cell</th><th class=\"l\">verdict</th><th>change</th>"

@@ -9,13 +9,13 @@ enum { COLUMNS = SHOWN_METRICS + 3 };
 
 static const char unknown[] = "-";
 
-/* Texts of one table; row 0 is the header. */
-typedef struct {
+// Texts of one table; row 0 is the header.
+typedef struct Grid {
     char *(*rows)[COLUMNS];
     unsigned count;
 } Grid;
 
-/* Row of the grid with the best value; 0 (the header) if the column is no metric of the workload. */
+// Row of the grid with the best value; 0 (the header) if the column is no metric of the workload.
 static unsigned best_row(const CfgMetric *metric, const Spread *spreads, unsigned rows)
 {
     unsigned best = 0;
@@ -34,7 +34,7 @@ static void mark(char **text, bool markdown)
     *text = marked;
 }
 
-/* What reads the same as the best is marked too; nothing is if all of them do. */
+// What reads the same as the best is marked too; nothing is if all of them do.
 static void mark_best(Grid *grid, unsigned column, unsigned best, bool markdown)
 {
     unsigned same = 0, known = 0;
@@ -84,7 +84,7 @@ static Grid make_grid(const Results *results, const char *cell_id, bool markdown
     return grid;
 }
 
-/* A metric that no arm of the cell has takes no room. */
+// A metric that no arm of the cell has takes no room.
 static bool is_shown(const Grid *grid, unsigned column)
 {
     for (unsigned r = 1; r < grid->count; r++)
@@ -106,7 +106,7 @@ static void print_text(const Grid *grid, FILE *out)
         for (unsigned c = 0; c < COLUMNS; c++) {
             if (!is_shown(grid, c)) continue;
             int width = (int)column_width(grid, c);
-            /* A marked number keeps its last digit under those of the others. */
+            // A marked number keeps its last digit under those of the others.
             const char *text = grid->rows[r][c];
             bool marked = text[strlen(text) - 1] == '*';
             fprintf(out, c == 0 ? "  %-*s" : "  %*s", c == 0 || marked ? width + (c > 0) : width, text);

@@ -1,4 +1,4 @@
-/* `hzb table`: medians per allocator and cell, for people. */
+// `hzb table`: medians per allocator and cell, for people.
 #ifndef HZB_TABLE_H
 #define HZB_TABLE_H
 
@@ -7,7 +7,7 @@
 
 #include "record/results.h"
 
-/* One table a cell; the best value of each of the workload's metrics is marked. */
+// One table a cell; the best value of each of the workload's metrics is marked.
 void table_print(const Results *results, bool markdown, FILE *out);
 
 #endif

@@ -7,12 +7,12 @@
 
 #include "base/util.h"
 
-/* Below three values a level is an accident; 999 shuffles make the least p 0.001. */
+// Below three values a level is an accident; 999 shuffles make the least p 0.001.
 enum { SEGMENT_MIN = 3, SHUFFLES = 999 };
 static const double p_max = 0.01;
 
-/* The energy distance between values[0..cut) and values[cut..n), scaled so that cuts can be compared. `between` and the
-   others are sums of |x - y| over pairs. */
+// The energy distance between values[0..cut) and values[cut..n), scaled so that cuts can be compared. `between` and the
+// others are sums of |x - y| over pairs.
 static double divergence(double between, double within_left, double within_right, double left, double right)
 {
     double energy = 2 * between / (left * right);
@@ -29,7 +29,7 @@ static double distance_sum(const double *values, unsigned from, unsigned to, dou
     return sum;
 }
 
-/* The best cut and its divergence; moving the cut by one value changes the sums by that value's distances. */
+// The best cut and its divergence; moving the cut by one value changes the sums by that value's distances.
 static double best_cut(const double *values, unsigned n, unsigned *cut)
 {
     double between = 0, left = 0, right = 0, best = -INFINITY;

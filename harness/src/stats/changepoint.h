@@ -1,15 +1,15 @@
-/* Where a series of nights changes its level: E-divisive (Matteson and James), by energy distance and permutation. It
-   assumes no distribution, and finds several changes by cutting what it has cut. */
+// Where a series of nights changes its level: E-divisive (Matteson and James), by energy distance and permutation. It
+// assumes no distribution, and finds several changes by cutting what it has cut.
 #ifndef HZB_CHANGEPOINT_H
 #define HZB_CHANGEPOINT_H
 
-typedef struct {
-    unsigned at; /* first value of the new level */
-    double p;    /* share of shuffled series that look as broken */
+typedef struct ChangePoint {
+    unsigned at; // first value of the new level
+    double p;    // share of shuffled series that look as broken
 } ChangePoint;
 
-/* Fills `points` (room for n) in the order of the series and returns how many there are. The permutations are drawn
-   from a fixed seed: the same series has the same changes. */
+// Fills `points` (room for n) in the order of the series and returns how many there are. The permutations are drawn
+// from a fixed seed: the same series has the same changes.
 unsigned change_points(const double *values, unsigned n, ChangePoint *points);
 
 #endif

@@ -5,11 +5,11 @@
 
 #include "stats/stats.h"
 
-/* How many values to leave out at either end: the most for which the median lies outside in at most 5 of 100 cases, as
-   each value lies below it like a coin falls. -1 if even all of them are too few. */
+// How many values to leave out at either end: the most for which the median lies outside in at most 5 of 100 cases, as
+// each value lies below it like a coin falls. -1 if even all of them are too few.
 static int values_to_cut(unsigned n)
 {
-    double below = 0; /* chance that k or fewer of the values lie below the median */
+    double below = 0; // chance that k or fewer of the values lie below the median
     for (unsigned k = 0; k < n; k++) {
         below += exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) - n * M_LN2);
         if (below > 0.025) return (int)k - 1;

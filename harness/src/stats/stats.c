@@ -12,9 +12,9 @@ int stats_ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Hoare's selection: afterwards v[k] is what sorting would put there, with nothing greater before it. The bootstrap
-   takes thousands of medians of thousands of pairs, which sorting would make slow enough to disturb what is measured
-   next. */
+// Hoare's selection: afterwards v[k] is what sorting would put there, with nothing greater before it. The bootstrap
+// takes thousands of medians of thousands of pairs, which sorting would make slow enough to disturb what is measured
+// next.
 static double select_kth(double *v, unsigned n, unsigned k)
 {
     long left = 0, right = (long)n - 1;
@@ -65,7 +65,7 @@ double stats_median(const double *d, unsigned n)
     return median;
 }
 
-/* `pairs` has room for n (n + 1) / 2. */
+// `pairs` has room for n (n + 1) / 2.
 static double hodges_lehmann(const double *d, unsigned n, double *pairs)
 {
     unsigned count = 0;
@@ -116,7 +116,7 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Ranks of |v|, which is sorted by size, times two: mean ranks of ties become whole numbers. */
+// Ranks of |v|, which is sorted by size, times two: mean ranks of ties become whole numbers.
 static void double_ranks(const double *v, unsigned n, unsigned *ranks)
 {
     for (unsigned i = 0, end; i < n; i = end) {
@@ -127,7 +127,7 @@ static void double_ranks(const double *v, unsigned n, unsigned *ranks)
     }
 }
 
-/* Probability that the ranks whose sign comes out positive sum to at most `bound`, each sign being a fair coin. */
+// Probability that the ranks whose sign comes out positive sum to at most `bound`, each sign being a fair coin.
 static double share_up_to(const unsigned *ranks, unsigned n, unsigned bound)
 {
     double *share = xcalloc(bound + 1, sizeof *share), sum = 0;
@@ -156,7 +156,7 @@ double stats_wilcoxon(const double *d, unsigned n)
     }
     if (count > WILCOXON_N_MAX)
         p = NAN;
-    else if (count > 0) /* the distribution is symmetric: the smaller tail twice */
+    else if (count > 0) // the distribution is symmetric: the smaller tail twice
         p = fmin(1, 2 * share_up_to(ranks, count, positive < total - positive ? positive : total - positive));
     free(v);
     free(ranks);

@@ -13,22 +13,22 @@
 #include "record/resultdir.h"
 #include "record/results.h"
 
-/* A program runs some fifty times as long under cachegrind. */
+// A program runs some fifty times as long under cachegrind.
 enum { TIMEOUT_FACTOR = 100, CACHEGRIND_RUNS = 3 };
 
-typedef struct {
+typedef struct Diag {
     const Results *results;
-    FILE *out; /* diag.csv */
+    FILE *out; // diag.csv
     char *work_dir;
     bool has_perf, has_strace, has_valgrind;
 } Diag;
 
-/* One process to look at. */
-typedef struct {
+// One process to look at.
+typedef struct Subject {
     const PlanRow *plan;
     const Arm *arm;
     const Workload *workload;
-    char *tool_output; /* file */
+    char *tool_output; // file
 } Subject;
 
 static void put(const Diag *diag, const Subject *subject, const char *tool, const char *counter, double value)
@@ -46,7 +46,7 @@ static bool can_run(const char *name)
     return ok;
 }
 
-/* The arm's variables, in front of the program: the tools themselves run without them. */
+// The arm's variables, in front of the program: the tools themselves run without them.
 static void add_arm(StrList *argv, const Arm *arm, const char *flag)
 {
     for (unsigned i = 0; i < arm->env.count; i++) {
@@ -77,13 +77,13 @@ static void add_texts(StrList *argv, const char *const texts[])
         list_add(argv, *texts);
 }
 
-/* Runs a tool's command line with the workload's behind it. The dynamic linker only warns when a library cannot be
-   preloaded: that is a failure here. */
+// Runs a tool's command line with the workload's behind it. The dynamic linker only warns when a library cannot be
+// preloaded: that is a failure here.
 static bool run_tool(const Subject *subject, StrList *argv, char **said)
 {
     StrList arguments = child_arguments(subject->workload, subject->plan), all = {0};
     char *limit = xfmt("%.0f", subject->plan->timeout_s * TIMEOUT_FACTOR);
-    /* timeout has a process group of its own, which a terminal's Ctrl-C does not reach: it ends when we do. */
+    // timeout has a process group of its own, which a terminal's Ctrl-C does not reach: it ends when we do.
     add_texts(&all, (const char *const[]){"setpriv", "--pdeathsig", "TERM", "timeout", "-k", "5", limit, NULL});
     for (unsigned i = 0; i < argv->count; i++)
         list_add(&all, argv->items[i]);
@@ -100,7 +100,7 @@ static bool run_tool(const Subject *subject, StrList *argv, char **said)
     return ok;
 }
 
-/* Lines "value,unit,event:u,..."; what the machine cannot count is "<not supported>". */
+// Lines "value,unit,event:u,..."; what the machine cannot count is "<not supported>".
 static bool perf(const Diag *diag, const Subject *subject)
 {
     StrList argv = {0};
@@ -126,7 +126,7 @@ static bool perf(const Diag *diag, const Subject *subject)
     return true;
 }
 
-/* Lines "% time, seconds, usecs/call, calls, [errors,] syscall". */
+// Lines "% time, seconds, usecs/call, calls, [errors,] syscall".
 static bool strace(const Diag *diag, const Subject *subject)
 {
     StrList argv = {0};
@@ -149,7 +149,7 @@ static bool strace(const Diag *diag, const Subject *subject)
     return true;
 }
 
-/* The number behind valgrind's "I   refs:", 0 if there is none. */
+// The number behind valgrind's "I   refs:", 0 if there is none.
 static double instructions_in(const char *said)
 {
     static const char mark[] = "I   refs:";
@@ -160,8 +160,8 @@ static double instructions_in(const char *said)
     return count;
 }
 
-/* Only with one thread is the work the same in every run. The least of a few runs: what allocator and workload do
-   by the clock comes on top, and more often the busier the machine is. */
+// Only with one thread is the work the same in every run. The least of a few runs: what allocator and workload do
+// by the clock comes on top, and more often the busier the machine is.
 static bool cachegrind(const Diag *diag, const Subject *subject)
 {
     StrList argv = {0}, params = list_split(subject->plan->params, ' ');
@@ -193,7 +193,7 @@ static bool diagnose(const Diag *diag, const Subject *subject)
            (!diag->has_valgrind || cachegrind(diag, subject));
 }
 
-/* The first round has every cell with every arm. */
+// The first round has every cell with every arm.
 static bool diagnose_all(const Diag *diag)
 {
     const Results *results = diag->results;

@@ -8,10 +8,10 @@
 #include "stats/stats.h"
 
 enum { RUNS_DEFAULT = 40, TIMES = 4 };
-/* Power against time: how many of the confirmations had come by then. */
+// Power against time: how many of the confirmations had come by then.
 static const double times_s[TIMES] = {75, 150, 300, 600};
 
-/* Row of that arm in the block that `row` is of, or NULL. */
+// Row of that arm in the block that `row` is of, or NULL.
 static const RunRow *block_mate(const RunRows *pool, const RunRow *row, const char *allocator)
 {
     for (unsigned i = 0; i < pool->count; i++) {
@@ -24,7 +24,7 @@ static const RunRow *block_mate(const RunRows *pool, const RunRow *row, const ch
     return NULL;
 }
 
-/* The rows of a cell's base: one a block to draw. */
+// The rows of a cell's base: one a block to draw.
 static unsigned *blocks_of(const RunRows *pool, const char *cell_id, const char *base, unsigned *count)
 {
     unsigned *blocks = xcalloc(pool->count, sizeof *blocks);
@@ -36,15 +36,15 @@ static unsigned *blocks_of(const RunRows *pool, const char *cell_id, const char 
     return blocks;
 }
 
-typedef struct {
+typedef struct Draw {
     const RunRows *pool;
     const char *base;
     uint64_t run;
-    const RunRow *drawn; /* the base's row of the block */
+    const RunRow *drawn; // the base's row of the block
 } Draw;
 
-/* Each run shuffles a cell's blocks and deals them out round by round: none comes twice, so the two sets of a run are
-   as independent as in a real one. */
+// Each run shuffles a cell's blocks and deals them out round by round: none comes twice, so the two sets of a run are
+// as independent as in a real one.
 static bool draw_block(Draw *draw, const PlanRow *planned)
 {
     unsigned count;
@@ -64,7 +64,7 @@ static bool draw_block(Draw *draw, const PlanRow *planned)
     return enough;
 }
 
-/* A recorded sample in the place of a planned one. */
+// A recorded sample in the place of a planned one.
 static RunRow place(const PlanRow *planned, const RunRow *sample, const char *skip)
 {
     RunRow row = {0};
@@ -108,7 +108,7 @@ static double measured_s(const RunRows *runs)
     return sum;
 }
 
-typedef struct {
+typedef struct Tally {
     unsigned flagged, confirmed, by_time[TIMES];
     double *seconds;
 } Tally;

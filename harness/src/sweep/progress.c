@@ -12,7 +12,7 @@ static bool on_terminal(void)
     return isatty(STDERR_FILENO);
 }
 
-/* Mean wall time of a process of this cell so far, or what the matrix expects. */
+// Mean wall time of a process of this cell so far, or what the matrix expects.
 static double cell_wall_s(const RunRows *runs, const PlanRow *row)
 {
     double sum = 0, wall_s;
@@ -30,7 +30,7 @@ double progress_eta_s(const Plan *plan, const RunRows *runs)
 {
     double eta_s = 0, wall_s = 0;
     for (unsigned i = runs->count; i < plan->count; i++) {
-        /* The rows of a block are neighbours and of one cell. */
+        // The rows of a block are neighbours and of one cell.
         bool same_cell = i > runs->count && plan_same_block(&plan->rows[i - 1], &plan->rows[i]);
         if (!same_cell) wall_s = cell_wall_s(runs, &plan->rows[i]);
         eta_s += wall_s;

@@ -1,4 +1,4 @@
-/* What the user sees while a sweep runs: one line with an ETA on a terminal, one line a block elsewhere. */
+// What the user sees while a sweep runs: one line with an ETA on a terminal, one line a block elsewhere.
 #ifndef HZB_PROGRESS_H
 #define HZB_PROGRESS_H
 
@@ -7,13 +7,13 @@
 
 void progress_before(const Plan *plan, const RunRows *runs);
 void progress_block(const Plan *plan, const RunRows *runs, unsigned first);
-/* A disturbed sample is about to be measured again. */
+// A disturbed sample is about to be measured again.
 void progress_again(const RunRow *row);
 void progress_end(void);
 
-/* Seconds until the plan is done: measured wall time where a cell has some, expect_s elsewhere. */
+// Seconds until the plan is done: measured wall time where a cell has some, expect_s elsewhere.
 double progress_eta_s(const Plan *plan, const RunRows *runs);
-/* Says how many samples are ok, bad and skipped, and returns the number of bad ones. */
+// Says how many samples are ok, bad and skipped, and returns the number of bad ones.
 unsigned progress_summary(const RunRows *runs);
 
 #endif

@@ -26,7 +26,7 @@ enum { EXIT_SIGNAL_BASE = 128, ATTEMPTS_MAX = 3 };
 
 bool host_lock(const char *path)
 {
-    /* Not O_CREAT at once: a sticky directory may forbid that on a file of another user. */
+    // Not O_CREAT at once: a sticky directory may forbid that on a file of another user.
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -46,17 +46,17 @@ bool host_lock(const char *path)
     return true;
 }
 
-typedef struct {
+typedef struct Sweep {
     const char *dir;
     Experiment experiment;
-    Plan plan, whole; /* no rows in `whole`: this is no slice */
-    RunRows runs;     /* what is in runs.csv */
-    RunRows rejected; /* what is in rejected.csv */
+    Plan plan, whole; // no rows in `whole`: this is no slice
+    RunRows runs;     // what is in runs.csv
+    RunRows rejected; // what is in rejected.csv
     RunContext context;
     GateState gate;
     StrList cells;
-    bool decided;      /* whether the block that is being recorded is run */
-    char *skip_reason; /* of the block that is being recorded, or NULL */
+    bool decided;      // whether the block that is being recorded is run
+    char *skip_reason; // of the block that is being recorded, or NULL
 } Sweep;
 
 static bool record_follows_plan(const Sweep *sweep)
@@ -85,9 +85,9 @@ static bool plan_follows_manifest(const Sweep *sweep, const Plan *plan)
     return true;
 }
 
-/* A private folder for the processes; on a memory file system, for a counter file on a disk would be written back
-   while it is being counted in. Named after the run and its folder's inode: what a killed hzb left is found again, and
-   runs of one name below different folders don't meet. */
+// A private folder for the processes; on a memory file system, for a counter file on a disk would be written back
+// while it is being counted in. Named after the run and its folder's inode: what a killed hzb left is found again, and
+// runs of one name below different folders don't meet.
 static char *make_work_dir(const char *dir, const char *run_id)
 {
     struct stat folder;
@@ -125,7 +125,7 @@ static bool block_ends_at(const Plan *plan, unsigned index)
     return index + 1 == plan->count || !plan_same_block(&plan->rows[index], &plan->rows[index + 1]);
 }
 
-/* Applies the rules over a block once its last sample is there; doing it again changes nothing. */
+// Applies the rules over a block once its last sample is there; doing it again changes nothing.
 static bool judge_last_block(Sweep *sweep)
 {
     if (sweep->runs.count == 0 || !block_ends_at(&sweep->plan, sweep->runs.count - 1)) return true;
@@ -134,7 +134,7 @@ static bool judge_last_block(Sweep *sweep)
     return runs_replace(sweep->dir, &sweep->runs);
 }
 
-/* The bytes that were hashed must be the bytes that are run. */
+// The bytes that were hashed must be the bytes that are run.
 static bool files_unchanged(const Sweep *sweep, const PlanRow *row)
 {
     const Arm *arm = experiment_arm(&sweep->experiment, row->allocator);
@@ -155,8 +155,8 @@ static void keep(RunRows *rows, RunResult *result)
     result->row = (RunRow){0};
 }
 
-/* A sample that the machine disturbed is measured again at once, so that its block stays together in time. Whether it
-   was disturbed is decided without a look at its figures, and every attempt is kept. */
+// A sample that the machine disturbed is measured again at once, so that its block stays together in time. Whether it
+// was disturbed is decided without a look at its figures, and every attempt is kept.
 static HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *result)
 {
     for (int attempt = 1;; attempt++) {
@@ -181,7 +181,7 @@ static bool record(Sweep *sweep, const PlanRow *planned, RunResult *result)
     return judge_last_block(sweep);
 }
 
-/* A block is run or skipped as a whole: one that was begun before hzb was killed goes on as it began. */
+// A block is run or skipped as a whole: one that was begun before hzb was killed goes on as it began.
 static void decide_block(Sweep *sweep)
 {
     unsigned next = sweep->runs.count, first = block_start(&sweep->plan, next);
@@ -196,7 +196,7 @@ static void decide_block(Sweep *sweep)
     sweep->skip_reason = gate_skip_reason(&results, &sweep->gate);
 }
 
-/* NULL: the planned process is to be run. */
+// NULL: the planned process is to be run.
 static const char *skip_reason(Sweep *sweep, const PlanRow *planned)
 {
     unsigned next = sweep->runs.count;
@@ -267,6 +267,6 @@ HzbExit sweep(const char *dir, bool verify_only)
         return result;
     }
     close(state.context.signal_fd);
-    sigprocmask(SIG_SETMASK, &signals_before, NULL); /* one that came since is taken now */
+    sigprocmask(SIG_SETMASK, &signals_before, NULL); // one that came since is taken now
     return progress_summary(&state.runs) ? HZB_BAD_SAMPLES : HZB_OK;
 }

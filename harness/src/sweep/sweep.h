@@ -1,4 +1,4 @@
-/* Executes the plan of a result folder from where its record ends. */
+// Executes the plan of a result folder from where its record ends.
 #ifndef HZB_SWEEP_H
 #define HZB_SWEEP_H
 
@@ -6,11 +6,11 @@
 
 #include "base/util.h"
 
-/* Waits until no other hzb measures on this host, and holds that place until the program ends. */
+// Waits until no other hzb measures on this host, and holds that place until the program ends.
 bool host_lock(const char *path);
 
-/* Runs every planned process that has no row in runs.csv. HZB_OK if every sample of the whole record is ok or skipped,
-   HZB_BAD_SAMPLES if not, HZB_ENV_CHANGED if libraries, programs or the machine are not those of the manifest. */
+// Runs every planned process that has no row in runs.csv. HZB_OK if every sample of the whole record is ok or skipped,
+// HZB_BAD_SAMPLES if not, HZB_ENV_CHANGED if libraries, programs or the machine are not those of the manifest.
 HzbExit sweep(const char *dir, bool verify_only);
 
 #endif

@@ -1,12 +1,12 @@
-/* libFuzzer target: bytes become a file that hzb reads. The first byte says which: the rest is
- *
- *     m a w     a matrix, allocators.yaml, workloads.yaml; the other two are the repository's
- *     c r       a CSV file to be loaded, to be repaired and loaded
- *     R P       runs.csv, plan.csv of a result folder
- *     h         what hyperfine exported
- *
- * What a reader refuses it must refuse with a message that begins with the file and, where it is YAML or JSON, the
- * place; what it accepts it accepts without a word. fuzz.mk renames hzb_error, and gives FUZZ_CONFIG_DIR. */
+// libFuzzer target: bytes become a file that hzb reads. The first byte says which: the rest is
+//
+//     m a w     a matrix, allocators.yaml, workloads.yaml; the other two are the repository's
+//     c r       a CSV file to be loaded, to be repaired and loaded
+//     R P       runs.csv, plan.csv of a result folder
+//     h         what hyperfine exported
+//
+// What a reader refuses it must refuse with a message that begins with the file and, where it is YAML or JSON, the
+// place; what it accepts it accepts without a word. fuzz.mk renames hzb_error, and gives FUZZ_CONFIG_DIR.
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -32,9 +32,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char dir[] = "/dev/shm/hzb-fuzz-XXXXXX";
-static char said[65536]; /* since the input began, a line a message */
+static char said[65536]; // since the input began, a line a message
 
-/* In hzb's place. */
+// In hzb's place.
 void fuzz_hzb_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void fuzz_hzb_error(const char *format, ...)
 {
@@ -68,7 +68,7 @@ static void write_file(const char *name, const void *bytes, size_t length)
     free(path);
 }
 
-/* The repository's own file under this name. */
+// The repository's own file under this name.
 static void restore(const char *name)
 {
     char *path = xfmt(FUZZ_CONFIG_DIR "/%s", name), *text = file_text(path);
@@ -112,7 +112,7 @@ static bool has_place(const char *at)
     return sscanf(at, ":%u:%u%c", &line, &column, &colon) == 3 && line > 0 && column > 0 && colon == ':';
 }
 
-/* A refusal names the file that was written, and nothing is said about what was accepted. */
+// A refusal names the file that was written, and nothing is said about what was accepted.
 static void check_said(bool ok, const char *path)
 {
     size_t length = strlen(path);
@@ -133,7 +133,7 @@ static void read_config(const char *name, const uint8_t *data, size_t size)
     char *path = xfmt("%s/%s", dir, name), *matrix = xfmt("%s/matrix/quick.yaml", dir);
     write_file(name, data, size);
     bool ok = config_load(&config, NULL, matrix);
-    /* What one file names and another lacks is the fault of either. */
+    // What one file names and another lacks is the fault of either.
     if (ok || strncmp(said, path, strlen(path)) == 0)
         check_place(ok, path);
     else
