@@ -12,6 +12,7 @@ write_matrix <<YAML
 name: m
 seed: 1
 steal_max_pct: 100
+probe: false
 gates: [{metric: ops_per_s, threshold_pct: 3}]
 arms: {base: ["baseline:old"], cand: [lib], aa: ["baseline:old"]}
 cells:

@@ -107,6 +107,7 @@ write_matrix <<YAML
 name: m
 seed: 1
 steal_max_pct: 100
+probe: false
 arms: {cand: [a], refs: [plain]}
 cells:
   - {id: four, workload: scaled, params: [threads=4], rounds: 1, expect_s: 0.1}

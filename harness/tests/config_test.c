@@ -96,9 +96,10 @@ static void test_unknown_key_is_named_with_its_place(void **state)
                  "build_defs, env, optional");
     expect_fault("matrix/m.yaml",
                  "  refs:", "  reffs:", "5:3: unknown key 'reffs', expected one of: base, cand, refs, aa");
-    expect_fault("matrix/m.yaml", "seed: 1", "sed: 1",
-                 "2:1: unknown key 'sed', expected one of: name, seed, arms, sample_ms, mem_guard_pct, steal_max_pct, "
-                 "gates, rounds_max, budget_s, confirm, cells");
+    expect_fault(
+        "matrix/m.yaml", "seed: 1", "sed: 1",
+        "2:1: unknown key 'sed', expected one of: name, seed, arms, sample_ms, mem_guard_pct, steal_max_pct, probe, "
+        "gates, rounds_max, budget_s, confirm, cells");
 }
 
 static void test_wrong_types_are_named_with_their_place(void **state)

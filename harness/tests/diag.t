@@ -14,6 +14,7 @@ write_matrix <<YAML
 name: m
 seed: 1
 steal_max_pct: 100
+probe: false
 arms: {cand: [hz3, broken], refs: [glibc]}
 cells:
   - {id: t1, workload: random_mixed, params: [threads=1, remote_pct=0, max=2048, iters=20000], rounds: 1, expect_s: 0.1}

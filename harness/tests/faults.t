@@ -27,6 +27,7 @@ arms() {
 name: m
 seed: 1
 steal_max_pct: 100
+probe: false
 mem_guard_pct: $guard_pct
 arms: {cand: [$1]}
 cells:

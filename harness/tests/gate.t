@@ -27,6 +27,7 @@ arms() {
 name: m
 seed: 1
 steal_max_pct: 100
+probe: false
 gates:
   - {metric: ops_per_s, threshold_pct: 3}
   - {metric: alloc_failed, exact: true}
@@ -234,6 +235,7 @@ write_matrix <<YAML
 name: m
 seed: 1
 steal_max_pct: 100
+probe: false
 gates: [{metric: ops_per_s, threshold_pct: 3}]
 arms: {base: [base], cand: [equal, slow]}
 cells: [{id: one, workload: fake, rounds: 10, expect_s: 0.1}]

@@ -82,6 +82,7 @@ write_matrix <<YAML
 name: m
 seed: 1
 steal_max_pct: 100
+probe: false
 arms: {cand: [a, b], refs: [plain]}
 cells:
   - {id: one, workload: fake, rounds: 3, expect_s: 0.1}

@@ -6,7 +6,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$work/quick/matrix"
 cp "$top/harness/allocators.yaml" "$top/harness/workloads.yaml" "$work/quick/"
 sed -E 's/iters=[0-9]+/iters=2000/; s/objs=[0-9]+/objs=500/; s/idle_s=[0-9]+/idle_s=0.05/; s/rounds: .*/rounds: 2/
-    s/^seed:/steal_max_pct: 100\nseed:/' "$top/harness/matrix/quick.yaml" >"$work/quick/matrix/quick.yaml"
+    s/^seed:/steal_max_pct: 100\nprobe: false\nseed:/' "$top/harness/matrix/quick.yaml" >"$work/quick/matrix/quick.yaml"
 quick=$work/quick/matrix/quick.yaml
 run plan "$quick"
 is "$rc" 0 'the whole is planned'

@@ -30,8 +30,9 @@ static Observed good(void)
                       .post_kib = 1024,
                       .idle_kib = -1,
                       .majflt_before_work = 7,
-                      .usage = {.ru_majflt = 7},
-                      .total_ticks = 1000,
+                      .usage = {.ru_majflt = 7, .ru_utime = {9, 800000}},
+                      .before = probe_none(),
+                      .after = probe_none(),
                       .psi_cpu_us = -1,
                       .load1 = -1};
 }
@@ -100,10 +101,10 @@ static void test_disturbances(void **state)
     seen.steal_ticks = 20;
     expect(&seen, "ok", "");
     seen.steal_ticks = 21;
-    expect(&seen, "invalid", "steal: 2.1 % of CPU time went to other guests, limit 2 %");
-    seen.total_ticks = 60;
+    expect(&seen, "invalid", "steal: 2.1 % of the process's CPU time went to other guests, limit 2 %");
+    seen.usage.ru_utime.tv_sec = 0;
     seen.steal_ticks = 2;
-    expect(&seen, "ok", ""); // 3.3 %, but two ticks are rounding
+    expect(&seen, "ok", ""); // 2.4 %, but two ticks are rounding
 }
 
 static void test_fallback(void **state)

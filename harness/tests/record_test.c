@@ -193,6 +193,44 @@ static void test_unknown_is_empty_and_not_zero(void **state)
     assert_true(value == 1);
 }
 
+// Files of an hzb that had fewer columns, and that was killed amid a row.
+static void test_a_record_of_an_older_hzb_is_taken_over(void **state)
+{
+    (void)state;
+    static const char old[] = "seq,round,cell_id,allocator,status,ops\n1,1,c,a,ok,7\n2,1,c";
+    RunRows runs;
+    assert_true(record_create(test_dir()));
+    test_write("runs.csv", old, sizeof old - 1);
+    assert_true(record_repair(test_dir()));
+    assert_true(runs_load(test_dir(), &runs));
+    assert_int_equal(runs.count, 1);
+    assert_string_equal(runs.rows[0].field[RUN_ops], "7");
+    assert_string_equal(runs.rows[0].field[RUN_probe_pp_ns], "");
+    assert_true(runs_append(test_dir(), &runs.rows[0]));
+    assert_true(runs_load(test_dir(), &runs));
+    assert_int_equal(runs.count, 2);
+    assert_string_equal(runs.rows[1].field[RUN_ops], "7");
+}
+
+static void expect_columns_refused(const char *header, const char *message)
+{
+    RunRows runs;
+    test_write("runs.csv", header, strlen(header));
+    capture_begin();
+    bool ok = runs_load(test_dir(), &runs);
+    char *said = capture_end();
+    assert_false(ok);
+    assert_string_equal(said, xfmt("hzb: %s/runs.csv: %s\n", test_dir(), message));
+}
+
+static void test_columns_that_would_be_lost_are_refused(void **state)
+{
+    (void)state;
+    expect_columns_refused("seq,round,cell_id,allocator,status,cleverness\n",
+                           "column 'cleverness' is not known to this hzb; a newer one made the file");
+    expect_columns_refused("seq,cell_id,allocator,status\n", "column 'round' is missing, expected it in every record");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +242,8 @@ int main(void)
         cmocka_unit_test(test_torn_counters_are_dropped),
         cmocka_unit_test(test_damage_in_the_middle_is_not_cut),
         cmocka_unit_test(test_unknown_is_empty_and_not_zero),
+        cmocka_unit_test(test_a_record_of_an_older_hzb_is_taken_over),
+        cmocka_unit_test(test_columns_that_would_be_lost_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

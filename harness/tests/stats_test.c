@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/util.h"
@@ -38,24 +39,65 @@ static void test_wilcoxon_agrees_with_scipy(void **state)
     assert_true(known >= 14);
 }
 
-static void test_bootstrap_agrees_with_numpy(void **state)
+static void test_interval_agrees_with_r(void **state)
 {
     (void)state;
+    unsigned known = 0;
     for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
-        Interval ci = stats_bootstrap(golden[i].d, golden[i].n, GOLDEN_RESAMPLES, i + 1, golden_level);
+        Interval ci = stats_interval(golden[i].d, golden[i].n, golden_level);
+        assert_int_equal(isnan(ci.lo), golden[i].n < INTERVAL_N_MIN);
+        if (isnan(golden[i].lo)) continue;
         assert_close(ci.lo, golden[i].lo);
         assert_close(ci.hi, golden[i].hi);
+        known++;
+    }
+    assert_true(known >= 9);
+}
+
+static uint64_t random_state = 20240901;
+
+static double random_normal(void)
+{
+    double sum = 0; // of twelve uniform ones
+    for (unsigned i = 0; i < 12; i++)
+        sum += (double)(mix64(random_state++) >> 11) / 9007199254740992.0;
+    return sum - 6;
+}
+
+// What is rejected lies outside, what is not lies inside: the interval and p are one test.
+static void test_interval_and_p_agree(void **state)
+{
+    (void)state;
+    for (unsigned n = INTERVAL_N_MIN; n <= 40; n += n < 12 ? 1 : 7) {
+        for (unsigned times = 0; times < 50; times++) {
+            double d[40];
+            for (unsigned i = 0; i < n; i++)
+                d[i] = 0.4 * random_normal() + 0.2;
+            Interval ci = stats_interval(d, n, 0.95);
+            bool inside = ci.lo <= 0 && ci.hi >= 0;
+            assert_int_equal(inside, stats_wilcoxon(d, n) > 0.05);
+            for (unsigned i = 0; i < n; i++)
+                d[i] -= ci.lo - 1e-9; // a little less than the lower end is rejected as the median
+            assert_true(stats_wilcoxon(d, n) <= 0.05);
+        }
     }
 }
 
-static void test_bootstrap_depends_on_its_seed_alone(void **state)
+static void test_interval_covers_what_it_promises(void **state)
 {
     (void)state;
-    const double *d = golden[12].d;
-    Interval a = stats_bootstrap(d, golden[12].n, 200, 7, 0.95), b = stats_bootstrap(d, golden[12].n, 200, 7, 0.95);
-    Interval c = stats_bootstrap(d, golden[12].n, 200, 8, 0.95);
-    assert_true(!(a.lo < b.lo || a.lo > b.lo) && !(a.hi < b.hi || a.hi > b.hi));
-    assert_true(a.lo < c.lo || a.lo > c.lo);
+    enum { TIMES = 2000 };
+    for (unsigned n = 6; n <= 24; n *= 2) {
+        unsigned covered = 0;
+        for (unsigned times = 0; times < TIMES; times++) {
+            double d[24];
+            for (unsigned i = 0; i < n; i++)
+                d[i] = random_normal();
+            Interval ci = stats_interval(d, n, 0.95);
+            covered += ci.lo <= 0 && ci.hi >= 0;
+        }
+        assert_in_range(covered, TIMES * 94 / 100, TIMES * 98 / 100);
+    }
 }
 
 static void test_holm_agrees_with_r(void **state)
@@ -118,8 +160,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_location_agrees_with_r_and_numpy),
         cmocka_unit_test(test_wilcoxon_agrees_with_scipy),
-        cmocka_unit_test(test_bootstrap_agrees_with_numpy),
-        cmocka_unit_test(test_bootstrap_depends_on_its_seed_alone),
+        cmocka_unit_test(test_interval_agrees_with_r),
+        cmocka_unit_test(test_interval_and_p_agree),
+        cmocka_unit_test(test_interval_covers_what_it_promises),
         cmocka_unit_test(test_holm_agrees_with_r),
         cmocka_unit_test(test_wilcoxon_keeps_its_level),
         cmocka_unit_test(test_many_rounds_stay_exact_or_unknown),

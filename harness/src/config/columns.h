@@ -46,7 +46,13 @@
     X(psi_cpu_us)                                                                                                      \
     X(load1)                                                                                                           \
     X(live_at_fail_kib)                                                                                                \
-    X(idle_return_ms)
+    X(idle_return_ms)                                                                                                  \
+    X(probe_pp_ns)                                                                                                     \
+    X(probe_pp_after_ns)                                                                                               \
+    X(probe_cpu_ns)                                                                                                    \
+    X(probe_cpu_after_ns)                                                                                              \
+    X(probe_mem_ns)                                                                                                    \
+    X(probe_mem_after_ns)
 
 #define X(name) RUN_##name,
 typedef enum RunColumn { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;

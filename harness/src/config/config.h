@@ -89,6 +89,7 @@ typedef struct CfgMatrix {
     unsigned sample_ms;
     double mem_guard_pct;
     double steal_max_pct;
+    bool *probe; // the machine, before and after each process; NULL = yes
     CfgGate *gates;
     unsigned gates_count;
     unsigned rounds_max; // of a cell whose interval is still wide; 0 = each cell's `rounds`

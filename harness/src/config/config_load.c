@@ -98,6 +98,7 @@ static const cyaml_schema_field_t matrix_fields[] = {
     CYAML_FIELD_UINT("sample_ms", OPTIONAL, CfgMatrix, sample_ms),
     CYAML_FIELD_FLOAT("mem_guard_pct", OPTIONAL, CfgMatrix, mem_guard_pct),
     CYAML_FIELD_FLOAT("steal_max_pct", OPTIONAL, CfgMatrix, steal_max_pct),
+    CYAML_FIELD_BOOL_PTR("probe", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, CfgMatrix, probe),
     CYAML_FIELD_SEQUENCE("gates", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, CfgMatrix, gates, &gate_value, 0,
                          CYAML_UNLIMITED),
     CYAML_FIELD_UINT("rounds_max", OPTIONAL, CfgMatrix, rounds_max),

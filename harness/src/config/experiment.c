@@ -169,6 +169,7 @@ static Limits limits_of(const CfgMatrix *matrix)
         .mem_guard_pct = matrix->mem_guard_pct > 0 ? matrix->mem_guard_pct : MEM_GUARD_PCT_DEFAULT,
         .steal_max_pct = matrix->steal_max_pct > 0 ? matrix->steal_max_pct : STEAL_MAX_PCT_DEFAULT,
         .fallback_max_pct = fallback_max_pct,
+        .probe = !matrix->probe || *matrix->probe,
     };
 }
 

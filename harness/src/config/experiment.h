@@ -24,6 +24,7 @@ typedef struct Limits {
     double mem_guard_pct;    // of the machine's memory
     double steal_max_pct;    // of CPU time; above: invalid
     double fallback_max_pct; // of remote frees; above: invalid unless the workload allows it
+    bool probe;              // the machine, before and after each process
 } Limits;
 
 // How many rounds a cell gets. Above `min` only while its interval is wide; those above `first` are the second set.

@@ -8,7 +8,6 @@
 #include "record/metric.h"
 #include "stats/stats.h"
 
-enum { RESAMPLES = 2000 };
 static const double level = 0.95;
 
 bool row_failed_by_itself(const RunRow *row)
@@ -94,17 +93,6 @@ static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
     return pairs;
 }
 
-// Depends on names alone: the same record gives the same interval wherever it is read.
-static uint64_t seed_of(const Comparison *c, RoundSet set)
-{
-    const char *const names[] = {c->cell->cell_id, run_column_names[c->column], c->base->name, c->cand->name};
-    uint64_t seed = mix64(set);
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        for (const char *at = names[i]; *at; at++)
-            seed = mix64(seed ^ (unsigned char)*at);
-    return seed;
-}
-
 // ln(cand/base) of each pair; false if some value has no logarithm.
 static bool log_ratios(const Pairs *pairs, double *d)
 {
@@ -115,13 +103,12 @@ static bool log_ratios(const Pairs *pairs, double *d)
     return true;
 }
 
-static void estimate_change(const double *d, unsigned n, RoundSet set, Comparison *c)
+static void estimate_change(const double *d, unsigned n, Comparison *c)
 {
     c->d = stats_hodges_lehmann(d, n);
     c->found.ratio = exp(c->d);
     c->found.p = stats_wilcoxon(d, n);
-    if (n < INTERVAL_N_MIN) return;
-    Interval ci = stats_bootstrap(d, n, RESAMPLES, seed_of(c, set), level);
+    Interval ci = stats_interval(d, n, level);
     c->d_lo = ci.lo;
     c->d_hi = ci.hi;
     c->found.ci_lo = exp(ci.lo);
@@ -136,7 +123,7 @@ static void measure(const Results *results, RoundSet set, Comparison *c)
     if (pairs.n > 0) {
         c->found.base_median = stats_median(pairs.base, pairs.n);
         c->found.cand_median = stats_median(pairs.cand, pairs.n);
-        if (log_ratios(&pairs, d)) estimate_change(d, pairs.n, set, c);
+        if (log_ratios(&pairs, d)) estimate_change(d, pairs.n, c);
     }
     free(d);
     free(pairs.base);

@@ -1,6 +1,7 @@
 #include "process/outcome.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,8 @@
 
 #include "base/util.h"
 
-// Fewer are rounding: a process of a third of a second has 60 ticks on two CPUs.
-enum { STEAL_TICKS_MIN = 3 };
+// Fewer are rounding.
+enum { STEAL_TICKS_MIN = 3, TICKS_PER_S = 100 }; // /proc/stat counts in USER_HZ
 
 // What the machine does to a sample; it would have hit any arm. All other reasons are the arm's own affair.
 static const char *const disturbances[] = {"majflt:", "swap:", "steal:"};
@@ -22,14 +23,22 @@ static char *wait_fault(const Observed *seen)
     return seen->has_final ? NULL : xfmt("protocol: no final line");
 }
 
+static double seconds(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
 static char *disturbance(const Limits *limits, const Observed *seen)
 {
     int64_t majflt = seen->usage.ru_majflt - (seen->majflt_before_work > 0 ? seen->majflt_before_work : 0);
     if (majflt > 0) return xfmt("majflt: %" PRId64 " pages were read from disk", majflt);
     if (seen->swap_kib > 0) return xfmt("swap: %" PRId64 " KiB were swapped out", seen->swap_kib);
-    double steal_pct = seen->total_ticks > 0 ? 100.0 * (double)seen->steal_ticks / (double)seen->total_ticks : 0;
+    // Against what the process itself used: an idle process is not disturbed less by being measured on more CPUs.
+    double cpu_ticks = (seconds(seen->usage.ru_utime) + seconds(seen->usage.ru_stime)) * TICKS_PER_S;
+    double steal_pct = 100 * (double)seen->steal_ticks / (cpu_ticks + (double)seen->steal_ticks);
     if (seen->steal_ticks >= STEAL_TICKS_MIN && steal_pct > limits->steal_max_pct)
-        return xfmt("steal: %.1f %% of CPU time went to other guests, limit %g %%", steal_pct, limits->steal_max_pct);
+        return xfmt("steal: %.1f %% of the process's CPU time went to other guests, limit %g %%", steal_pct,
+                    limits->steal_max_pct);
     return NULL;
 }
 
@@ -75,11 +84,6 @@ static void fill_status(const Experiment *experiment, const PlanRow *plan, const
     if (WIFSIGNALED(seen->wait_status)) row_set(row, RUN_signal, "%d", WTERMSIG(seen->wait_status));
 }
 
-static double seconds(struct timeval time)
-{
-    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
-}
-
 static void fill_machine(const Observed *seen, RunRow *row)
 {
     char date[32];
@@ -92,9 +96,24 @@ static void fill_machine(const Observed *seen, RunRow *row)
     row_set(row, RUN_majflt, "%ld", seen->usage.ru_majflt);
     row_set(row, RUN_nvcsw, "%ld", seen->usage.ru_nvcsw);
     row_set(row, RUN_nivcsw, "%ld", seen->usage.ru_nivcsw);
-    if (seen->total_ticks > 0) row_set(row, RUN_steal_ticks, "%" PRId64, seen->steal_ticks);
+    if (seen->steal_ticks >= 0) row_set(row, RUN_steal_ticks, "%" PRId64, seen->steal_ticks);
     if (seen->psi_cpu_us >= 0) row_set(row, RUN_psi_cpu_us, "%" PRId64, seen->psi_cpu_us);
     if (seen->load1 >= 0) row_set(row, RUN_load1, "%.2f", seen->load1);
+}
+
+static void set_probe(RunRow *row, RunColumn column, double ns)
+{
+    if (isfinite(ns)) row_set(row, column, "%.4g", ns);
+}
+
+static void fill_probes(const Observed *seen, RunRow *row)
+{
+    set_probe(row, RUN_probe_pp_ns, seen->before.pp_ns);
+    set_probe(row, RUN_probe_pp_after_ns, seen->after.pp_ns);
+    set_probe(row, RUN_probe_cpu_ns, seen->before.cpu_ns);
+    set_probe(row, RUN_probe_cpu_after_ns, seen->after.cpu_ns);
+    set_probe(row, RUN_probe_mem_ns, seen->before.mem_ns);
+    set_probe(row, RUN_probe_mem_after_ns, seen->after.mem_ns);
 }
 
 static void fill_memory(const Observed *seen, RunRow *row)
@@ -124,6 +143,7 @@ void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Obser
     fill_identity(experiment, plan, row);
     fill_status(experiment, plan, observed, verify_only, row);
     fill_machine(observed, row);
+    fill_probes(observed, row);
     fill_memory(observed, row);
     if (observed->has_final) fill_final(&observed->final, row);
 }

@@ -10,6 +10,7 @@
 
 #include "config/experiment.h"
 #include "plan/plan.h"
+#include "process/probe.h"
 #include "process/protocol.h"
 #include "record/record.h"
 
@@ -29,7 +30,8 @@ typedef struct Observed {
     double return_ms; // until it had settled, nearly
     int64_t swap_kib;
     int64_t majflt_before_work; // up to the first phase mark: reading programs from a cold disk harms nothing
-    int64_t steal_ticks, total_ticks;
+    int64_t steal_ticks;        // hundredths of a second that other guests had
+    Probe before, after;        // of the machine
     int64_t psi_cpu_us;
     double load1;
 } Observed;

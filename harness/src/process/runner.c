@@ -16,12 +16,16 @@
 #include "process/child.h"
 #include "process/livepage.h"
 #include "process/outcome.h"
+#include "process/probe.h"
 #include "process/protocol.h"
 #include "process/sampler.h"
 #include "process/target.h"
 
+// Modes stay for seconds to minutes: what was seen so long ago still holds.
+enum { PROBE_AGE_MAX_MS = 50 };
+
 // Everything about the process that is running now.
-typedef struct Run {
+typedef struct {
     const RunContext *context;
     const PlanRow *plan;
     const Arm *arm;
@@ -230,10 +234,10 @@ static void observe_end(Run *run)
     CpuTicks ticks = cpu_ticks();
     int64_t psi_us = psi_cpu_us();
     run->seen.steal_ticks = (int64_t)(ticks.steal - run->ticks_before.steal);
-    run->seen.total_ticks = (int64_t)(ticks.total - run->ticks_before.total);
     run->seen.psi_cpu_us = psi_us >= 0 ? psi_us - run->psi_before_us : -1;
     run->seen.idle_kib = sampler_settled_rss_kib(&run->sampler, "idle");
     run->seen.return_ms = sampler_return_ms(&run->sampler, "idle");
+    if (run->context->experiment->limits.probe) run->seen.after = probe_machine();
 }
 
 static void take_final_counters(const CounterFile *file, RunResult *result)
@@ -285,12 +289,13 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
 {
     *result = (RunResult){0};
     const Experiment *experiment = context->experiment;
-    Run run = {.context = context,
-               .plan = plan,
-               .arm = experiment_arm(experiment, plan->allocator),
-               .workload = experiment_workload(experiment, plan->workload),
-               .stats_path = xfmt("%s/%u.stats", context->work_dir, plan->seq),
-               .seen = {.post_kib = -1, .majflt_before_work = -1, .load1 = -1}};
+    Run run = {
+        .context = context,
+        .plan = plan,
+        .arm = experiment_arm(experiment, plan->allocator),
+        .workload = experiment_workload(experiment, plan->workload),
+        .stats_path = xfmt("%s/%u.stats", context->work_dir, plan->seq),
+        .seen = {.post_kib = -1, .majflt_before_work = -1, .load1 = -1, .before = probe_none(), .after = probe_none()}};
     if (run.arm->missing) {
         outcome_skipped(experiment, plan, "library: not installed", &result->row);
         free(run.stats_path);
@@ -298,6 +303,7 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
     }
     double ram_kib = (double)proc_value("/proc/meminfo", "MemTotal");
     run.guard_kib = (int64_t)(ram_kib * experiment->limits.mem_guard_pct / 100);
+    if (experiment->limits.probe) run.seen.before = probe_recent(PROBE_AGE_MAX_MS);
     if (!start(&run)) return RUN_BROKEN;
     bool interrupted = !watch(&run);
     reap(&run);

@@ -74,9 +74,9 @@ static json_t *config_to_json(const Config *config)
 
 static json_t *limits_to_json(const Limits *limits)
 {
-    return json_pack("{s:i, s:f, s:f, s:f}", "sample_ms", (int)limits->sample_ms, "mem_guard_pct",
+    return json_pack("{s:i, s:f, s:f, s:f, s:b}", "sample_ms", (int)limits->sample_ms, "mem_guard_pct",
                      limits->mem_guard_pct, "steal_max_pct", limits->steal_max_pct, "fallback_max_pct",
-                     limits->fallback_max_pct);
+                     limits->fallback_max_pct, "probe", limits->probe);
 }
 
 static json_t *rule_to_json(const Rule *rule)
@@ -228,14 +228,15 @@ bool manifest_load(const char *dir, Experiment *experiment)
     *experiment = (Experiment){0};
     json_t *root = manifest_json(dir);
     if (!root) return false;
-    int schema = 0, sample_ms = 0;
+    int schema = 0, sample_ms = 0, probe = 0;
     Limits *limits = &experiment->limits;
-    bool ok = json_unpack(root, "{s:i, s:{s:i, s:F, s:F, s:F}}", "schema", &schema, "limits", "sample_ms", &sample_ms,
-                          "mem_guard_pct", &limits->mem_guard_pct, "steal_max_pct", &limits->steal_max_pct,
-                          "fallback_max_pct", &limits->fallback_max_pct) == 0;
+    bool ok = json_unpack(root, "{s:i, s:{s:i, s:F, s:F, s:F, s?b}}", "schema", &schema, "limits", "sample_ms",
+                          &sample_ms, "mem_guard_pct", &limits->mem_guard_pct, "steal_max_pct", &limits->steal_max_pct,
+                          "fallback_max_pct", &limits->fallback_max_pct, "probe", &probe) == 0;
     ok = ok && schema == SCHEMA_VERSION && sample_ms > 0 && lists_from_json(root, experiment) &&
          rule_from_json(json_object_get(root, "rule"), &experiment->rule);
     limits->sample_ms = (unsigned)sample_ms;
+    limits->probe = probe != 0; // an older hzb did not
     experiment->run_id = text_of(root, "run_id");
     experiment->matrix = text_of(root, "matrix");
     experiment->known_libs = texts_of(root, "known_libraries");

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/csvio.h"
+#include "base/files.h"
 #include "base/util.h"
 
 static const char *const counter_columns[] = {"seq", "counter", "value"};
@@ -41,27 +42,38 @@ void row_clear(RunRow *row)
     *row = (RunRow){0};
 }
 
-static bool header_matches(const char *path, const CsvTable *table)
+// Where each of our columns stands in the file; -1 = an older hzb made the file and did not have it.
+static bool map_columns(const char *path, const CsvTable *table, int at[RUN_COLUMN_COUNT])
 {
-    bool same = table->columns == RUN_COLUMN_COUNT;
-    for (unsigned i = 0; same && i < RUN_COLUMN_COUNT; i++)
-        same = strcmp(table->header[i], run_column_names[i]) == 0;
-    if (!same) hzb_error("%s: its columns are not those of this hzb", path);
-    return same;
+    static const RunColumn needed[] = {RUN_seq, RUN_round, RUN_cell_id, RUN_allocator, RUN_status};
+    for (unsigned c = 0; c < table->columns; c++) {
+        if (run_column(table->header[c]) >= 0) continue;
+        hzb_error("%s: column '%s' is not known to this hzb; a newer one made the file", path, table->header[c]);
+        return false;
+    }
+    for (int c = 0; c < RUN_COLUMN_COUNT; c++)
+        at[c] = csv_column(table, run_column_names[c]);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        if (at[needed[i]] >= 0) continue;
+        hzb_error("%s: column '%s' is missing, expected it in every record", path, run_column_names[needed[i]]);
+        return false;
+    }
+    return true;
 }
 
 static bool rows_load(const char *dir, const char *file, RunRows *runs)
 {
     CsvTable table;
+    int at[RUN_COLUMN_COUNT];
     char *path = xfmt("%s/%s", dir, file);
     *runs = (RunRows){0};
-    bool ok = csv_load(path, &table) && header_matches(path, &table);
+    bool ok = csv_load(path, &table) && map_columns(path, &table, at);
     if (ok) {
         runs->rows = xcalloc(table.row_count, sizeof *runs->rows);
         runs->count = table.row_count;
         for (unsigned r = 0; r < table.row_count; r++)
             for (unsigned c = 0; c < RUN_COLUMN_COUNT; c++)
-                runs->rows[r].field[c] = xstrdup(table.rows[r][c]);
+                runs->rows[r].field[c] = xstrdup(at[c] >= 0 ? table.rows[r][at[c]] : "");
     }
     csv_free_table(&table);
     free(path);
@@ -145,11 +157,32 @@ static bool repair(const char *dir, const char *file, unsigned columns, CsvKeep 
     return ok;
 }
 
+// Of the file's own header line, 0 if there is none.
+static unsigned columns_of(const char *dir, const char *file)
+{
+    char *path = xfmt("%s/%s", dir, file), *header = file_line(path);
+    unsigned columns = header ? 1 : 0;
+    for (const char *c = header; c && *c; c++)
+        columns += *c == ',';
+    free(header);
+    free(path);
+    return columns;
+}
+
+// A torn row goes first: it would not be loaded.
+static bool repair_rows(const char *dir, const char *file)
+{
+    RunRows rows;
+    unsigned columns = columns_of(dir, file);
+    if (!repair(dir, file, columns ? columns : RUN_COLUMN_COUNT, NULL, NULL)) return false;
+    if (columns == RUN_COLUMN_COUNT) return true;
+    return rows_load(dir, file, &rows) && write_file(dir, file, run_column_names, RUN_COLUMN_COUNT, &rows);
+}
+
 bool record_repair(const char *dir)
 {
     RunRows runs;
-    return repair(dir, "runs.csv", RUN_COLUMN_COUNT, NULL, NULL) &&
-           repair(dir, "rejected.csv", RUN_COLUMN_COUNT, NULL, NULL) && runs_load(dir, &runs) &&
+    return repair_rows(dir, "runs.csv") && repair_rows(dir, "rejected.csv") && runs_load(dir, &runs) &&
            repair(dir, "counters.csv", COUNTER_COLUMN_COUNT, counter_is_of_finished_run, &runs);
 }
 

@@ -24,11 +24,14 @@ typedef struct RunRows {
     unsigned count;
 } RunRows;
 
+// By the names in the file's header: a column that an older hzb did not have yet is empty in every row. One that this
+// hzb does not know is an error, for it would be lost when the file is written again.
 bool runs_load(const char *dir, RunRows *runs);
 bool rejected_load(const char *dir, RunRows *rejected);
 // Writes the header lines into a new result folder.
 bool record_create(const char *dir);
-// Drops torn last rows, and the counters of samples that have no row in runs.csv.
+// Makes the files of an unfinished run ready to be appended to: drops torn last rows, and the counters of samples that
+// have no row in runs.csv; gives files of an older hzb the columns of this one.
 bool record_repair(const char *dir);
 bool runs_append(const char *dir, const RunRow *row);
 bool rejected_append(const char *dir, const RunRow *row);

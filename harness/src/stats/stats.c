@@ -12,8 +12,8 @@ int stats_ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// Hoare's selection: afterwards v[k] is what sorting would put there, with nothing greater before it. The bootstrap
-// takes thousands of medians of thousands of pairs, which sorting would make slow enough to disturb what is measured
+// Hoare's selection: afterwards v[k] is what sorting would put there, with nothing greater before it. A
+// sweep asks for the median of thousands of pairs after each block, and sorting them would disturb what is measured
 // next.
 static double select_kth(double *v, unsigned n, unsigned k)
 {
@@ -65,21 +65,22 @@ double stats_median(const double *d, unsigned n)
     return median;
 }
 
-// `pairs` has room for n (n + 1) / 2.
-static double hodges_lehmann(const double *d, unsigned n, double *pairs)
+// Means of all pairs, each value paired with itself too; n (n + 1) / 2 of them.
+static double *walsh_averages(const double *d, unsigned n, unsigned *count)
 {
-    unsigned count = 0;
+    double *means = xcalloc((size_t)n * (n + 1) / 2, sizeof *means);
+    *count = 0;
     for (unsigned i = 0; i < n; i++)
         for (unsigned j = i; j < n; j++)
-            pairs[count++] = (d[i] + d[j]) / 2;
-    return median_in_place(pairs, count);
+            means[(*count)++] = (d[i] + d[j]) / 2;
+    return means;
 }
 
 double stats_hodges_lehmann(const double *d, unsigned n)
 {
-    double *pairs = xcalloc((size_t)n * (n + 1) / 2, sizeof *pairs);
-    double estimate = hodges_lehmann(d, n, pairs);
-    free(pairs);
+    unsigned count;
+    double *means = walsh_averages(d, n, &count), estimate = median_in_place(means, count);
+    free(means);
     return estimate;
 }
 
@@ -89,25 +90,6 @@ double stats_quantile(const double *sorted, unsigned n, double share)
     unsigned i = (unsigned)below;
     if (i + 1 >= n) return sorted[n - 1];
     return sorted[i] + (at - below) * (sorted[i + 1] - sorted[i]);
-}
-
-Interval stats_bootstrap(const double *d, unsigned n, unsigned resamples, uint64_t seed, double level)
-{
-    double *estimates = xcalloc(resamples, sizeof *estimates), *drawn = xcalloc(n, sizeof *drawn);
-    double *pairs = xcalloc((size_t)n * (n + 1) / 2, sizeof *pairs);
-    uint64_t state = mix64(seed);
-    for (unsigned r = 0; r < resamples; r++) {
-        for (unsigned i = 0; i < n; i++)
-            drawn[i] = d[((mix64(state++) >> 32) * n) >> 32];
-        estimates[r] = hodges_lehmann(drawn, n, pairs);
-    }
-    qsort(estimates, resamples, sizeof *estimates, stats_ascending);
-    Interval interval = {stats_quantile(estimates, resamples, (1 - level) / 2),
-                         stats_quantile(estimates, resamples, (1 + level) / 2)};
-    free(estimates);
-    free(drawn);
-    free(pairs);
-    return interval;
 }
 
 static int by_size(const void *a, const void *b)
@@ -127,14 +109,20 @@ static void double_ranks(const double *v, unsigned n, unsigned *ranks)
     }
 }
 
-// Probability that the ranks whose sign comes out positive sum to at most `bound`, each sign being a fair coin.
-static double share_up_to(const unsigned *ranks, unsigned n, unsigned bound)
+// Probability of each sum, up to `bound`, of the ranks whose sign comes out positive; each sign is a fair coin.
+static double *sum_shares(const unsigned *ranks, unsigned n, unsigned bound)
 {
-    double *share = xcalloc(bound + 1, sizeof *share), sum = 0;
+    double *share = xcalloc((size_t)bound + 1, sizeof *share);
     share[0] = 1;
     for (unsigned k = 0; k < n; k++)
         for (unsigned s = bound + 1; s-- > 0;)
             share[s] = (share[s] + (s >= ranks[k] ? share[s - ranks[k]] : 0)) / 2;
+    return share;
+}
+
+static double share_up_to(const unsigned *ranks, unsigned n, unsigned bound)
+{
+    double *share = sum_shares(ranks, n, bound), sum = 0;
     for (unsigned s = 0; s <= bound; s++)
         sum += share[s];
     free(share);
@@ -161,6 +149,34 @@ double stats_wilcoxon(const double *d, unsigned n)
     free(v);
     free(ranks);
     return p;
+}
+
+// How many of the least pair means lie outside the interval: one more than the greatest sum of positive ranks whose
+// tail is still no more than `tail`.
+static unsigned means_outside(unsigned n, double tail)
+{
+    unsigned *ranks = xcalloc(n, sizeof *ranks), bound = n * (n + 1) / 4, outside = 0;
+    for (unsigned i = 0; i < n; i++)
+        ranks[i] = i + 1;
+    double *share = sum_shares(ranks, n, bound), sum = 0;
+    for (unsigned s = 0; s <= bound && (sum += share[s]) <= tail; s++)
+        outside = s + 1;
+    free(share);
+    free(ranks);
+    return outside;
+}
+
+Interval stats_interval(const double *d, unsigned n, double level)
+{
+    Interval interval = {NAN, NAN};
+    if (n < INTERVAL_N_MIN || n > WILCOXON_N_MAX) return interval;
+    unsigned count, outside = means_outside(n, (1 - level) / 2);
+    if (outside == 0) return interval;
+    double *means = walsh_averages(d, n, &count);
+    interval.lo = select_kth(means, count, outside - 1);
+    interval.hi = select_kth(means, count, count - outside);
+    free(means);
+    return interval;
 }
 
 static int by_target(const void *a, const void *b)

@@ -22,8 +22,10 @@ double stats_median(const double *d, unsigned n);
 double stats_hodges_lehmann(const double *d, unsigned n);
 // Value at `share` (0..1) of sorted values, interpolated as R's type 7. n > 0.
 double stats_quantile(const double *sorted, unsigned n, double share);
-// Percentile bootstrap of the Hodges-Lehmann estimate over rounds. The same seed gives the same interval. n > 0.
-Interval stats_bootstrap(const double *d, unsigned n, unsigned resamples, uint64_t seed, double level);
+// Interval of the Hodges-Lehmann estimate by inverting the exact signed-rank test: the values that would not be
+// rejected as the median of d at 1 - level, if no two |d| were equal. Without ties it holds 0 if and only if
+// stats_wilcoxon(d) > 1 - level. INTERVAL_N_MIN <= n <= WILCOXON_N_MAX; else both ends are NAN.
+Interval stats_interval(const double *d, unsigned n, double level);
 // Two-sided p of the signed-rank test. Zeros are dropped, ties share their mean rank, and the distribution is the exact
 // one of just these ranks. 1 without a difference, NAN above WILCOXON_N_MAX.
 double stats_wilcoxon(const double *d, unsigned n);
