@@ -50,7 +50,7 @@ is "$(wc -l <"$work/out")" 16 'a plan has a line for each process'
 like "$err" '15 processes, 3 allocators, about' 'plan says how long'
 sed -i 's/rounds: 3/rouds: 3/' "$matrix"
 run plan "$matrix"
-is "$rc $err" "64 hzb: $matrix:6:31: unknown key 'rouds', expected one of: id, workload, params, rounds, expect_s" \
+is "$rc $err" "64 hzb: $matrix:7:31: unknown key 'rouds', expected one of: id, workload, params, rounds, expect_s" \
     'an unknown key is named with its line and column'
 sed -i 's/rouds: 3/rounds: 3/' "$matrix"
 
@@ -90,6 +90,9 @@ run plot "$dir" --scripts plots
 is "$rc" 0 'a curve that is empty stops no figure'
 like "$err" "$dir/rss/1.csv: is empty, expected a header line.*$dir/rss/1.csv: left out of the figure" 'it is named'
 is "$(cut -d, -f1 "$dir/plots/rss_curve_two.csv" | sort -u | grep -c 'a\|b\|plain')" 3 'and left out' # with the header, two arms
+printf '%s\n' t_ms,phase 1,work >"$dir/rss/1.csv"
+run plot "$dir" --scripts plots
+like "$rc $err" "^0 .*$dir/rss/1.csv: row 1: 2 columns, expected t_ms.*: left out of the figure" 'so is one of other columns'
 like "$(<"$dir/plots/throughput.csv")" 'two,plain,0.83,0.83,0.83,1' 'fractions of an operation a second are kept'
 like "$(<"$dir/plots/pareto_two.csv")" 'plain,0.83,' '... in every figure'
 run plot "$dir" --scripts "$work"

@@ -124,6 +124,8 @@ static void test_fallback(void **state)
 static RunRow block_row(const char *allocator, const char *status, const char *reason, const char *checksum)
 {
     RunRow row = {0};
+    row_set(&row, RUN_round, "1");
+    row_set(&row, RUN_cell_id, "c");
     row_set(&row, RUN_allocator, "%s", allocator);
     row_set(&row, RUN_status, "%s", status);
     row_set(&row, RUN_invalid_reason, "%s", reason);

@@ -1,5 +1,6 @@
 #include "base/csvio.h"
 
+#include <assert.h>
 #include <csv.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -125,6 +126,7 @@ void csv_put(FILE *out, const char *field)
 
 void csv_put_row(FILE *out, const char *const fields[], unsigned count)
 {
+    assert(count > 0);
     for (unsigned i = 0; i < count; i++) {
         if (i) fputc(',', out);
         csv_put(out, fields[i]);
@@ -187,6 +189,7 @@ bool csv_repair(const char *path, unsigned columns, CsvKeep keep, void *context)
 
 bool csv_append(int fd, const char *text, size_t length)
 {
+    assert(length > 0 && text[length - 1] == '\n'); // whole rows: half of one would look torn
     ssize_t written = write(fd, text, length);
     if (written >= 0 && (size_t)written < length) errno = ENOSPC; // a part of it: there is no room for the rest
     return written == (ssize_t)length && fsync(fd) == 0;

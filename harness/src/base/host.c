@@ -1,5 +1,6 @@
 #include "base/host.h"
 
+#include <assert.h>
 #include <gnu/libc-version.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 int64_t proc_value(const char *path, const char *key)
 {
+    assert(!strchr(key, ':')); // it would be found nowhere
     int64_t value = -1;
     char *text = file_text(path);
     size_t length = strlen(key);

@@ -1,5 +1,6 @@
 #include "base/html.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ static void put_with_own_ids(FILE *out, const char *text, unsigned number)
 
 void html_svg_figure(FILE *out, const char *path, unsigned number, const char *label)
 {
+    assert(number > 0);
     static const char title_end[] = "</desc>";
     char *text = file_text(path);
     char *start = text ? strstr(text, "<svg") : NULL, *inside = start ? strchr(start, '>') : NULL;

@@ -1,5 +1,6 @@
 #include "base/subprocess.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -13,6 +14,7 @@ extern char **environ;
 
 int command_output(const char *const argv[], StderrUse stderr_use, char **output)
 {
+    assert(argv[0]);
     int pipe_fds[2];
     size_t length;
     *output = NULL;

@@ -1,5 +1,6 @@
 #include "base/util.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -87,6 +88,7 @@ bool list_has(const StrList *list, const char *item)
 
 StrList list_split(const char *text, char separator)
 {
+    assert(separator != 0);
     StrList list = {0};
     const char any[2] = {separator, 0};
     char *copy = xstrdup(text), *rest = NULL;

@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include <assert.h>
 #include <string.h>
 
 bool config_name_is_plain(const char *name)
@@ -10,6 +11,7 @@ bool config_name_is_plain(const char *name)
 
 const CfgAllocator *config_allocator(const Config *config, const char *name)
 {
+    assert(config->allocators);
     for (unsigned i = 0; i < config->allocators->allocators_count; i++)
         if (strcmp(config->allocators->allocators[i].name, name) == 0) return &config->allocators->allocators[i];
     return NULL;
@@ -17,6 +19,7 @@ const CfgAllocator *config_allocator(const Config *config, const char *name)
 
 const CfgWorkload *config_workload(const Config *config, const char *name)
 {
+    assert(config->workloads);
     for (unsigned i = 0; i < config->workloads->workloads_count; i++)
         if (strcmp(config->workloads->workloads[i].name, name) == 0) return &config->workloads->workloads[i];
     return NULL;

@@ -1,5 +1,6 @@
 #include "config/experiment.h"
 
+#include <assert.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,7 @@ static Limits limits_of(const CfgMatrix *matrix)
 
 bool experiment_make(const Config *config, const Options *options, Experiment *experiment)
 {
+    assert(config->matrix);
     regex_t regex, *wanted = NULL;
     *experiment = (Experiment){.matrix = xstrdup(config->matrix->name),
                                .limits = limits_of(config->matrix),

@@ -1,5 +1,6 @@
 #include "config/variant.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -22,6 +23,7 @@ static uint64_t hash_of(const char *text)
 // make decides what is up to date; a variant that is costs one make that does nothing.
 char *variant_build(const char *build_dir, const char *defs)
 {
+    assert(*defs);
     char whole[PATH_MAX], *said;
     if (!realpath(build_dir, whole)) {
         hzb_error("%s: %s", build_dir, strerror(errno));

@@ -1,5 +1,6 @@
 #include "gate/compare.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static bool is_sample_of(const RunRow *row, const char *cell_id, const Arm *arm)
 // Blocks are contiguous in a record.
 static const RunRow *same_round(const RunRows *runs, unsigned index, const char *cell_id, const Arm *arm)
 {
+    assert(index < runs->count);
     const char *round = runs->rows[index].field[RUN_round];
     for (int step = -1; step <= 1; step += 2) {
         for (unsigned i = index; i < runs->count; i += (unsigned)step) { // below 0 wraps around to above count
@@ -99,6 +101,7 @@ static bool log_ratios(const Pairs *pairs, double *d)
     for (unsigned i = 0; i < pairs->n; i++) {
         if (pairs->base[i] <= 0 || pairs->cand[i] <= 0) return false;
         d[i] = log(pairs->cand[i] / pairs->base[i]);
+        if (!isfinite(d[i])) return false;
     }
     return true;
 }
@@ -109,6 +112,7 @@ static void estimate_change(const double *d, unsigned n, Comparison *c)
     c->found.ratio = exp(c->d);
     c->found.p = stats_wilcoxon(d, n);
     Interval ci = stats_interval(d, n, level);
+    assert(isnan(ci.lo) ? isnan(ci.hi) : ci.lo <= ci.hi);
     c->d_lo = ci.lo;
     c->d_hi = ci.hi;
     c->found.ci_lo = exp(ci.lo);
@@ -119,6 +123,8 @@ static void measure(const Results *results, RoundSet set, Comparison *c)
 {
     Pairs pairs = collect_pairs(results, set, c);
     double *d = xcalloc(pairs.n, sizeof *d);
+    assert(pairs.n + c->found.missing <= c->rounds_ok && c->kept <= c->found.missing);
+    assert(c->rounds_more + c->rounds_less <= pairs.n);
     c->found.n = pairs.n;
     if (pairs.n > 0) {
         c->found.base_median = stats_median(pairs.base, pairs.n);

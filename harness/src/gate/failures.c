@@ -1,5 +1,6 @@
 #include "gate/failures.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -7,6 +8,7 @@
 // The way is the reason up to its first colon.
 static bool is_of(const Failure *failure, const RunRow *row)
 {
+    assert(failure->cell_id && failure->reason && row->field[RUN_invalid_reason]);
     const char *reason = row->field[RUN_invalid_reason];
     size_t length = strcspn(reason, ":");
     return strcmp(failure->cell_id, row->field[RUN_cell_id]) == 0 &&

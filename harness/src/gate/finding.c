@@ -1,5 +1,6 @@
 #include "gate/finding.h"
 
+#include <assert.h>
 #include <stddef.h>
 
 #include "base/util.h"
@@ -17,16 +18,19 @@ static const size_t number_offsets[FINDING_NUMBERS] = {
 
 double finding_number(const Finding *finding, unsigned i)
 {
+    assert(i < FINDING_NUMBERS);
     return *(const double *)(const void *)((const char *)finding + number_offsets[i]);
 }
 
 void finding_set_number(Finding *finding, unsigned i, double value)
 {
+    assert(i < FINDING_NUMBERS);
     *(double *)(void *)((char *)finding + number_offsets[i]) = value;
 }
 
 Finding *findings_add(Findings *findings, const Finding *finding)
 {
+    assert(finding->cell_id && finding->metric && finding->base && finding->cand);
     findings->items = xrealloc(findings->items, findings->count + 1, sizeof *findings->items);
     findings->items[findings->count] = *finding;
     return &findings->items[findings->count++];

@@ -1,5 +1,6 @@
 #include "gate/gate.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ static void adjust(Comparisons *list, bool gated)
     double *p = xcalloc(list->count, sizeof *p);
     for (unsigned i = 0; i < list->count; i++) {
         const Comparison *c = &list->items[i];
+        assert(isnan(c->found.p) || (c->found.p > 0 && c->found.p <= 1));
         bool member = c->gate && !c->gate->exact && compare_is_gated(c) == gated;
         p[i] = member ? c->found.p : NAN;
     }
@@ -98,6 +100,7 @@ static void confirm(const Results *results, const Noise *noise, Comparisons *fir
     adjust(&second, true);
     for (unsigned i = 0; i < second.count; i++) {
         Comparison *flagged = flagged_of(first, &second.items[i]);
+        assert(flagged); // confirming changes no verdict of the first set
         if (compare_is_gated(flagged))
             flagged->found.confirmation = confirmation_by(&second.items[i], results->experiment.rule.confirm);
     }

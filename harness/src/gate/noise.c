@@ -1,5 +1,6 @@
 #include "gate/noise.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
@@ -25,6 +26,7 @@ double noise_p95(const Noise *noise, const PlanRow *cell, const char *metric)
         folders += sample->folder != folder;
         folder = sample->folder;
     }
+    assert(folders <= n);
     qsort(changes, n, sizeof *changes, stats_ascending);
     if (folders >= NOISE_RUNS_MIN) p95 = stats_quantile(changes, n, 0.95);
     free(changes);

@@ -1,5 +1,6 @@
 #include "gate/verdict.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ static char *number_text(double value)
 
 static void put_finding(const Finding *f, FILE *out)
 {
+    assert(f->verdict < VERDICT_COUNT);
     const char *fields[COLUMNS] = {f->cell_id, f->workload, f->params, f->metric, verdict_direction_names[f->direction],
                                    f->base,    f->cand};
     char *numbers[FINDING_NUMBERS];
@@ -62,6 +64,7 @@ static json_t *number_json(double value)
 
 static json_t *finding_json(const Finding *f)
 {
+    assert(f->n >= 0 && f->missing >= 0);
     json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "cell_id", f->cell_id, "metric", f->metric,
                                "direction", verdict_direction_names[f->direction], "base", f->base, "cand", f->cand,
                                finding_number_names[0], (int)f->n);
@@ -89,6 +92,7 @@ static json_t *failures_json(const Findings *findings)
 
 bool verdict_write_json(const char *dir, const Findings *findings, HzbExit exit_code)
 {
+    assert(findings->overall != OVERALL_UNJUDGED);
     json_t *cells = json_array();
     for (unsigned i = 0; i < findings->count; i++)
         if (findings->items[i].verdict != VERDICT_UNGATED)

@@ -68,7 +68,7 @@ static bool stats_row(const StatsRow *at, Finding *finding)
     for (unsigned i = 0; i < FINDING_NUMBERS; i++) {
         const char *text = stats_field(at, finding_number_names[i]);
         double value = NAN;
-        if (*text && !parse_double(text, &value)) {
+        if (*text && !(parse_double(text, &value) && isfinite(value))) {
             hzb_error("%s: row %u, %s: '%s', expected a number", at->path, at->row + 2, finding_number_names[i], text);
             return false;
         }

@@ -1,5 +1,6 @@
 #include "history/history.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -103,6 +104,7 @@ static bool add_ratio(const Entry *entry, const PlanRow *cell, const Arm *arm, c
 {
     const RunRows *runs = &entry->results->runs;
     RunColumn column = (RunColumn)run_column(metric->name);
+    assert((int)column >= 0);
     Spread own = results_spread(runs, cell->cell_id, arm->name, column);
     Spread ratio = results_paired_ratio(runs, cell->cell_id, arm->name, entry->reference, column);
     if (own.n == 0) return true;

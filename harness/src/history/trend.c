@@ -1,5 +1,6 @@
 #include "history/trend.h"
 
+#include <assert.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +137,7 @@ static double level_at(const Series *series, unsigned at)
         if (series->changes[c].at <= at) from = series->changes[c].at;
         if (series->changes[c].at > at && series->changes[c].at < to) to = series->changes[c].at;
     }
+    assert(from <= at && at < to);
     double *values = xcalloc(to - from, sizeof *values);
     for (unsigned i = from; i < to; i++)
         values[i - from] = series->points[i].ratio;
@@ -157,6 +159,7 @@ static char *series_name(const Series *series)
 // allocator at all.
 static void print_change(const Series *series, const ChangePoint *change)
 {
+    assert(change->at >= 1 && change->at < series->count);
     const Point *before = &series->points[change->at - 1], *first = &series->points[change->at];
     double from = level_at(series, change->at - 1), to = level_at(series, change->at);
     bool worse = (to < from) == series->more_is_better;

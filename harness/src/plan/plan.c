@@ -1,5 +1,6 @@
 #include "plan/plan.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <regex.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ typedef struct PlannedCell {
 
 unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned n)
 {
+    assert(slot < n);
     unsigned forward = (slot + round / 2 + cell) % n;
     return round % 2 == 0 ? forward : (n - 1 - slot + round / 2 + cell) % n;
 }
@@ -80,6 +82,7 @@ static CellRounds cell_rounds(const CfgMatrix *matrix, const CfgCell *cell, cons
 {
     unsigned min = options->test ? 1 : options->rounds ? options->rounds : cell->rounds;
     bool fixed = options->test || options->rounds || matrix->rounds_max < min;
+    assert(min >= 1 && (fixed || min <= matrix->rounds_max));
     return (CellRounds){cell->id, min, fixed ? min : matrix->rounds_max};
 }
 
@@ -112,6 +115,7 @@ static void add_block(Plan *plan, const PlannedCell *planned, const Experiment *
 {
     uint64_t seed = block_seed(matrix_seed, planned->cell->id, round);
     unsigned n = experiment->arm_count;
+    assert(n > 0 && round < planned->rounds.first * 2); // two sets at most
     plan->rows = xrealloc(plan->rows, plan->count + n, sizeof *plan->rows);
     for (unsigned slot = 0; slot < n; slot++) {
         const Arm *arm = &experiment->arms[plan_arm_of_slot(round, planned->index, slot, n)];
@@ -159,6 +163,7 @@ bool plan_make(const Config *config, const Options *options, Experiment *experim
             for (unsigned i = 0; i < count; i++)
                 if (round < cells[i].rounds.first)
                     add_block(plan, &cells[i], experiment, seed, set * cells[i].rounds.first + round);
+    assert(plan->count > 0);
     free(cells);
     return true;
 }
@@ -276,6 +281,7 @@ double plan_expect_s(const Plan *plan)
 
 char *duration_text(double seconds)
 {
+    assert(seconds >= 0);
     unsigned whole = seconds < 1e9 ? (unsigned)(seconds + 0.5) : (unsigned)1e9;
     if (whole < 60) return xfmt("%u s", whole);
     if (whole < 3600) return xfmt("%u min %02u s", whole / 60, whole % 60);

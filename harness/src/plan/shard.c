@@ -1,5 +1,6 @@
 #include "plan/shard.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ static void deal(Cells *cells, unsigned shards)
 
 bool shard_take(const Plan *whole, Shard shard, Plan *part)
 {
+    assert(shard.index >= 1 && shard.index <= shard.count);
     Cells cells = cells_of(whole);
     *part = (Plan){.rows = xcalloc(whole->count, sizeof *part->rows)};
     if (shard.count > cells.ids.count) {
@@ -70,9 +72,11 @@ bool shard_take(const Plan *whole, Shard shard, Plan *part)
         return false;
     }
     deal(&cells, shard.count);
-    for (unsigned i = 0; i < whole->count; i++)
-        if (cells.owners[cell_at(&cells.ids, whole->rows[i].cell_id)] == shard.index)
-            part->rows[part->count++] = whole->rows[i];
+    for (unsigned i = 0; i < whole->count; i++) {
+        unsigned owner = cells.owners[cell_at(&cells.ids, whole->rows[i].cell_id)];
+        assert(owner >= 1 && owner <= shard.count); // else the cell would run nowhere
+        if (owner == shard.index) part->rows[part->count++] = whole->rows[i];
+    }
     free(cells.costs_s);
     free(cells.owners);
     return true;

@@ -1,5 +1,6 @@
 #include "process/child.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -153,6 +154,7 @@ bool child_start(const ChildSpec *spec, const LivePage *live, Child *child)
 
 void child_kill_group(const Child *child)
 {
+    assert(child->pid > 1); // kill(-1) is every process there is
     kill(-child->pid, SIGKILL);
 }
 

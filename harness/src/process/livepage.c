@@ -1,5 +1,6 @@
 #include "process/livepage.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -128,6 +129,7 @@ void counter_file_close(CounterFile *file)
 
 uint64_t counter_file_value(const CounterFile *file, unsigned counter)
 {
+    assert(file->map && counter < file->counter_count);
     uint64_t sum = 0;
     for (unsigned s = 0; s < file->stripe_count; s++) {
         const unsigned char *at = file->map + file->data_offset + (size_t)s * file->stripe_bytes + counter * 8u;

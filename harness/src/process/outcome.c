@@ -1,5 +1,6 @@
 #include "process/outcome.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -55,6 +56,7 @@ static char *invalidity(const Experiment *experiment, const PlanRow *plan, const
 static void fill_identity(const Experiment *experiment, const PlanRow *plan, RunRow *row)
 {
     const Arm *arm = experiment_arm(experiment, plan->allocator);
+    assert(arm && plan->seq > 0);
     row_set(row, RUN_run_id, "%s", experiment->run_id);
     row_set(row, RUN_seq, "%u", plan->seq);
     row_set(row, RUN_round, "%u", plan->round);
@@ -86,6 +88,7 @@ static void fill_status(const Experiment *experiment, const PlanRow *plan, const
 
 static void fill_machine(const Observed *seen, RunRow *row)
 {
+    assert(seen->wall_s >= 0);
     char date[32];
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", gmtime(&seen->start_utc.tv_sec));
     row_set(row, RUN_start_utc, "%s.%03ldZ", date, seen->start_utc.tv_nsec / 1000000);
@@ -126,6 +129,7 @@ static void fill_memory(const Observed *seen, RunRow *row)
 
 static void fill_final(const ProtoFinal *final, RunRow *row)
 {
+    assert(strlen(final->checksum) == PROTO_CHECKSUM_DIGITS);
     row_set(row, RUN_ops, "%" PRIu64, final->ops);
     row_set(row, RUN_work_s, "%.6f", (double) final->work_ns / 1e9);
     if (final->work_ns > 0) row_set(row, RUN_ops_per_s, "%.10g", (double) final->ops * 1e9 / (double) final->work_ns);
@@ -150,6 +154,7 @@ void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Obser
 
 void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row)
 {
+    assert(*reason);
     fill_identity(experiment, plan, row);
     row_set(row, RUN_status, "skipped");
     row_set(row, RUN_invalid_reason, "%s", reason);
@@ -194,6 +199,8 @@ bool outcome_judge_block(RunRow *rows, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         char *reason = NULL;
         const RunRow *row = &rows[i];
+        assert(strcmp(row->field[RUN_cell_id], rows->field[RUN_cell_id]) == 0);
+        assert(strcmp(row->field[RUN_round], rows->field[RUN_round]) == 0);
         if (outcome_is_disturbed(row))
             reason = xfmt("%s: %s", row->field[RUN_allocator], row->field[RUN_invalid_reason]);
         if (row_status_is(row, "ok")) {

@@ -1,5 +1,6 @@
 #include "process/protocol.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ static bool parse_phase(const StrList *fields, char phase[PROTO_PHASE_MAX])
 
 ProtoMessage proto_parse(const char *line)
 {
+    assert(!strchr(line, '\n'));
     ProtoMessage message = {.kind = PROTO_BAD};
     StrList fields = list_split(line, ' ');
     if (fields.count >= 2 && strcmp(fields.items[0], "HZB1") == 0) {

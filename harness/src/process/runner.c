@@ -1,5 +1,6 @@
 #include "process/runner.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -195,6 +196,7 @@ static bool start_timer(Run *run)
 {
     uint64_t period_ns = run->context->experiment->limits.sample_ms * UINT64_C(1000000);
     uint64_t first_ns = run->start_ns + period_ns;
+    assert(period_ns > 0); // 0 would disarm it: no curve
     const struct timespec period = {(time_t)(period_ns / 1000000000), (long)(period_ns % 1000000000)};
     const struct timespec first = {(time_t)(first_ns / 1000000000), (long)(first_ns % 1000000000)};
     const struct itimerspec spec = {.it_interval = period, .it_value = first};
@@ -220,6 +222,7 @@ static bool start(Run *run)
     clock_gettime(CLOCK_REALTIME, &run->seen.start_utc);
     run->start_ns = monotonic_ns();
     run->deadline_ns = run->start_ns + (uint64_t)(run->plan->timeout_s * 1e9);
+    assert(run->deadline_ns > run->start_ns);
     bool ok = live_page_open(&run->live) && child_start(&spec, &run->live, &run->child);
     free(out);
     free(err);
@@ -296,6 +299,7 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
         .workload = experiment_workload(experiment, plan->workload),
         .stats_path = xfmt("%s/%u.stats", context->work_dir, plan->seq),
         .seen = {.post_kib = -1, .majflt_before_work = -1, .load1 = -1, .before = probe_none(), .after = probe_none()}};
+    assert(run.arm && run.workload);
     if (run.arm->missing) {
         outcome_skipped(experiment, plan, "library: not installed", &result->row);
         free(run.stats_path);

@@ -1,5 +1,6 @@
 #include "process/sampler.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ void sampler_phase(Sampler *sampler, const char *name)
 
 static uint64_t *values_of(const Sampler *sampler, unsigned index)
 {
+    assert(index >= sampler->first_counted);
     return sampler->values + (size_t)(index - sampler->first_counted) * sampler->counters->counter_count;
 }
 
@@ -61,6 +63,8 @@ int64_t sampler_take(Sampler *sampler)
     }
     sampler->samples[sampler->count] =
         (Sample){monotonic_ns() - sampler->start_ns, sampler->phase, rss_kib, live_page_bytes(sampler->live)};
+    assert(sampler->phase < sampler->phases.count);
+    assert(sampler->count == 0 || sampler->samples[sampler->count - 1].t_ns <= sampler->samples[sampler->count].t_ns);
     take_counters(sampler);
     sampler->count++;
     return rss_kib;
@@ -91,6 +95,7 @@ int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase)
     double *rss_kib = xcalloc(end - start, sizeof *rss_kib);
     for (unsigned i = start; i < end; i++)
         if (sampler->samples[i].t_ns >= half_ns) rss_kib[n++] = (double)sampler->samples[i].rss_kib;
+    assert(n > 0); // the last one is never before the half
     double median = spread_of(rss_kib, n).median;
     free(rss_kib);
     return (int64_t)median;

@@ -1,5 +1,6 @@
 #include "record/manifest.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,7 @@ static json_t *rule_to_json(const Rule *rule)
 
 bool manifest_write(const char *dir, const Experiment *experiment, const Config *config, const GitState *git)
 {
+    assert(experiment->run_id && experiment->arm_count > 0);
     char created[32];
     time_t now = time(NULL);
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));

@@ -1,5 +1,6 @@
 #include "record/merge.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,8 @@ static RunRows join(const Pieces *pieces, bool rejected)
             all.rows[all.count++] = rows->rows[r];
     }
     if (all.count) qsort(all.rows, all.count, sizeof *all.rows, by_seq);
+    for (unsigned i = 1; i < all.count && !rejected; i++)
+        assert(by_seq(&all.rows[i - 1], &all.rows[i]) < 0); // disjoint() has seen to it
     return all;
 }
 

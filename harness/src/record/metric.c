@@ -1,5 +1,6 @@
 #include "record/metric.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -13,6 +14,7 @@ const ShownMetric shown_metrics[SHOWN_METRICS] = {
 
 const CfgMetric *metric_of(const Workload *workload, RunColumn column)
 {
+    assert(column < RUN_COLUMN_COUNT);
     for (unsigned m = 0; m < workload->metrics_count; m++)
         if (run_column(workload->metrics[m].name) == (int)column) return &workload->metrics[m];
     return NULL;

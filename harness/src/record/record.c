@@ -1,8 +1,10 @@
 #include "record/record.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@ enum { COUNTER_COLUMN_COUNT = 3 };
 
 void row_set(RunRow *row, RunColumn column, const char *format, ...)
 {
+    assert(column < RUN_COLUMN_COUNT);
     va_list args;
     free(row->field[column]);
     va_start(args, format);
@@ -27,7 +30,8 @@ void row_set(RunRow *row, RunColumn column, const char *format, ...)
 
 bool row_number(const RunRow *row, RunColumn column, double *value)
 {
-    return row->field[column] && parse_double(row->field[column], value);
+    assert(column < RUN_COLUMN_COUNT);
+    return row->field[column] && parse_double(row->field[column], value) && isfinite(*value);
 }
 
 bool row_status_is(const RunRow *row, const char *status)
@@ -199,6 +203,7 @@ static bool append_text(const char *dir, const char *file, const char *text, siz
 
 static bool append_row(const char *dir, const char *file, const RunRow *row)
 {
+    assert(row->field[RUN_seq] && row->field[RUN_status]); // what it is about, and whether it counts
     char *text = NULL;
     size_t length = 0;
     FILE *memory = open_memstream(&text, &length);
@@ -221,6 +226,7 @@ bool rejected_append(const char *dir, const RunRow *row)
 
 bool counters_append(const char *dir, unsigned seq, char *const names[], const uint64_t values[], unsigned count)
 {
+    assert(seq > 0);
     char *text = NULL;
     size_t length = 0;
     if (count == 0) return true;

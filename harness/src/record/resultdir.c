@@ -1,5 +1,6 @@
 #include "record/resultdir.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -79,6 +80,7 @@ static char *name_it(const char *output, const char *fresh, const Content *conte
 char *resultdir_make(const char *output, const Config *config, Experiment *experiment, const Plan *plan,
                      const Plan *whole)
 {
+    assert(plan->count > 0 && (!whole || whole->count >= plan->count));
     const Content content = {config, experiment, plan, whole, git_state()};
     if (!folder_make(output)) return NULL;
     char *fresh = xfmt("%s/.new-XXXXXX", output);

@@ -1,5 +1,7 @@
 #include "record/results.h"
 
+#include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +29,7 @@ const PlanRow *results_cell(const Results *results, const char *cell_id)
 {
     for (unsigned i = 0; i < results->plan.count; i++)
         if (strcmp(results->plan.rows[i].cell_id, cell_id) == 0) return &results->plan.rows[i];
+    assert(!"a cell of the plan");
     return NULL;
 }
 
@@ -60,7 +63,7 @@ Spread results_paired_ratio(const RunRows *runs, const char *cell_id, const char
         if (!value_of(&runs->rows[i], cell_id, allocator, column, &value)) continue;
         for (unsigned k = 0; k < runs->count; k++)
             if (strcmp(runs->rows[k].field[RUN_round], runs->rows[i].field[RUN_round]) == 0 &&
-                value_of(&runs->rows[k], cell_id, reference, column, &other) && other > 0)
+                value_of(&runs->rows[k], cell_id, reference, column, &other) && other > 0 && isfinite(value / other))
                 ratios[n++] = value / other;
     }
     Spread spread = spread_of(ratios, n);

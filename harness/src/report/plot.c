@@ -148,6 +148,15 @@ typedef struct Curve {
     CsvTable table;
 } Curve;
 
+static bool load_curve(const char *path, CsvTable *table)
+{
+    if (!csv_load(path, table)) return false;
+    if (table->columns >= CURVE_FIXED) return true;
+    hzb_error("%s: row 1: %u columns, expected t_ms,phase,rss_kib,live_kib and counters", path, table->columns);
+    csv_free_table(table);
+    return false;
+}
+
 // A damaged curve, as a power cut leaves, costs its own line alone.
 static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curves)
 {
@@ -159,7 +168,7 @@ static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curv
         if (!run) continue;
         char *path = xfmt("%s/rss/%s.csv", results->dir, run->field[RUN_seq]);
         curves[count].allocator = arm;
-        if (csv_load(path, &curves[count].table))
+        if (load_curve(path, &curves[count].table))
             count++;
         else
             hzb_note("%s: left out of the figure", path);

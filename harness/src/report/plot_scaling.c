@@ -1,5 +1,6 @@
 #include "report/plot_scaling.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,7 @@ static unsigned place_of(const ScalingPoints *points, const ScalingPoint *point)
 static void insert(ScalingPoints *points, const ScalingPoint *point)
 {
     unsigned at = place_of(points, point);
+    assert(point->set && at <= points->count);
     points->items = xrealloc(points->items, points->count + 1, sizeof *points->items);
     memmove(&points->items[at + 1], &points->items[at], (points->count - at) * sizeof *points->items);
     points->items[at] = *point;
@@ -55,6 +57,7 @@ static void insert(ScalingPoints *points, const ScalingPoint *point)
 // Of the set that begins at `first`: how many points, and how many different numbers of threads.
 static unsigned set_length(const ScalingPoints *points, unsigned first, unsigned *thread_counts)
 {
+    assert(first < points->count);
     unsigned length = 1;
     *thread_counts = 1;
     for (; first + length < points->count; length++) {

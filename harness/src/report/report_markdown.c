@@ -1,5 +1,6 @@
 #include "report/report_markdown.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ typedef struct Lines {
 
 static void lines_add(Lines *lines, const StrList *row)
 {
+    assert(lines->count == 0 || row->count == lines->columns);
     lines->rows = xrealloc(lines->rows, lines->count + 1, sizeof *lines->rows);
     lines->rows[lines->count++] = *row;
     lines->columns = row->count;
@@ -41,6 +43,7 @@ static unsigned width_of(const char *text)
 
 static unsigned column_width(const Lines *lines, unsigned column)
 {
+    assert(column < lines->columns);
     unsigned width = 0;
     for (unsigned r = 0; r < lines->count; r++)
         if (width_of(lines->rows[r].items[column]) > width) width = width_of(lines->rows[r].items[column]);

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -25,6 +26,7 @@ static double ci_span(const Findings *findings)
 
 static double ci_x(double gain, double span)
 {
+    assert(span > 0);
     return CI_WIDTH / 2.0 + (CI_WIDTH / 2.0 - CI_DOT) * fmax(-1, fmin(1, gain / span));
 }
 
@@ -105,6 +107,7 @@ static void row(const Finding *finding, double span, FILE *out)
 // Findings from one verdict to another; they are sorted by it.
 static void table(const Findings *findings, Verdict from, Verdict to, double span, FILE *out)
 {
+    assert(from <= to && to < VERDICT_COUNT);
     fputs("<div class=\"wide\"><table><thead><tr><th>cell</th><th class=\"l\">verdict</th><th>change</th>"
           "<th class=\"l\">worse, better</th><th>base</th><th>candidate</th><th>threshold</th><th>n</th>"
           "<th>p<small>Holm</small></th><th class=\"l\">better is</th></tr></thead>\n<tbody>\n",

@@ -1,5 +1,6 @@
 #include "report/table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,7 @@ static void mark(char **text, bool markdown)
 // What reads the same as the best is marked too; nothing is if all of them do.
 static void mark_best(Grid *grid, unsigned column, unsigned best, bool markdown)
 {
+    assert(best > 0 && best < grid->count); // row 0 is the header
     unsigned same = 0, known = 0;
     char *text = xstrdup(grid->rows[best][column]);
     for (unsigned r = 1; r < grid->count; r++) {
@@ -51,6 +53,7 @@ static void mark_best(Grid *grid, unsigned column, unsigned best, bool markdown)
 static void fill_column(const Results *results, const char *cell_id, const Workload *workload, bool markdown,
                         Grid *grid, unsigned s)
 {
+    assert(s < SHOWN_METRICS && grid->count == results->experiment.arm_count + 1);
     Spread *spreads = xcalloc(grid->count, sizeof *spreads);
     const RunColumn column = shown_metrics[s].column;
     grid->rows[0][s + 1] = xstrdup(shown_metrics[s].title);

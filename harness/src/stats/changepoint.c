@@ -1,11 +1,13 @@
 #include "stats/changepoint.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
+#include "stats/stats.h"
 
 // Below three values a level is an accident; 999 shuffles make the least p 0.001.
 enum { SEGMENT_MIN = 3, SHUFFLES = 999 };
@@ -15,6 +17,7 @@ static const double p_max = 0.01;
 // others are sums of |x - y| over pairs.
 static double divergence(double between, double within_left, double within_right, double left, double right)
 {
+    assert(left > 0 && right > 0);
     double energy = 2 * between / (left * right);
     if (left > 1) energy -= within_left / (left * (left - 1) / 2);
     if (right > 1) energy -= within_right / (right * (right - 1) / 2);
@@ -32,6 +35,7 @@ static double distance_sum(const double *values, unsigned from, unsigned to, dou
 // The best cut and its divergence; moving the cut by one value changes the sums by that value's distances.
 static double best_cut(const double *values, unsigned n, unsigned *cut)
 {
+    assert(n >= 2 * SEGMENT_MIN);
     double between = 0, left = 0, right = 0, best = -INFINITY;
     for (unsigned i = 0; i < n; i++)
         right += distance_sum(values, i + 1, n, values[i]);
@@ -78,9 +82,11 @@ static double shuffled_share(const double *values, unsigned n, double observed)
 
 static unsigned search(const double *values, unsigned from, unsigned to, ChangePoint *points, unsigned count)
 {
+    assert(from <= to);
     unsigned n = to - from, cut = 0;
     if (n < 2 * SEGMENT_MIN) return count;
     double divergence_found = best_cut(values + from, n, &cut);
+    assert(cut >= SEGMENT_MIN && cut <= n - SEGMENT_MIN);
     double p = shuffled_share(values + from, n, divergence_found);
     if (divergence_found <= 0 || p > p_max) return count;
     count = search(values, from, from + cut, points, count);
@@ -90,5 +96,6 @@ static unsigned search(const double *values, unsigned from, unsigned to, ChangeP
 
 unsigned change_points(const double *values, unsigned n, ChangePoint *points)
 {
+    assert(stats_are_finite(values, n));
     return search(values, 0, n, points, 0);
 }

@@ -1,5 +1,6 @@
 #include "stats/spread.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -19,10 +20,12 @@ static int values_to_cut(unsigned n)
 
 Spread spread_of(double *values, unsigned n)
 {
+    assert(stats_are_finite(values, n));
     if (n == 0) return (Spread){0};
     qsort(values, n, sizeof *values, stats_ascending);
     double median = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
     int cut = values_to_cut(n);
+    assert(cut < (int)(n + 1) / 2);
     return (Spread){.n = n,
                     .median = median,
                     .min = values[0],

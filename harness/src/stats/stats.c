@@ -1,10 +1,16 @@
 #include "stats/stats.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
+
+// So many values have fewer pairs than an unsigned can count.
+enum { WALSH_N_MAX = 65535 };
+// What sums of many shares may be off.
+static const double rounding = 1e-9;
 
 int stats_ascending(const void *a, const void *b)
 {
@@ -12,11 +18,26 @@ int stats_ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+bool stats_are_finite(const double *values, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!isfinite(values[i])) return false;
+    return true;
+}
+
+bool stats_are_ascending(const double *values, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++)
+        if (!(values[i - 1] <= values[i])) return false;
+    return true;
+}
+
 // Hoare's selection: afterwards v[k] is what sorting would put there, with nothing greater before it. A
 // sweep asks for the median of thousands of pairs after each block, and sorting them would disturb what is measured
 // next.
 static double select_kth(double *v, unsigned n, unsigned k)
 {
+    assert(k < n);
     long left = 0, right = (long)n - 1;
     while (left < right) {
         double pivot = v[left + (right - left) / 2];
@@ -60,6 +81,7 @@ static double *copy_of(const double *d, unsigned n)
 
 double stats_median(const double *d, unsigned n)
 {
+    assert(n > 0 && stats_are_finite(d, n));
     double *copy = copy_of(d, n), median = median_in_place(copy, n);
     free(copy);
     return median;
@@ -68,6 +90,7 @@ double stats_median(const double *d, unsigned n)
 // Means of all pairs, each value paired with itself too; n (n + 1) / 2 of them.
 static double *walsh_averages(const double *d, unsigned n, unsigned *count)
 {
+    assert(n > 0 && n <= WALSH_N_MAX);
     double *means = xcalloc((size_t)n * (n + 1) / 2, sizeof *means);
     *count = 0;
     for (unsigned i = 0; i < n; i++)
@@ -78,6 +101,7 @@ static double *walsh_averages(const double *d, unsigned n, unsigned *count)
 
 double stats_hodges_lehmann(const double *d, unsigned n)
 {
+    assert(stats_are_finite(d, n));
     unsigned count;
     double *means = walsh_averages(d, n, &count), estimate = median_in_place(means, count);
     free(means);
@@ -86,6 +110,7 @@ double stats_hodges_lehmann(const double *d, unsigned n)
 
 double stats_quantile(const double *sorted, unsigned n, double share)
 {
+    assert(n > 0 && share >= 0 && share <= 1 && stats_are_ascending(sorted, n));
     double at = (n - 1) * share, below = floor(at);
     unsigned i = (unsigned)below;
     if (i + 1 >= n) return sorted[n - 1];
@@ -102,6 +127,7 @@ static int by_size(const void *a, const void *b)
 static void double_ranks(const double *v, unsigned n, unsigned *ranks)
 {
     for (unsigned i = 0, end; i < n; i = end) {
+        assert(i == 0 || fabs(v[i - 1]) < fabs(v[i]));
         for (end = i + 1; end < n && fabs(v[end]) == fabs(v[i]);)
             end++;
         for (unsigned k = i; k < end; k++)
@@ -112,6 +138,7 @@ static void double_ranks(const double *v, unsigned n, unsigned *ranks)
 // Probability of each sum, up to `bound`, of the ranks whose sign comes out positive; each sign is a fair coin.
 static double *sum_shares(const unsigned *ranks, unsigned n, unsigned bound)
 {
+    assert(n > 0 && n <= WILCOXON_N_MAX);
     double *share = xcalloc((size_t)bound + 1, sizeof *share);
     share[0] = 1;
     for (unsigned k = 0; k < n; k++)
@@ -126,11 +153,13 @@ static double share_up_to(const unsigned *ranks, unsigned n, unsigned bound)
     for (unsigned s = 0; s <= bound; s++)
         sum += share[s];
     free(share);
+    assert(sum > 0 && sum <= 1 + rounding);
     return sum;
 }
 
 double stats_wilcoxon(const double *d, unsigned n)
 {
+    assert(stats_are_finite(d, n));
     double *v = xcalloc(n, sizeof *v), p = 1;
     unsigned count = 0, positive = 0, total = 0;
     for (unsigned i = 0; i < n; i++)
@@ -168,6 +197,7 @@ static unsigned means_outside(unsigned n, double tail)
 
 Interval stats_interval(const double *d, unsigned n, double level)
 {
+    assert(level > 0 && level < 1 && stats_are_finite(d, n));
     Interval interval = {NAN, NAN};
     if (n < INTERVAL_N_MIN || n > WILCOXON_N_MAX) return interval;
     unsigned count, outside = means_outside(n, (1 - level) / 2);
@@ -192,6 +222,7 @@ void stats_holm(double *p, unsigned n)
         if (!isnan(p[i])) order[count++] = &p[i];
     qsort(order, count, sizeof *order, by_target);
     for (unsigned k = 0; k < count; k++) {
+        assert(*order[k] >= 0 && *order[k] <= 1 + rounding);
         least = fmin(1, fmax(least, (count - k) * *order[k]));
         *order[k] = least;
     }

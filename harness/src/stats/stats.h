@@ -2,6 +2,7 @@
 #ifndef HZB_STATS_H
 #define HZB_STATS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // Above this many non-zero differences a p-value is unknown: 0.5 to that power is still a normal double.
@@ -16,6 +17,10 @@ typedef struct Interval {
 
 // For qsort.
 int stats_ascending(const void *a, const void *b);
+// For assertions: a NAN among the values makes every order of them meaningless.
+bool stats_are_finite(const double *values, unsigned n);
+bool stats_are_ascending(const double *values, unsigned n);
+
 // Median of a copy; n > 0.
 double stats_median(const double *d, unsigned n);
 // Hodges-Lehmann: median of the means of all pairs, each value paired with itself too. n > 0.

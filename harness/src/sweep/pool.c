@@ -1,5 +1,6 @@
 #include "sweep/pool.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,7 @@ static bool draw_block(Draw *draw, const PlanRow *planned)
         blocks[taken] = swap;
     }
     bool enough = planned->round <= count;
+    assert(planned->round >= 1);
     if (enough) draw->drawn = &draw->pool->rows[blocks[planned->round - 1]];
     free(blocks);
     if (!enough)
@@ -115,6 +117,7 @@ typedef struct Tally {
 
 static void count_run(Results *results, Tally *tally, unsigned run)
 {
+    assert(results->runs.count == results->plan.count);
     const Noise none = {0};
     Comparisons list = gate_judge(results, &none);
     bool flagged = false, confirmed = false;

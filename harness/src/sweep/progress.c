@@ -1,5 +1,6 @@
 #include "sweep/progress.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ unsigned progress_summary(const RunRows *runs)
         ok += row_status_is(&runs->rows[i], "ok");
         skipped += row_status_is(&runs->rows[i], "skipped");
     }
+    assert(ok + skipped <= runs->count);
     unsigned bad = runs->count - ok - skipped;
     hzb_note("%u samples: %u ok, %u bad, %u skipped", runs->count, ok, bad, skipped);
     return bad;
@@ -52,6 +54,7 @@ unsigned progress_summary(const RunRows *runs)
 
 void progress_before(const Plan *plan, const RunRows *runs)
 {
+    assert(runs->count < plan->count);
     if (!on_terminal()) return;
     const PlanRow *row = &plan->rows[runs->count];
     char *eta = duration_text(progress_eta_s(plan, runs));
@@ -86,6 +89,7 @@ static void name_bad_samples(const RunRows *runs, unsigned first)
 
 void progress_block(const Plan *plan, const RunRows *runs, unsigned first)
 {
+    assert(first < runs->count && runs->count <= plan->count);
     unsigned ok = 0;
     for (unsigned i = first; i < runs->count; i++)
         ok += row_status_is(&runs->rows[i], "ok");

@@ -1,5 +1,6 @@
 #include "sweep/sweep.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -115,6 +116,7 @@ static int block_signals(sigset_t *before)
 
 static unsigned block_start(const Plan *plan, unsigned index)
 {
+    assert(index < plan->count);
     while (index > 0 && plan_same_block(&plan->rows[index - 1], &plan->rows[index]))
         index--;
     return index;
@@ -122,6 +124,7 @@ static unsigned block_start(const Plan *plan, unsigned index)
 
 static bool block_ends_at(const Plan *plan, unsigned index)
 {
+    assert(index < plan->count);
     return index + 1 == plan->count || !plan_same_block(&plan->rows[index], &plan->rows[index + 1]);
 }
 
@@ -173,6 +176,7 @@ static HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *resu
 
 static bool record(Sweep *sweep, const PlanRow *planned, RunResult *result)
 {
+    assert(sweep->runs.count < sweep->plan.count && planned == &sweep->plan.rows[sweep->runs.count]);
     if (!counters_append(sweep->dir, planned->seq, result->counter_names, result->counter_values,
                          result->counter_count) ||
         !runs_append(sweep->dir, &result->row))
