@@ -40,6 +40,10 @@ report $? "libhakozuna_hz3_ldpreload.so is the scale lane"
 build_with "$seeds" all_ldpreload_scale
 [ $? -eq 0 ] && [ "$(compiled)" -eq 0 ] && ! grep -q '^  LD ' <<< "$said"
 report $? "the same definitions build nothing again" "$said"
+said=$(make -C allocator BUILD="$(realpath --relative-to=allocator "$ours")" -W src/base/hz3_knobs.def \
+    HZ3_LDPRELOAD_DEFS_EXTRA="$seeds" all_ldpreload_scale 2>&1)
+grep -q '^  CC  scale src/base/hz3_knobs.c$' <<< "$said"
+report $? "a header that changed is seen, however the folder is spelt" "$said"
 
 build_with '-DHZ3_ARENA_SIZE=1G -DHZ3_S65_STATS=1 -DHZ3_S45=0' all_ldpreload_scale
 [ $? -eq 0 ] && [ "$(compiled)" -eq "$sources" ]
