@@ -92,7 +92,7 @@ typedef struct Hz3SegMeta {
     _Atomic uint64_t free_bits[HZ3_WORDS_PER_SEG];
     _Atomic uint64_t dirty_bits[HZ3_WORDS_PER_SEG];
     _Atomic uint64_t young_bits[HZ3_WORDS_PER_SEG]; // set with dirty_bits by the owner; cleared by the epoch
-    _Atomic uint32_t is_queued;                     // the segment is in the ledger (hz3_release_ledger.h)
+    _Atomic uint32_t is_queued;                     // the segment is in the ledger (hz3_ledger_list.h)
     _Atomic uint32_t next_queued;                   // by whoever set is_queued or took the list
     _Atomic uint32_t looked_epoch;                  // by the epoch only
     uint32_t unused[13];

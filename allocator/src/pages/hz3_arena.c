@@ -5,8 +5,8 @@
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
 #include "base/hz3_stats.h"
+#include "pages/hz3_in_purging.h"
 #include "pages/hz3_segment_packing.h"
-#include "release/hz3_release_ledger.h"
 
 #define ARENA_MIN_AUTO ((size_t)16 << 30)
 #define ARENA_MAX_AUTO ((size_t)8 << 40) // the knob's, too: page numbers have 32 bits
@@ -146,13 +146,13 @@ static uint32_t take_lowest_slot(void)
         uint64_t word = atomic_load_explicit(&slot_free[w], memory_order_relaxed);
         while (word != 0) {
             uint64_t bit = word & -word;
-            hz3_release_purging_add(HZ3_PAGES_PER_SEG); // before nobody sees them any more
+            hz3_in_purging_add(HZ3_PAGES_PER_SEG); // before nobody sees them any more
             if (atomic_compare_exchange_weak_explicit(&slot_free[w], &word, word & ~bit, memory_order_acquire,
                                                       memory_order_relaxed)) {
                 atomic_fetch_sub_explicit(&hz3_arena.slots_left, 1, memory_order_relaxed);
                 return w * 64 + (uint32_t)__builtin_ctzl(bit);
             }
-            hz3_release_purging_sub(HZ3_PAGES_PER_SEG);
+            hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
         }
     }
     return HZ3_PAGE_NONE;
@@ -172,7 +172,7 @@ uint32_t hz3_arena_slot_open(void)
     }
     if (!commit_slot(slot)) {
         give_slot(slot);
-        hz3_release_purging_sub(HZ3_PAGES_PER_SEG);
+        hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
         return HZ3_PAGE_NONE;
     }
     uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_relaxed);
@@ -186,7 +186,7 @@ uint32_t hz3_arena_slot_open(void)
         atomic_store_explicit(&meta->free_bits[w], UINT64_MAX, memory_order_seq_cst);
     }
     hz3_pack_on_free(slot, 0, HZ3_PAGES_PER_SEG);
-    hz3_release_purging_sub(HZ3_PAGES_PER_SEG);
+    hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
     return slot;
 }
 

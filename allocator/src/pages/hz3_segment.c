@@ -2,14 +2,6 @@
 
 #include "base/hz3_log.h"
 #include "pages/hz3_arena.h"
-#include "pages/hz3_segment_packing.h"
-#include "release/hz3_release_ledger.h"
-
-// False: of a test.
-static bool is_in_arena(const Hz3SegMeta *meta)
-{
-    return meta >= hz3_arena.seg && meta < hz3_arena.seg + hz3_arena.slots;
-}
 
 // Bit i stays set iff bits i..i+n-1 were all set.
 static uint64_t run_starts(uint64_t word, uint32_t n)
@@ -73,19 +65,8 @@ uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page
     return claim_short(meta, pages, UINT64_MAX, page_idx, want);
 }
 
-// Pages that were taken in vain; dirty ones may have left the ledger meanwhile, and their hints may have been cleared.
-static void give_back(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
-{
-    hz3_segment_publish(meta, page_idx, pages);
-    if (is_in_arena(meta)) {
-        uint32_t slot = (uint32_t)(meta - hz3_arena.seg);
-        hz3_pack_on_free(slot, page_idx, pages);
-        hz3_ledger_enter(slot);
-    }
-}
-
 // Takes exactly these pages, word by word in address order; gives back what it took when one word no longer has them.
-static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages, bool *rolled_back)
 {
     HZ3_FOR_EACH_WORD(w, page_idx, pages)
     {
@@ -94,7 +75,8 @@ static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
         do {
             if ((word & mask) != mask) {
                 if (w > page_idx / 64) {
-                    give_back(meta, page_idx, w * 64 - page_idx);
+                    hz3_segment_publish(meta, page_idx, w * 64 - page_idx);
+                    *rolled_back = true;
                 }
                 return false;
             }
@@ -137,7 +119,7 @@ static void snapshot(const Hz3SegMeta *meta, uint64_t *words)
     }
 }
 
-static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
+static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, bool *rolled_back)
 {
     uint64_t words[HZ3_WORDS_PER_SEG];
     snapshot(meta, words);
@@ -145,7 +127,7 @@ static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
         idx = (idx + align_pages - 1) & ~(align_pages - 1);
         uint32_t end = next_taken(words, idx);
         if (end >= idx + pages) {
-            if (claim_exactly(meta, idx, pages)) {
+            if (claim_exactly(meta, idx, pages, rolled_back)) {
                 return idx;
             }
             snapshot(meta, words);
@@ -157,7 +139,7 @@ static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
 }
 
 // A short run that no word holds may still lie across two.
-static uint32_t claim_across_words(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
+static uint32_t claim_across_words(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, bool *rolled_back)
 {
     uint64_t words[HZ3_WORDS_PER_SEG];
     snapshot(meta, words);
@@ -168,23 +150,23 @@ static uint32_t claim_across_words(Hz3SegMeta *meta, uint32_t pages, uint32_t al
         uint32_t free_above = above != 0 ? (uint32_t)__builtin_ctzl(above) : 64;
         uint32_t want_below = free_below < pages - 1 ? free_below : pages - 1;
         uint32_t start = (border - want_below + align_pages - 1) & ~(align_pages - 1);
-        if (start < border && start + pages <= border + free_above && claim_exactly(meta, start, pages)) {
+        if (start < border && start + pages <= border + free_above && claim_exactly(meta, start, pages, rolled_back)) {
             return start;
         }
     }
     return HZ3_PAGE_NONE;
 }
 
-uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages)
+uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, bool *rolled_back)
 {
     if (pages > HZ3_WORD_RUN_MAX || align_pages > 64) {
-        return claim_long(meta, pages, align_pages);
+        return claim_long(meta, pages, align_pages, rolled_back);
     }
     uint32_t page_idx;
     if (claim_short(meta, pages, aligned_bits(align_pages), &page_idx, 1) == 1) {
         return page_idx;
     }
-    return claim_across_words(meta, pages, align_pages);
+    return claim_across_words(meta, pages, align_pages, rolled_back);
 }
 
 typedef struct Hole {
@@ -219,30 +201,28 @@ static Hole find_tightest(const uint64_t *words, uint32_t pages, uint32_t align_
 }
 
 // Each turn of the loop lost a race, so somebody else has got pages; after a few it is his segment.
-uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, uint32_t *longest_left)
+uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, uint32_t *longest_left,
+                                    bool *rolled_back)
 {
     uint64_t words[HZ3_WORDS_PER_SEG];
     for (int tries = 0; tries < 8; tries++) {
         snapshot(meta, words);
         Hole hole = find_tightest(words, pages, align_pages);
         *longest_left = hole.longest_left;
-        if (hole.start == HZ3_PAGE_NONE || claim_exactly(meta, hole.start, pages)) {
+        if (hole.start == HZ3_PAGE_NONE || claim_exactly(meta, hole.start, pages, rolled_back)) {
             return hole.start;
         }
     }
     return HZ3_PAGE_NONE;
 }
 
-bool hz3_segment_claim_whole(Hz3SegMeta *meta)
+bool hz3_segment_claim_whole(Hz3SegMeta *meta, bool *rolled_back)
 {
-    return claim_exactly(meta, 0, HZ3_PAGES_PER_SEG);
+    return claim_exactly(meta, 0, HZ3_PAGES_PER_SEG, rolled_back);
 }
 
 static void require_no_tags(const char *caller, const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
 {
-    if (!is_in_arena(meta)) {
-        return;
-    }
     uint32_t page = (uint32_t)(meta - hz3_arena.seg) * HZ3_PAGES_PER_SEG + page_idx;
     for (uint32_t i = 0; i < pages; i++) {
         hz3_require(hz3_tag_of(page + i) == HZ3_TAG_NONE, "release", hz3_page_addr(page + i),

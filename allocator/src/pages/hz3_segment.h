@@ -10,10 +10,15 @@
 
 #define HZ3_WORD_RUN_MAX 16u // up to this long, a run is taken inside one 64-page word by one CAS if there is one
 
+// The claims below that may take pages of several words take them word by word. When one word no longer has its pages,
+// what was taken so far is given back and *rolled_back is set; else it stays as it was. For that moment these pages
+// looked taken, so that their hints may have been cleared and their segment may have left the ledger: whoever claimed
+// calls hz3_pack_rolled_back() then.
+
 // Takes `pages` contiguous pages, the first at a multiple of `align_pages` (a power of two). Runs of at most
 // HZ3_WORD_RUN_MAX pages are looked for inside one word first, resident pages before clean ones. Returns the page's
 // index or HZ3_PAGE_NONE.
-uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages);
+uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, bool *rolled_back);
 
 // Takes up to `want` runs of `pages` ≤ HZ3_WORD_RUN_MAX by the same rules, several by one CAS. Returns how many.
 uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page_idx, uint32_t want);
@@ -21,10 +26,11 @@ uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page
 // Takes `pages` contiguous pages out of the shortest free run that holds them, the lowest of equals: what a nearly full
 // arena lives on, for it leaves the long runs to those who need them. *longest_left: the longest run that was left, or
 // that there was when the answer is HZ3_PAGE_NONE.
-uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, uint32_t *longest_left);
+uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, uint32_t *longest_left,
+                                    bool *rolled_back);
 
 // Takes all 512 pages, or none and returns false.
-bool hz3_segment_claim_whole(Hz3SegMeta *meta);
+bool hz3_segment_claim_whole(Hz3SegMeta *meta, bool *rolled_back);
 
 // Gives pages back that the caller took: the release boundary, and those who claimed without using or after a purge. A
 // debug build names any other caller: a page that holds an object has a tag, and only the boundary takes tags away.

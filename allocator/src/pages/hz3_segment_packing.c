@@ -2,6 +2,7 @@
 
 #include "base/hz3_knobs.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_ledger_list.h"
 #include "pages/hz3_segment.h"
 
 // A level for every length that is asked for: 1..16, and the spans' lengths above, eight a doubling to 256
@@ -86,6 +87,16 @@ void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
     set_hints(level_of(run < pages ? pages : run), slot);
 }
 
+// Nobody knows by now what has become of the pages that were given back, so the whole segment is looked at.
+void hz3_pack_rolled_back(uint32_t slot)
+{
+    uint32_t longest = hz3_segment_longest_run(&hz3_arena.seg[slot]);
+    if (longest != 0) {
+        set_hints(level_of(longest), slot);
+    }
+    hz3_ledger_enter(slot);
+}
+
 // HZ3_PAGE_STEAL=0: segments serve the shard that opened them, as in the allocator that ran dry.
 static bool may_use(uint32_t shard, uint32_t slot)
 {
@@ -94,7 +105,11 @@ static bool may_use(uint32_t shard, uint32_t slot)
 
 static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages)
 {
-    uint32_t idx = hz3_segment_claim(&hz3_arena.seg[slot], pages, align_pages);
+    bool rolled_back = false;
+    uint32_t idx = hz3_segment_claim(&hz3_arena.seg[slot], pages, align_pages, &rolled_back);
+    if (HZ3_UNLIKELY(rolled_back)) {
+        hz3_pack_rolled_back(slot);
+    }
     if (idx == HZ3_PAGE_NONE) {
         return HZ3_PAGE_NONE;
     }
@@ -157,7 +172,11 @@ static uint32_t claim_tightest_in_slot(uint32_t slot, uint32_t pages, uint32_t a
 {
     Hz3SegMeta *meta = &hz3_arena.seg[slot];
     uint32_t longest;
-    uint32_t idx = hz3_segment_claim_tightest(meta, pages, align_pages, &longest);
+    bool rolled_back = false;
+    uint32_t idx = hz3_segment_claim_tightest(meta, pages, align_pages, &longest, &rolled_back);
+    if (HZ3_UNLIKELY(rolled_back)) {
+        hz3_pack_rolled_back(slot);
+    }
     uint32_t first_wrong = longest == 0 ? 0 : level_of(longest) + 1;
     if (first_wrong < LEVELS && has_hint(first_wrong, slot)) {
         clear_hints(first_wrong, slot);

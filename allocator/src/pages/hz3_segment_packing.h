@@ -22,6 +22,10 @@ void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots);
 // After pages of the slot became free.
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages);
 
+// After a claim of pages of the slot was rolled back (hz3_segment.h): their hints are set, and the slot enters the
+// ledger.
+void hz3_pack_rolled_back(uint32_t slot);
+
 // Takes pages somewhere in the arena for this shard; a page number, or HZ3_PAGE_NONE when no segment has them and no
 // slot is left. Makes no attempt to reclaim.
 uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages);

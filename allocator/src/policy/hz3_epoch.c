@@ -5,6 +5,7 @@
 #include "front/hz3_front.h"
 #include "large/hz3_mapping.h"
 #include "middle/hz3_central.h"
+#include "pages/hz3_ledger_list.h"
 #include "policy/hz3_partial_purge.h"
 #include "policy/hz3_s65_medium_reclaim.h"
 #include "release/hz3_release_ledger.h"
@@ -113,5 +114,4 @@ size_t hz3_epoch_trim_all(void)
 void hz3_epoch_fork_child(void)
 {
     atomic_store_explicit(&running, runs_here, memory_order_relaxed); // goes on when the handler that forked returns
-    hz3_ledger_fork_child();
 }

@@ -24,7 +24,7 @@ bool hz3_epoch_is_pending(void);
 // pages given to the kernel.
 size_t hz3_epoch_trim_all(void);
 
-// The child's epochs are not the parent's: nobody runs one there, and its ledger and purger start anew.
+// The child's epochs are not the parent's: nobody runs one there.
 void hz3_epoch_fork_child(void);
 
 #endif

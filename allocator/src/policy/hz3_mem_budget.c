@@ -10,6 +10,7 @@
 #include "large/hz3_mapping.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_in_purging.h"
 #include "pages/hz3_segment.h"
 #include "pages/hz3_segment_packing.h"
 #include "policy/hz3_oom_report.h"
@@ -78,7 +79,7 @@ size_t hz3_mem_budget_reclaim_segments(void)
 
 static void wait_for_purging(void)
 {
-    for (int i = 0; i < PURGE_WAIT_YIELDS + PURGE_WAIT_SLEEPS && hz3_release_pages_in_purging() != 0; i++) {
+    for (int i = 0; i < PURGE_WAIT_YIELDS + PURGE_WAIT_SLEEPS && hz3_in_purging_pages() != 0; i++) {
         hz3_os_pause(i < PURGE_WAIT_YIELDS ? 0 : PURGE_WAIT_SLEEP_US);
     }
 }
@@ -106,7 +107,7 @@ static uint32_t reclaim_and_claim(uint32_t shard, uint32_t pages, uint32_t align
     *front_bytes = hz3_mem_budget_emergency_flush();
     uint64_t generation = generation_now();
     if (generation == atomic_load_explicit(&generation_at_failure, memory_order_relaxed) &&
-        hz3_release_pages_in_purging() == 0) {
+        hz3_in_purging_pages() == 0) {
         return hz3_pack_claim_unhinted(shard, pages, align_pages);
     }
     hz3_stat_add(reclaim_calls, 1);

@@ -8,8 +8,8 @@
 #include "base/hz3_size_class.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_in_purging.h"
 #include "pages/hz3_segment.h"
-#include "release/hz3_release_ledger.h"
 
 #define SEGMENTS_MAX 1024u // with free pages, printed one by one
 #define SEGMENTS_PER_LINE 16u
@@ -93,7 +93,7 @@ static void print_all(uint32_t pages, uint32_t cls, size_t front_bytes)
     hz3_log("[HZ3_OOM_PAGES] arena=%zu open=%zu free=%zu longest_run=%zu small=%zu medium=%zu span=%zu claimed=%zu "
             "purging=%u",
             (size_t)hz3_arena.slots * HZ3_PAGES_PER_SEG, census.open, census.free, census.longest, census.small,
-            census.medium, census.span, census.claimed, hz3_release_pages_in_purging());
+            census.medium, census.span, census.claimed, hz3_in_purging_pages());
     hz3_log("[HZ3_OOM_HELD] front_bytes=%zu transfer_bytes=%zu inbox_bytes=%zu run_bytes=%zu live_bytes=%zu "
             "live_per_arena=%.4f",
             front_bytes, central.transfer_bytes, central.inbox_bytes, central.run_bytes, live,

@@ -6,8 +6,8 @@
 #include "middle/hz3_central_state.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_in_purging.h"
 #include "release/hz3_release_boundary.h"
-#include "release/hz3_release_ledger.h"
 
 // Runs looked at under one lock; ranges of one run: every second of its pages.
 #define RUNS_PER_LOCK 32u
@@ -59,7 +59,7 @@ static void collect(Central *c, uint32_t cls, uint32_t min_age, uint64_t max_run
         }
     }
     if (b->pages != 0) {
-        hz3_release_purging_add(b->pages);
+        hz3_in_purging_add(b->pages);
     }
 }
 
@@ -92,7 +92,7 @@ static size_t purge_and_publish(Central *c, uint32_t cls, Batch *b)
     }
     c->has_news = had_news; // what we put back ourselves is none
     hz3_lock_release(&c->lock);
-    hz3_release_purging_sub(b->pages);
+    hz3_in_purging_sub(b->pages);
     hz3_stat_add(partial_pages, purged);
     return purged;
 }

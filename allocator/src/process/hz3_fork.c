@@ -13,6 +13,8 @@
 #include "large/hz3_mapping.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_in_purging.h"
+#include "pages/hz3_ledger_list.h"
 #include "policy/hz3_epoch.h"
 #include "policy/hz3_mem_budget.h"
 #include "policy/hz3_purger.h"
@@ -141,6 +143,8 @@ static void child(void)
     hz3_central_fork_child();
     hz3_mem_budget_fork_child();
     hz3_arena_fork_child();
+    hz3_in_purging_fork_child();
+    hz3_ledger_fork_child();
     hz3_epoch_fork_child();
     hz3_lock_fork_end(true);
     if (has_locked_streams) {

@@ -12,9 +12,9 @@
 #include "hardened/hz3_harden.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_ledger_list.h"
 #include "policy/hz3_purger.h"
 #include "process/hz3_fork.h"
-#include "release/hz3_release_ledger.h"
 
 _Atomic bool hz3_init_done;
 

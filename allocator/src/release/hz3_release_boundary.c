@@ -4,9 +4,9 @@
 #include "base/hz3_log.h"
 #include "base/hz3_stats.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_ledger_list.h"
 #include "pages/hz3_segment.h"
 #include "pages/hz3_segment_packing.h"
-#include "release/hz3_release_ledger.h"
 
 int hz3_release_range_definitely_free_meta(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages, Hz3ReleaseReason reason)
 {

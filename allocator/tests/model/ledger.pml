@@ -3,7 +3,8 @@
  *
  * A releaser makes pages dirty, then sets the segment's queued flag; whoever set it first links the segment to the list
  * by CAS. A drainer takes the whole list by one exchange, clears an entry's flag before it reads the dirty bits, purges
- * what it read, and queues again what is too young.
+ * what it read, and queues again what is too young. A claim of several words takes dirty pages of a segment for a moment
+ * and gives them back, because it does not get the rest of what it wants.
  *
  * Proved: nobody links an entry that is linked; when all is quiet every queued entry is on the list once, and every
  * segment with dirty pages is queued.
@@ -22,7 +23,8 @@
 #endif
 #define DRAINS 2
 
-#define THREADS (RELEASERS + DRAINERS)
+#define CLAIMER (RELEASERS + DRAINERS)
+#define THREADS (CLAIMER + 1)
 #define SB_DEPTH 4
 
 #define DIRTY(s) ((s) * 3) /* one bit a releaser: pages that it released there */
@@ -108,6 +110,22 @@ proctype releaser(byte me)
     ended++
 }
 
+proctype claimer(byte me)
+{
+    byte taken, old, head;
+
+    d_step { drain(me); taken = mem[DIRTY(0)]; mem[DIRTY(0)] = 0 }
+    if
+    :: taken != 0 ->
+        d_step { drain(me); mem[DIRTY(0)] = mem[DIRTY(0)] | taken; taken = 0 }
+#ifndef BUG_ROLL_BACK_NOT_TOLD
+        queue(0)
+#endif
+    :: else
+    fi;
+    ended++
+}
+
 inline clear_flag(s)
 {
 #ifdef BUG_FLAG_CLEARED_BY_PLAIN_STORE
@@ -171,12 +189,13 @@ init {
     atomic {
         run releaser(0);
         run releaser(1);
+        run claimer(CLAIMER);
         run drainer(2)
 #if DRAINERS > 1
         ; run drainer(3)
 #endif
     }
-    ended == THREADS && IS_DRAINED(0) && IS_DRAINED(1) && IS_DRAINED(2);
+    ended == THREADS && IS_DRAINED(0) && IS_DRAINED(1) && IS_DRAINED(2) && IS_DRAINED(CLAIMER);
 #if DRAINERS > 1
     IS_DRAINED(3);
 #endif

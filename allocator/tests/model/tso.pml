@@ -105,5 +105,8 @@ end:
 #if THREADS > 3
     :: d_step { sb_used[3] > 0 -> flush_oldest(3) }
 #endif
+#if THREADS > 4
+    :: d_step { sb_used[4] > 0 -> flush_oldest(4) }
+#endif
     od
 }

@@ -10,6 +10,8 @@
 #include "base/hz3_stats.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_small.h"
+#include "pages/hz3_in_purging.h"
+#include "pages/hz3_ledger_list.h"
 #include "policy/hz3_partial_purge.h"
 #include "release/hz3_release_boundary.h"
 #include "release/hz3_release_ledger.h"
@@ -175,7 +177,7 @@ static void hammer(void)
     hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
     assert_int_equal(hz3_ledger_drops(), 0);
     hz3_release_purge_all();
-    assert_int_equal(hz3_release_pages_in_purging(), 0);
+    assert_int_equal(hz3_in_purging_pages(), 0);
     assert_int_equal(taken_pages(), 0);
     assert_int_equal(hz3_central_cached_bytes(), 0);
     assert_int_equal(hz3_stat_sum(small_runs_opened), hz3_stat_sum(small_runs_retired));

@@ -13,6 +13,8 @@
 #include "base/hz3_stats.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_small.h"
+#include "pages/hz3_in_purging.h"
+#include "pages/hz3_ledger_list.h"
 #include "pages/hz3_segment_packing.h"
 #include "policy/hz3_epoch.h"
 #include "policy/hz3_partial_purge.h"
@@ -31,21 +33,27 @@ static uint32_t seen_while_closing;
 static uint32_t ranges_seen;
 static bool forks_inside; // as in a child of a signal handler that comes amid the next call
 
+static void fork_child(void)
+{
+    hz3_in_purging_fork_child();
+    hz3_ledger_fork_child();
+}
+
 static bool look_at(void *addr, size_t bytes)
 {
     if (hz3_arena_owns(addr)) {
         uint32_t page = hz3_page_of(addr);
         ranges_seen++;
-        seen_in_purging = hz3_release_pages_in_purging();
+        seen_in_purging = hz3_in_purging_pages();
         if (forks_inside) {
             forks_inside = false;
-            hz3_ledger_fork_child();
+            fork_child();
         }
         purged_while_free += hz3_segment_any_free(&hz3_arena.seg[page / HZ3_PAGES_PER_SEG], page % HZ3_PAGES_PER_SEG,
                                                   (uint32_t)(bytes / HZ3_PAGE_SIZE));
     }
     if (!hz3_arena_owns(addr)) { // tables of a slot that is being closed
-        seen_while_closing = hz3_release_pages_in_purging();
+        seen_while_closing = hz3_in_purging_pages();
     }
     return (uintptr_t)addr < refused_from || (uintptr_t)addr >= refused_to;
 }
@@ -148,7 +156,7 @@ static void pages_are_claimed_while_the_kernel_takes_them(void **state)
     assert_int_equal(ranges_seen, 2);
     assert_int_equal(purged_while_free, 0);
     assert_int_equal(seen_in_purging, 20);
-    assert_int_equal(hz3_release_pages_in_purging(), 0);
+    assert_int_equal(hz3_in_purging_pages(), 0);
     assert_true(is_clean(page, 10) && is_clean(page + 20, 10));
     hz3_release_pages(page + 10, 10, HZ3_RELEASE_LARGE);
 }
@@ -227,12 +235,12 @@ static void a_segment_of_clean_pages_is_closed(void **state)
     purge_everything();
     assert_int_equal(open_slots(), slots - 1);
     assert_int_equal(seen_while_closing, HZ3_PAGES_PER_SEG); // an exhausted arena must wait for them
-    assert_int_equal(hz3_release_pages_in_purging(), 0);
+    assert_int_equal(hz3_in_purging_pages(), 0);
 }
 
 static void *purge_for_ever(void *arg)
 {
-    hz3_release_purging_add(7);
+    hz3_in_purging_add(7);
     return arg;
 }
 
@@ -250,7 +258,7 @@ static void a_fork_amid_a_purge_leaves_the_childs_ledger_whole(void **state)
     forks_inside = true;
     assert_int_equal(purge_everything(), 3 * HZ3_PAGES_PER_SEG / 2);
     assert_false(forks_inside);
-    assert_int_equal(hz3_release_pages_in_purging(), 0);
+    assert_int_equal(hz3_in_purging_pages(), 0);
     for (int i = 0; i < 3; i++) {
         for (uint32_t p = 1; p < HZ3_PAGES_PER_SEG; p += 2) {
             hz3_release_pages(page[i] + p, 1, HZ3_RELEASE_LARGE);
@@ -270,9 +278,9 @@ static void a_childs_ledger_is_made_anew(void **state)
     uint32_t page = claim(10);
     hz3_release_pages(page, 10, HZ3_RELEASE_LARGE);
     atomic_store(&segment_of(page)->next_queued, 12345); // half written
-    assert_int_equal(hz3_release_pages_in_purging(), 7);
-    hz3_ledger_fork_child();
-    assert_int_equal(hz3_release_pages_in_purging(), 0);
+    assert_int_equal(hz3_in_purging_pages(), 7);
+    fork_child();
+    assert_int_equal(hz3_in_purging_pages(), 0);
     assert_int_equal(hz3_ledger_drops(), 0);
     assert_int_equal(purge_everything(), 10);
     assert_true(hz3_ledger_is_empty());

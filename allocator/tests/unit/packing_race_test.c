@@ -10,8 +10,11 @@
 #include <time.h>
 
 #include "arena_support.h"
+#include "pages/hz3_ledger_list.h"
 #include "pages/hz3_segment_packing.h"
 #include "release/hz3_release_boundary.h"
+#include "release/hz3_release_ledger.h"
+#include "yield_point.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ROUNDS 2000
@@ -88,7 +91,8 @@ static void set_vain_hints(uint64_t *rng)
 
 static void take_all_of(uint32_t slot)
 {
-    while (hz3_segment_claim(&hz3_arena.seg[slot], 1, 1) != HZ3_PAGE_NONE) {
+    bool rolled_back = false;
+    while (hz3_segment_claim(&hz3_arena.seg[slot], 1, 1, &rolled_back) != HZ3_PAGE_NONE) {
     }
 }
 
@@ -172,6 +176,113 @@ static void hints_survive_failed_claims_in_address_order(void **state)
     atomic_store(&hz3_arena.slots_left, 0);
 }
 
+// --- a claim that is rolled back ---
+// One thread claims free pages of several words in segment 0. Before each of its atomic operations in turn the others
+// act: the pages of the last word are taken, a claimer looks for many pages and finds none, a drainer comes. Whenever
+// that was, the pages that are free in the end are hinted, and their segment is in the ledger if they are dirty.
+
+typedef struct Claim {
+    uint32_t first;
+    uint32_t pages; // free
+    void (*make)(void);
+} Claim;
+
+static struct {
+    const Claim *claim;
+    uint32_t left; // operations until they act
+    bool met_it;   // when the first word's pages were taken and the last word's were not
+} others;
+
+static uint64_t pages_in_word(uint32_t page)
+{
+    return hz3_word_mask(page / 64, others.claim->first, others.claim->pages);
+}
+
+static void others_act(void)
+{
+    if (others.left-- != 0) {
+        return;
+    }
+    unit_at_yield_point = NULL;
+    uint32_t first = others.claim->first;
+    uint32_t last = first + others.claim->pages - 1;
+    _Atomic uint64_t *free_bits = hz3_arena.seg[0].free_bits;
+    if ((atomic_load(&free_bits[last / 64]) & pages_in_word(last)) == pages_in_word(last)) {
+        others.met_it = (atomic_load(&free_bits[first / 64]) & pages_in_word(first)) == 0;
+        atomic_fetch_and(&free_bits[last / 64], ~pages_in_word(last));
+        hz3_pack_claim(0, others.claim->pages / 2, 1);
+        hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, UINT64_MAX, UINT64_MAX});
+    }
+}
+
+// False: the claim was over before the others' turn.
+static bool claim_while_others_act(uint32_t at)
+{
+    others.left = at;
+    others.met_it = false;
+    unit_at_yield_point = others_act;
+    others.claim->make();
+    bool they_came = unit_at_yield_point == NULL;
+    unit_at_yield_point = NULL;
+    return they_came;
+}
+
+static void play_roll_backs(const Claim *claim)
+{
+    others.claim = claim;
+    uint32_t meetings = 0;
+    bool they_came = true;
+    for (uint32_t at = 0; they_came; at++) {
+        release(claim->first, claim->pages);
+        they_came = claim_while_others_act(at);
+        meetings += others.met_it;
+        assert_int_equal(hz3_ledger_drops(), 0);
+        uint32_t longest = hz3_segment_longest_run(&hz3_arena.seg[0]);
+        if (longest != 0 && hz3_pack_claim(CHECK_SHARD, longest, 1) >= HZ3_PAGES_PER_SEG) {
+            fail_msg("operation %u: %u pages of segment 0 are free, but nobody finds them there", at, longest);
+        }
+        if (!hz3_arena_slot_is_open(0)) {
+            assert_int_equal(hz3_pack_claim(CHECK_SHARD, HZ3_PAGES_PER_SEG, 1), 0);
+        }
+        take_all_of(0);
+    }
+    assert_true(meetings > 0);
+}
+
+static void claim_25_pages(void)
+{
+    hz3_pack_claim(1, 25, 1);
+}
+
+static void purge_and_close(void)
+{
+    hz3_release_purge_all();
+}
+
+static const Claim claim_across_words = {2 * 64 - 20, 30, claim_25_pages};
+static const Claim claim_to_close = {0, HZ3_PAGES_PER_SEG, purge_and_close};
+
+static void pages_of_a_tightest_claim_that_is_rolled_back_are_found(void **state)
+{
+    (void)state;
+    take_all_of(0);
+    play_roll_backs(&claim_across_words);
+}
+
+static void pages_of_a_lowest_claim_that_is_rolled_back_are_found(void **state)
+{
+    (void)state;
+    atomic_store(&hz3_arena.slots_left, hz3_arena.slots);
+    play_roll_backs(&claim_across_words);
+    atomic_store(&hz3_arena.slots_left, 0);
+}
+
+static void pages_of_a_slot_that_does_not_close_are_found(void **state)
+{
+    (void)state;
+    play_roll_backs(&claim_to_close);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -180,6 +291,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hints_survive_failed_claims_of_the_tightest_fit),
         cmocka_unit_test(hints_survive_failed_claims_in_address_order),
+        cmocka_unit_test(pages_of_a_tightest_claim_that_is_rolled_back_are_found),
+        cmocka_unit_test(pages_of_a_lowest_claim_that_is_rolled_back_are_found),
+        cmocka_unit_test(pages_of_a_slot_that_does_not_close_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "pages/hz3_arena.h"
 #include "pages/hz3_segment.h"
 
 #define PAGES HZ3_PAGES_PER_SEG
@@ -15,17 +16,19 @@
 #endif
 
 static struct {
-    Hz3SegMeta meta;
+    Hz3SegMeta *meta; // of the arena's last slot: in this build nobody else opens any
     _Atomic uint32_t owner[PAGES];
     uint32_t payload[PAGES]; // its owner only
     _Atomic uint32_t claims_of_kind[4];
+    _Atomic uint32_t roll_backs;
 } shared;
 
 static void reset(void)
 {
+    shared.meta = &hz3_arena.seg[hz3_arena.slots - 1];
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
-        atomic_store(&shared.meta.free_bits[w], UINT64_MAX);
-        atomic_store(&shared.meta.dirty_bits[w], 0);
+        atomic_store(&shared.meta->free_bits[w], UINT64_MAX);
+        atomic_store(&shared.meta->dirty_bits[w], 0);
     }
 }
 
@@ -59,14 +62,16 @@ static void give_run(uint32_t page, uint32_t pages, uint32_t self, bool dirty)
         disown(page + i, self);
     }
     if (dirty) {
-        hz3_segment_mark_dirty(&shared.meta, page, pages);
+        hz3_segment_mark_dirty(shared.meta, page, pages);
     }
-    hz3_segment_publish(&shared.meta, page, pages);
+    hz3_segment_publish(shared.meta, page, pages);
 }
 
 static void claim_and_give(uint32_t pages, uint32_t align, uint32_t self, uint64_t *rng)
 {
-    uint32_t page = hz3_segment_claim(&shared.meta, pages, align);
+    bool rolled_back = false;
+    uint32_t page = hz3_segment_claim(shared.meta, pages, align, &rolled_back);
+    atomic_fetch_add(&shared.roll_backs, rolled_back);
     if (page == HZ3_PAGE_NONE) {
         return;
     }
@@ -79,7 +84,7 @@ static void claim_and_give(uint32_t pages, uint32_t align, uint32_t self, uint64
 static void claim_many_and_give(uint32_t pages, uint32_t self)
 {
     uint32_t page[8];
-    uint32_t n = hz3_segment_claim_many(&shared.meta, pages, page, COUNT_OF(page));
+    uint32_t n = hz3_segment_claim_many(shared.meta, pages, page, COUNT_OF(page));
     for (uint32_t i = 0; i < n; i++) {
         own_run(page[i], pages, self);
     }
@@ -91,26 +96,30 @@ static void claim_many_and_give(uint32_t pages, uint32_t self)
 // Takes what is free and dirty in one word, as the purger does, and gives it back clean.
 static void purge_word(uint32_t w, uint32_t self)
 {
-    uint64_t word = atomic_load(&shared.meta.free_bits[w]);
-    uint64_t claim = word & atomic_load(&shared.meta.dirty_bits[w]);
-    if (claim == 0 || !atomic_compare_exchange_strong(&shared.meta.free_bits[w], &word, word & ~claim)) {
+    uint64_t word = atomic_load(&shared.meta->free_bits[w]);
+    uint64_t claim = word & atomic_load(&shared.meta->dirty_bits[w]);
+    if (claim == 0 || !atomic_compare_exchange_strong(&shared.meta->free_bits[w], &word, word & ~claim)) {
         return;
     }
     for (uint64_t rest = claim; rest != 0; rest &= rest - 1) {
         own(w * 64 + (uint32_t)__builtin_ctzl(rest), self);
     }
-    atomic_fetch_and(&shared.meta.dirty_bits[w], ~claim);
+    atomic_fetch_and(&shared.meta->dirty_bits[w], ~claim);
     for (uint64_t rest = claim; rest != 0; rest &= rest - 1) {
         uint32_t page = w * 64 + (uint32_t)__builtin_ctzl(rest);
         disown(page, self);
-        hz3_segment_publish(&shared.meta, page, 1);
+        hz3_segment_publish(shared.meta, page, 1);
     }
     atomic_fetch_add(&shared.claims_of_kind[2], 1);
 }
 
 static void claim_whole_and_give(uint32_t self)
 {
-    if (hz3_segment_claim_whole(&shared.meta)) {
+    bool rolled_back = false;
+    bool is_mine = hz3_segment_claim_whole(shared.meta, &rolled_back);
+    atomic_fetch_add(&shared.roll_backs, rolled_back);
+    UNIT_REQUIRE(!is_mine || !rolled_back, "a claim of the whole segment succeeded and was rolled back");
+    if (is_mine) {
         own_run(0, PAGES, self);
         give_run(0, PAGES, self, false);
         atomic_fetch_add(&shared.claims_of_kind[3], 1);
@@ -149,9 +158,10 @@ static void no_page_has_two_owners(void **state)
     (void)state;
     reset();
     unit_run_threads(THREADS, mixed_worker, NULL);
-    assert_int_equal(hz3_segment_free_pages(&shared.meta), PAGES);
-    printf("# short %u, long %u, purged words %u, whole %u\n", shared.claims_of_kind[0], shared.claims_of_kind[1],
-           shared.claims_of_kind[2], shared.claims_of_kind[3]);
+    assert_int_equal(hz3_segment_free_pages(shared.meta), PAGES);
+    printf("# short %u, long %u, purged words %u, whole %u, rolled back %u\n", shared.claims_of_kind[0],
+           shared.claims_of_kind[1], shared.claims_of_kind[2], shared.claims_of_kind[3], shared.roll_backs);
+    assert_true(shared.roll_backs > 0);
     for (uint32_t kind = 0; kind < COUNT_OF(shared.claims_of_kind); kind++) {
         assert_true(shared.claims_of_kind[kind] > 0);
     }
@@ -169,7 +179,8 @@ static void long_claim_worker(uint32_t index, void *arg)
             continue;
         }
         uint32_t pages = 200;
-        uint32_t page = hz3_segment_claim(&shared.meta, pages, 1);
+        bool rolled_back = false;
+        uint32_t page = hz3_segment_claim(shared.meta, pages, 1, &rolled_back);
         UNIT_REQUIRE(page != HZ3_PAGE_NONE, "no %u pages found although 300 in a row are free (step %d)", pages, step);
         own_run(page, pages, index + 1);
         give_run(page, pages, index + 1, true);

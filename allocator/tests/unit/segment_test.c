@@ -3,12 +3,13 @@
 
 #include <string.h>
 
+#include "pages/hz3_arena.h"
 #include "pages/hz3_segment.h"
 
 #define PAGES HZ3_PAGES_PER_SEG
 
 typedef struct Model {
-    Hz3SegMeta meta;
+    Hz3SegMeta *meta; // of the arena's last slot, which nobody opens
     bool free[PAGES];
     bool dirty[PAGES];
 } Model;
@@ -16,8 +17,10 @@ typedef struct Model {
 static void model_reset(Model *m)
 {
     memset(m, 0, sizeof *m);
+    m->meta = &hz3_arena.seg[hz3_arena.slots - 1];
+    memset(m->meta, 0, sizeof *m->meta);
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
-        atomic_store(&m->meta.free_bits[w], UINT64_MAX);
+        atomic_store(&m->meta->free_bits[w], UINT64_MAX);
     }
     memset(m->free, true, sizeof m->free);
 }
@@ -30,10 +33,10 @@ static bool bit(const _Atomic uint64_t *words, uint32_t page)
 static void assert_maps_match(const Model *m)
 {
     for (uint32_t page = 0; page < PAGES; page++) {
-        if (bit(m->meta.free_bits, page) != m->free[page]) {
+        if (bit(m->meta->free_bits, page) != m->free[page]) {
             fail_msg("page %u is %s in the map", page, m->free[page] ? "taken" : "free");
         }
-        if (m->free[page] && bit(m->meta.dirty_bits, page) != m->dirty[page]) {
+        if (m->free[page] && bit(m->meta->dirty_bits, page) != m->dirty[page]) {
             fail_msg("free page %u is %s in the map", page, m->dirty[page] ? "clean" : "dirty");
         }
     }
@@ -86,7 +89,9 @@ static void model_set_free(Model *m, uint32_t page, uint32_t pages, bool is_free
 static uint32_t claim_and_check(Model *m, uint32_t pages, uint32_t align)
 {
     uint32_t expected = model_find(m, pages, align);
-    uint32_t page = hz3_segment_claim(&m->meta, pages, align);
+    bool rolled_back = false;
+    uint32_t page = hz3_segment_claim(m->meta, pages, align, &rolled_back);
+    assert_false(rolled_back); // nobody took a page meanwhile
     if (page != expected) {
         fail_msg("%u pages aligned to %u: page %d, expected %d", pages, align, (int)page, (int)expected);
     }
@@ -99,12 +104,19 @@ static uint32_t claim_and_check(Model *m, uint32_t pages, uint32_t align)
 static void publish_and_check(Model *m, uint32_t page, uint32_t pages, bool dirty)
 {
     if (dirty) {
-        hz3_segment_mark_dirty(&m->meta, page, pages);
+        hz3_segment_mark_dirty(m->meta, page, pages);
         memset(m->dirty + page, true, pages);
     }
-    assert_false(hz3_segment_any_free(&m->meta, page, pages));
-    hz3_segment_publish(&m->meta, page, pages);
+    assert_false(hz3_segment_any_free(m->meta, page, pages));
+    hz3_segment_publish(m->meta, page, pages);
     model_set_free(m, page, pages, true);
+}
+
+static void claim_whole_and_check(const Model *m)
+{
+    bool rolled_back = false;
+    assert_true(hz3_segment_claim_whole(m->meta, &rolled_back));
+    assert_false(rolled_back);
 }
 
 // --- tests -------------------------------------------------------------------------------------------------------
@@ -130,8 +142,8 @@ static void every_length_and_alignment_fills_the_segment(void **state)
             while (n > 0) {
                 publish_and_check(&m, held[--n], pages, false);
             }
-            assert_true(hz3_segment_claim_whole(&m.meta));
-            hz3_segment_publish(&m.meta, 0, PAGES);
+            claim_whole_and_check(&m);
+            hz3_segment_publish(m.meta, 0, PAGES);
         }
     }
     assert_maps_match(&m);
@@ -150,10 +162,10 @@ static void check_queries(const Model *m, uint64_t *rng)
     bool clean = true;
     for (uint32_t i = page; i < page + pages; i++) {
         any_free |= m->free[i];
-        clean &= !bit(m->meta.dirty_bits, i);
+        clean &= !bit(m->meta->dirty_bits, i);
     }
-    assert_int_equal(hz3_segment_any_free(&m->meta, page, pages), any_free);
-    assert_int_equal(hz3_segment_is_clean(&m->meta, page, pages), clean);
+    assert_int_equal(hz3_segment_any_free(m->meta, page, pages), any_free);
+    assert_int_equal(hz3_segment_is_clean(m->meta, page, pages), clean);
     uint32_t from = page;
     uint32_t to = page;
     while (m->free[page] && from > 0 && m->free[from - 1]) {
@@ -162,12 +174,12 @@ static void check_queries(const Model *m, uint64_t *rng)
     while (to < PAGES && m->free[to]) {
         to++;
     }
-    assert_int_equal(hz3_segment_free_run_around(&m->meta, page), m->free[page] ? to - from : 0);
+    assert_int_equal(hz3_segment_free_run_around(m->meta, page), m->free[page] ? to - from : 0);
     uint32_t free_pages = 0;
     for (uint32_t i = 0; i < PAGES; i++) {
         free_pages += m->free[i];
     }
-    assert_int_equal(hz3_segment_free_pages(&m->meta), free_pages);
+    assert_int_equal(hz3_segment_free_pages(m->meta), free_pages);
 }
 
 static uint32_t random_length(uint64_t *rng)
@@ -184,7 +196,7 @@ static void release_some(Model *m, Held *h, uint64_t *rng)
     if (unit_random_below(rng, 4) == 0) {
         HZ3_FOR_EACH_WORD(w, h->page, part)
         {
-            atomic_fetch_and(&m->meta.dirty_bits[w], ~hz3_word_mask(w, h->page, part));
+            atomic_fetch_and(&m->meta->dirty_bits[w], ~hz3_word_mask(w, h->page, part));
         }
         memset(m->dirty + h->page, false, part);
     }
@@ -234,16 +246,16 @@ static void claim_many_takes_what_single_claims_would(void **state)
             uint32_t kind = unit_random_below(&rng, 6);
             if (kind == 0) {
                 m.free[page] = false;
-                atomic_fetch_and(&m.meta.free_bits[page / 64], ~(1ull << (page % 64)));
+                atomic_fetch_and(&m.meta->free_bits[page / 64], ~(1ull << (page % 64)));
             } else if (kind <= 2) {
                 m.dirty[page] = true;
-                hz3_segment_mark_dirty(&m.meta, page, 1);
+                hz3_segment_mark_dirty(m.meta, page, 1);
             }
         }
         uint32_t pages = 1 + unit_random_below(&rng, HZ3_WORD_RUN_MAX);
         uint32_t want = 1 + unit_random_below(&rng, 32);
         uint32_t got[32];
-        uint32_t n = hz3_segment_claim_many(&m.meta, pages, got, want);
+        uint32_t n = hz3_segment_claim_many(m.meta, pages, got, want);
         assert_true(n <= want);
         for (uint32_t i = 0; i < n; i++) {
             assert_int_equal(got[i], model_find_in_word(&m, pages, 1));
@@ -261,14 +273,16 @@ static void failed_claim_of_the_whole_rolls_back(void **state)
     static Model m;
     model_reset(&m);
     for (uint32_t page = 0; page < PAGES; page++) {
-        atomic_fetch_and(&m.meta.free_bits[page / 64], ~(1ull << (page % 64)));
+        atomic_fetch_and(&m.meta->free_bits[page / 64], ~(1ull << (page % 64)));
         m.free[page] = false;
-        assert_false(hz3_segment_claim_whole(&m.meta));
+        bool rolled_back = false;
+        assert_false(hz3_segment_claim_whole(m.meta, &rolled_back));
+        assert_int_equal(rolled_back, page >= 64); // else the first word was refused, and nothing taken
         assert_maps_match(&m);
         publish_and_check(&m, page, 1, false);
     }
-    assert_true(hz3_segment_claim_whole(&m.meta));
-    assert_int_equal(hz3_segment_free_pages(&m.meta), 0);
+    claim_whole_and_check(&m);
+    assert_int_equal(hz3_segment_free_pages(m.meta), 0);
 }
 
 // The only free run lies over a border of words and is just long enough.
@@ -277,7 +291,7 @@ static void run_across_words_is_found_when_it_just_fits(void **state)
     (void)state;
     static Model m;
     model_reset(&m);
-    assert_true(hz3_segment_claim_whole(&m.meta));
+    claim_whole_and_check(&m);
     model_set_free(&m, 0, PAGES, false);
     for (uint32_t border = 64; border < PAGES; border += 64) {
         for (uint32_t pages = 2; pages <= HZ3_WORD_RUN_MAX; pages++) {
@@ -292,7 +306,7 @@ static void run_across_words_is_found_when_it_just_fits(void **state)
 static void publish_twice(void *arg)
 {
     Model *m = arg;
-    hz3_segment_publish(&m->meta, 60, 8);
+    hz3_segment_publish(m->meta, 60, 8);
 }
 
 // The shortest free run that holds the pages, the lowest of equals; *longest: the longest run once they are taken.
@@ -327,7 +341,7 @@ static void tightest_claim_takes_the_shortest_run(void **state)
         for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
             uint64_t word = unit_random(&rng) | unit_random(&rng) | (round % 2 ? unit_random(&rng) : 0);
             word = unit_random_below(&rng, 4) == 0 ? UINT64_MAX : word;
-            atomic_store(&m.meta.free_bits[w], word);
+            atomic_store(&m.meta->free_bits[w], word);
             for (uint32_t bit_no = 0; bit_no < 64; bit_no++) {
                 m.free[w * 64 + bit_no] = (word >> bit_no & 1) != 0;
             }
@@ -335,14 +349,16 @@ static void tightest_claim_takes_the_shortest_run(void **state)
         uint32_t pages = 1 + unit_random_below(&rng, round % 10 == 0 ? 100 : 12);
         uint32_t align = 1u << (round % 3 == 0 ? unit_random_below(&rng, 5) : 0);
         uint32_t expected_longest, longest;
+        bool rolled_back = false;
         uint32_t expected = model_find_tightest(&m, pages, align, &expected_longest);
-        assert_int_equal(hz3_segment_claim_tightest(&m.meta, pages, align, &longest), expected);
+        assert_int_equal(hz3_segment_claim_tightest(m.meta, pages, align, &longest, &rolled_back), expected);
+        assert_false(rolled_back);
         assert_int_equal(longest, expected_longest);
         for (uint32_t i = 0; expected != HZ3_PAGE_NONE && i < pages; i++) {
             m.free[expected + i] = false;
         }
         assert_maps_match(&m);
-        assert_int_equal(hz3_segment_longest_run(&m.meta), longest);
+        assert_int_equal(hz3_segment_longest_run(m.meta), longest);
     }
 }
 
@@ -351,7 +367,7 @@ static void publishing_a_free_page_aborts(void **state)
     (void)state;
     static Model m;
     model_reset(&m);
-    atomic_fetch_and(&m.meta.free_bits[0], ~(1ull << 63));
+    atomic_fetch_and(&m.meta->free_bits[0], ~(1ull << 63));
     unit_expect_abort(publish_twice, &m, "internal error");
 }
 

@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-void unit_yield_point(void);
+#include "yield_point.h"
 
 #undef atomic_load_explicit
 #undef atomic_store_explicit
