@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,6 +66,7 @@ static void record(Results *results, const char *status, const char *reason, dou
     row_set(row, RUN_round, "%u", planned->round);
     row_set(row, RUN_cell_id, "%s", planned->cell_id);
     row_set(row, RUN_allocator, "%s", planned->allocator);
+    row_set(row, RUN_role, "%s", planned->role);
     row_set(row, RUN_status, "%s", status);
     row_set(row, RUN_invalid_reason, "%s", reason);
     row_set(row, RUN_wall_s, "%g", 1.0);
@@ -129,7 +131,7 @@ static void test_rounds_that_the_machine_spoilt_are_no_answer(void **state)
         record(&disturbed, "invalid", steal, 1000);
         record(&crashed, i % ARMS == 1 ? "signal" : "ok", "", 1000);
     }
-    assert_int_equal(judged(&disturbed).found.verdict, VERDICT_FAILED);
+    assert_int_equal(judged(&disturbed).found.verdict, VERDICT_INCONCLUSIVE);
     expect_skip(&disturbed, &gate, NULL);
     assert_int_equal(judged(&crashed).found.verdict, VERDICT_FAILED);
     expect_skip(&crashed, &gate, narrow);
@@ -244,6 +246,104 @@ static void test_noise_is_of_the_folders_before(void **state)
     assert_true(isnan(noise_of("20260106T000000Z_h_c_m")));
 }
 
+// --- the rule at its limit of 3 % ---
+
+// Rounds whose candidates are so much slower, in per mille of the base, by turns.
+static Results rounds_of(unsigned count, unsigned slower, unsigned slower_too)
+{
+    Results results = nothing_measured();
+    for (unsigned i = 0; i < count; i++)
+        record_round(&results, 100000, 100000 - 100 * (i % 2 ? slower_too : slower) - i);
+    return results;
+}
+
+static void test_a_limit_is_a_limit(void **state)
+{
+    (void)state;
+    Results within = rounds_of(12, 14, 33), beyond = rounds_of(12, 28, 41), better = rounds_of(12, 0, 0);
+    Comparison c = judged(&within);
+    assert_true(c.d_lo < -log1p(0.03) && c.d_hi < 0 && c.found.p_holm < 0.05); // what was a regression once
+    assert_int_equal(c.found.verdict, VERDICT_INCONCLUSIVE);
+    c = judged(&beyond);
+    assert_true(c.d_hi > -log1p(0.03) && c.d_hi < 0);
+    assert_int_equal(c.found.verdict, VERDICT_REGRESSION);
+    assert_int_equal(judged(&better).found.verdict, VERDICT_UNCHANGED);
+}
+
+static void test_rounds_go_on_while_it_can_be_decided(void **state)
+{
+    (void)state;
+    Results undecided = rounds_of(8, 21, 33), open = rounds_of(8, 0, 0);
+    GateState gate = {0};
+    Comparison c = judged(&undecided);
+    assert_true(c.d_hi - c.d_lo <= log1p(0.03)); // narrow enough, but for which side of the limit it lies on
+    assert_int_equal(c.found.verdict, VERDICT_INCONCLUSIVE);
+    expect_skip(&undecided, &gate, NULL);
+    expect_skip(&open, &gate, narrow);
+}
+
+static void test_the_least_visible_change_shrinks_with_the_rounds(void **state)
+{
+    (void)state;
+    Results few = rounds_of(6, 0, 40), many = rounds_of(12, 0, 40), too_few = rounds_of(5, 0, 40);
+    double of_few = judged(&few).found.visible, of_many = judged(&many).found.visible;
+    assert_true(of_few > of_many && of_many > 0.03);
+    assert_true(isnan(judged(&too_few).found.visible));
+}
+
+static Overall overall_of(const Results *results)
+{
+    const Noise noise = {0};
+    Comparisons list = gate_judge(results, &noise);
+    Overall overall = gate_overall(results, &list);
+    free(list.items);
+    return overall;
+}
+
+static bool is_blind(const Results *results)
+{
+    const Noise noise = {0};
+    Comparisons list = gate_judge(results, &noise);
+    bool blind = gate_is_blind(results, &list);
+    free(list.items);
+    return blind;
+}
+
+static void test_only_what_is_asked_can_fail_the_gate(void **state)
+{
+    (void)state;
+    Results results = rounds_of(12, 0, 0);
+    assert_int_equal(overall_of(&results), OVERALL_CLEAN);
+    row_set(&results.runs.rows[2], RUN_status, "signal"); // of the A/A arm
+    assert_int_equal(overall_of(&results), OVERALL_CLEAN);
+    row_set(&results.runs.rows[0], RUN_status, "signal"); // of the base
+    assert_int_equal(overall_of(&results), OVERALL_FAILED);
+}
+
+static void test_a_blind_gate_knows_it(void **state)
+{
+    (void)state;
+    Results clean = rounds_of(12, 0, 0), cut = rounds_of(11, 0, 0), wide = rounds_of(12, 0, 50);
+    assert_false(is_blind(&clean));
+    assert_true(is_blind(&cut));
+    assert_int_equal(judged(&wide).found.verdict, VERDICT_INCONCLUSIVE);
+    assert_true(is_blind(&wide));
+}
+
+static void test_references_run_in_the_least_rounds_alone(void **state)
+{
+    (void)state;
+    const Experiment experiment = nothing_measured().experiment;
+    PlanRow row = {.cell_id = "one", .allocator = "cand", .role = "ref", .round = ROUNDS_LEAST};
+    assert_null(gate_arm_skip_reason(&experiment, &row));
+    row.round++;
+    assert_string_equal(gate_arm_skip_reason(&experiment, &row), "gate: more rounds are for what is gated");
+    row.role = "aa";
+    assert_null(gate_arm_skip_reason(&experiment, &row));
+    row.role = "cand";
+    assert_null(gate_arm_skip_reason(&experiment, &row));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +354,12 @@ int main(void)
         cmocka_unit_test(test_a_slice_counts_the_comparisons_of_all),
         cmocka_unit_test(test_attempts_that_were_made_again_cost_budget),
         cmocka_unit_test(test_noise_is_of_the_folders_before),
+        cmocka_unit_test(test_a_limit_is_a_limit),
+        cmocka_unit_test(test_rounds_go_on_while_it_can_be_decided),
+        cmocka_unit_test(test_the_least_visible_change_shrinks_with_the_rounds),
+        cmocka_unit_test(test_only_what_is_asked_can_fail_the_gate),
+        cmocka_unit_test(test_a_blind_gate_knows_it),
+        cmocka_unit_test(test_references_run_in_the_least_rounds_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,8 @@
 #include "commands/judge.h"
 #include "gate/verdict_print.h"
 
-static HzbExit exit_code_of(Overall overall, bool strict)
+// A blind gate must not look like a clean one.
+static HzbExit exit_code_of(Overall overall, bool tell_inconclusive)
 {
     switch (overall) {
     case OVERALL_REGRESSION:
@@ -13,7 +14,7 @@ static HzbExit exit_code_of(Overall overall, bool strict)
     case OVERALL_FAILED:
         return HZB_BAD_SAMPLES;
     case OVERALL_INCONCLUSIVE:
-        return strict ? HZB_INCONCLUSIVE : HZB_OK;
+        return tell_inconclusive ? HZB_INCONCLUSIVE : HZB_OK;
     case OVERALL_CLEAN:
     case OVERALL_UNJUDGED:
         break;
@@ -30,7 +31,8 @@ HzbExit command_gate(const Options *options)
         hzb_error("%s: its matrix has no gates; see harness/matrix/nightly.yaml for some", dir);
         return HZB_USAGE;
     }
-    HzbExit code = exit_code_of(judged.findings.overall, options->strict);
+    bool blind = gate_is_blind(&judged.results, &judged.comparisons);
+    HzbExit code = exit_code_of(judged.findings.overall, options->strict || blind);
     verdict_print(&judged.results, &judged.comparisons, &judged.findings, stdout);
     bool ok = fflush(stdout) == 0 && verdict_write_json(dir, &judged.findings, code);
     return ok ? code : HZB_IO;

@@ -67,6 +67,11 @@ static bool texts_equal(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+bool arm_is_asked(const char *role)
+{
+    return strcmp(role, "base") == 0 || strcmp(role, "cand") == 0;
+}
+
 bool arms_are_same(const Arm *a, const Arm *b)
 {
     bool same = texts_equal(a->sha256, b->sha256) && a->env.count == b->env.count;

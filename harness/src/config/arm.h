@@ -28,6 +28,8 @@ bool arm_resolve(const Config *config, const Options *options, const CfgAllocato
 // What the allocator's build line says (lane, front in use, definitions), asked under the arm's own environment because
 // the machine and the environment decide part of it. "" for an arm without counters, or when there is no such line.
 char *arm_build(const Arm *arm);
+// A base or a candidate: what a matrix is about. Peers and A/A arms stand beside it.
+bool arm_is_asked(const char *role);
 // The same library in the same environment.
 bool arms_are_same(const Arm *a, const Arm *b);
 

@@ -9,12 +9,15 @@ const char *const verdict_names[VERDICT_COUNT] = {"regression", "failed",    "in
                                                   "unchanged",  "identical", "ungated"};
 const char *const overall_names[OVERALL_COUNT] = {"unjudged", "clean", "regression", "inconclusive", "failed"};
 
-const char *const finding_number_names[FINDING_NUMBERS] = {"n",     "base_median", "cand_median", "ratio",    "ci_lo",
-                                                           "ci_hi", "p",           "p_holm",      "threshold"};
-static const size_t number_offsets[FINDING_NUMBERS] = {
-    offsetof(Finding, n),     offsetof(Finding, base_median), offsetof(Finding, cand_median),
-    offsetof(Finding, ratio), offsetof(Finding, ci_lo),       offsetof(Finding, ci_hi),
-    offsetof(Finding, p),     offsetof(Finding, p_holm),      offsetof(Finding, threshold)};
+const char *const threshold_from_names[THRESHOLD_FROM_COUNT] = {"gate", "aa", "aa capped"};
+
+const char *const finding_number_names[FINDING_NUMBERS] = {
+    "n", "base_median", "cand_median", "ratio", "ci_lo", "ci_hi", "p", "p_holm", "threshold", "visible"};
+static const size_t number_offsets[FINDING_NUMBERS] = {offsetof(Finding, n),           offsetof(Finding, base_median),
+                                                       offsetof(Finding, cand_median), offsetof(Finding, ratio),
+                                                       offsetof(Finding, ci_lo),       offsetof(Finding, ci_hi),
+                                                       offsetof(Finding, p),           offsetof(Finding, p_holm),
+                                                       offsetof(Finding, threshold),   offsetof(Finding, visible)};
 
 double finding_number(const Finding *finding, unsigned i)
 {

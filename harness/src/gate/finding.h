@@ -36,6 +36,10 @@ enum { OVERALL_COUNT = OVERALL_FAILED + 1 };
 
 extern const char *const overall_names[OVERALL_COUNT];
 
+// Where a threshold comes from: the matrix, what equal libraries showed on this host, or the most that may count of it.
+typedef enum { THRESHOLD_GATE, THRESHOLD_NOISE, THRESHOLD_CAPPED, THRESHOLD_FROM_COUNT } ThresholdFrom;
+extern const char *const threshold_from_names[THRESHOLD_FROM_COUNT];
+
 // Candidate against base. Numbers are NAN where they are unknown.
 typedef struct Finding {
     const char *cell_id, *workload, *params, *metric, *base, *cand;
@@ -46,6 +50,8 @@ typedef struct Finding {
     double ratio, ci_lo, ci_hi; // cand / base
     double p, p_holm;
     double threshold; // as a share: 0.05 for 5 %
+    double visible;   // the least change, as a share, that these rounds would have flagged in four of five cases
+    ThresholdFrom threshold_from;
     Verdict verdict;
     Confirmation confirmation;
 } Finding;
@@ -65,7 +71,8 @@ typedef struct Findings {
 } Findings;
 
 // The numbers of a finding, by the names that both files give them; `n` is the first.
-enum { FINDING_NUMBERS = 9 };
+// Those from FINDING_NUMBERS_OLD on are missing in the files of an older hzb.
+enum { FINDING_NUMBERS = 10, FINDING_NUMBERS_OLD = 9 };
 extern const char *const finding_number_names[FINDING_NUMBERS];
 double finding_number(const Finding *finding, unsigned i);
 void finding_set_number(Finding *finding, unsigned i, double value);

@@ -9,12 +9,18 @@
 #include "gate/rule.h"
 #include "stats/stats.h"
 
+// The gate's threshold, or what equal libraries showed on this host if that is more; but at most so many times the
+// gate's, for a host that noisy must not excuse every change.
 static void set_threshold(const Noise *noise, Comparison *c)
 {
     if (!c->gate || c->gate->exact) return;
-    c->found.threshold = c->gate->threshold_pct / 100;
-    double seen = noise_p95(noise, c->cell, c->found.metric);
-    if (seen > c->found.threshold) c->found.threshold = seen; // false when it is NAN, unknown
+    double asked = c->gate->threshold_pct / 100, seen = noise_p95(noise, c->cell, c->found.metric);
+    c->found.threshold = asked;
+    c->found.threshold_from = THRESHOLD_GATE;
+    if (!(seen > asked)) return; // NAN is unknown
+    bool too_much = seen > NOISE_CAP * asked;
+    c->found.threshold = too_much ? NOISE_CAP * asked : seen;
+    c->found.threshold_from = too_much ? THRESHOLD_CAPPED : THRESHOLD_NOISE;
 }
 
 // Over all gated comparisons of candidates; A/A arms are judged among themselves, they are not what is asked about.
@@ -33,6 +39,14 @@ static void adjust(Comparisons *list, bool gated)
     free(p);
 }
 
+static unsigned family_of(const Comparisons *list)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < list->count; i++)
+        count += compare_is_gated(&list->items[i]) && !list->items[i].gate->exact;
+    return count;
+}
+
 Comparisons gate_judge_cells(const Results *results, const StrList *cells, RoundSet set, CompareScope scope,
                              const Noise *noise)
 {
@@ -43,8 +57,11 @@ Comparisons gate_judge_cells(const Results *results, const StrList *cells, Round
         set_threshold(noise, &list.items[i]);
     adjust(&list, true);
     adjust(&list, false);
-    for (unsigned i = 0; i < list.count; i++)
+    unsigned family = family_of(&list);
+    for (unsigned i = 0; i < list.count; i++) {
         list.items[i].found.verdict = rule_verdict(&list.items[i]);
+        list.items[i].found.visible = rule_visible_change(&list.items[i], family);
+    }
     return list;
 }
 
@@ -53,13 +70,17 @@ static bool is_regression(const Comparison *c)
     return c->found.verdict == VERDICT_REGRESSION;
 }
 
+bool gate_is_flagged(const Comparison *c)
+{
+    return compare_is_gated(c) && (is_regression(c) || c->found.verdict == VERDICT_IMPROVED);
+}
+
 StrList gate_flagged_cells(const Comparisons *list)
 {
     StrList cells = {0};
     for (unsigned i = 0; i < list->count; i++) {
         const Comparison *c = &list->items[i];
-        if (is_regression(c) && compare_is_gated(c) && !list_has(&cells, c->found.cell_id))
-            list_add(&cells, c->found.cell_id);
+        if (gate_is_flagged(c) && !list_has(&cells, c->found.cell_id)) list_add(&cells, c->found.cell_id);
     }
     return cells;
 }
@@ -73,16 +94,16 @@ static bool same_question(const Comparison *a, const Comparison *b)
 static Comparison *flagged_of(const Comparisons *first, const Comparison *again)
 {
     for (unsigned i = 0; i < first->count; i++)
-        if (is_regression(&first->items[i]) && same_question(&first->items[i], again)) return &first->items[i];
+        if (gate_is_flagged(&first->items[i]) && same_question(&first->items[i], again)) return &first->items[i];
     return NULL;
 }
 
 // Until the second set has measured something, a planned one confirms nothing.
-static Confirmation confirmation_by(const Comparison *again, bool is_planned)
+static Confirmation confirmation_by(const Comparison *again, Verdict flagged, bool is_planned)
 {
     bool is_measured = again->found.n + again->found.missing > 0;
     if (!is_measured) return is_planned ? CONFIRM_NO : CONFIRM_UNKNOWN;
-    return rule_verdict(again) == VERDICT_REGRESSION ? CONFIRM_YES : CONFIRM_NO;
+    return rule_verdict(again) == flagged ? CONFIRM_YES : CONFIRM_NO;
 }
 
 // The second set is asked only about what the first one flagged, so only that counts as a comparison.
@@ -101,8 +122,8 @@ static void confirm(const Results *results, const Noise *noise, Comparisons *fir
     for (unsigned i = 0; i < second.count; i++) {
         Comparison *flagged = flagged_of(first, &second.items[i]);
         assert(flagged); // confirming changes no verdict of the first set
-        if (compare_is_gated(flagged))
-            flagged->found.confirmation = confirmation_by(&second.items[i], results->experiment.rule.confirm);
+        flagged->found.confirmation =
+            confirmation_by(&second.items[i], flagged->found.verdict, results->experiment.rule.confirm);
     }
     free(second.items);
 }
@@ -114,10 +135,11 @@ Comparisons gate_judge(const Results *results, const Noise *noise)
     return list;
 }
 
+// Of a base or a candidate. That a peer fails is worth a note, and nothing that the candidate can help.
 static bool some_sample_failed(const RunRows *runs)
 {
     for (unsigned i = 0; i < runs->count; i++)
-        if (row_failed_by_itself(&runs->rows[i])) return true;
+        if (arm_is_asked(runs->rows[i].field[RUN_role]) && row_failed_by_itself(&runs->rows[i])) return true;
     return false;
 }
 
@@ -125,6 +147,15 @@ static bool some_sample_failed(const RunRows *runs)
 static bool leaves_it_open(const Comparison *c)
 {
     return is_regression(c) || (compare_is_gated(c) && c->found.verdict == VERDICT_INCONCLUSIVE);
+}
+
+bool gate_is_blind(const Results *results, const Comparisons *comparisons)
+{
+    bool some_verdict = false;
+    for (unsigned i = 0; i < comparisons->count; i++)
+        some_verdict |=
+            compare_is_gated(&comparisons->items[i]) && comparisons->items[i].found.verdict != VERDICT_INCONCLUSIVE;
+    return results->runs.count < results->plan.count || !some_verdict;
 }
 
 Overall gate_overall(const Results *results, const Comparisons *comparisons)

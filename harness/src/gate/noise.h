@@ -21,6 +21,7 @@ void noise_load(const char *dir, Noise *noise);
 // by.
 double noise_p95(const Noise *noise, const PlanRow *cell, const char *metric);
 
-enum { NOISE_RUNS_MIN = 5, NOISE_RUNS_MAX = 20 };
+// A threshold is raised to at most NOISE_CAP times what the gate asks for.
+enum { NOISE_RUNS_MIN = 5, NOISE_RUNS_MAX = 20, NOISE_CAP = 2 };
 
 #endif

@@ -52,14 +52,15 @@ static bool lies_inside_the_threshold(const Worsening *w)
     return w->worst <= w->limit && w->best >= -w->limit;
 }
 
-static bool reaches_beyond_on_the_worse_side(const Worsening *w)
+// A limit is a limit: what is estimated to lie within it is no regression, however sure the estimate is.
+static bool is_worse_by_more_than_the_limit(const Worsening *w)
 {
-    return w->change > 0 && w->worst > w->limit;
+    return w->change > w->limit && w->best > 0;
 }
 
-static bool reaches_beyond_on_the_better_side(const Worsening *w)
+static bool is_better_by_more_than_the_limit(const Worsening *w)
 {
-    return w->change <= 0 && w->best < -w->limit;
+    return w->change < -w->limit && w->worst < 0;
 }
 
 // False while p_holm is NAN, unknown.
@@ -72,8 +73,8 @@ static Verdict interval_verdict(const Comparison *c)
 {
     if (!has_interval(c)) return VERDICT_INCONCLUSIVE;
     const Worsening w = worsening_of(c);
-    if (reaches_beyond_on_the_worse_side(&w) && is_significant(c)) return VERDICT_REGRESSION;
-    if (reaches_beyond_on_the_better_side(&w) && is_significant(c)) return VERDICT_IMPROVED;
+    if (is_worse_by_more_than_the_limit(&w) && is_significant(c)) return VERDICT_REGRESSION;
+    if (is_better_by_more_than_the_limit(&w) && is_significant(c)) return VERDICT_IMPROVED;
     if (lies_inside_the_threshold(&w)) return VERDICT_UNCHANGED;
     return VERDICT_INCONCLUSIVE;
 }
@@ -85,9 +86,10 @@ static bool is_this_very_base(const Comparison *c)
     return strcmp(c->cand->same_as, c->base->name) == 0;
 }
 
+// What the machine disturbed has not failed.
 static bool candidate_failed(const Comparison *c)
 {
-    return c->cand_failures || (c->measured && c->rounds_ok == 0);
+    return c->cand_failures || (c->measured && c->rounds_ok == 0 && !c->disturbed);
 }
 
 // What it does in some rounds only is not judged by those alone.
@@ -118,4 +120,38 @@ Verdict rule_verdict(const Comparison *c)
     if (!has_pairs(c)) return VERDICT_INCONCLUSIVE;
     Verdict verdict = c->gate->exact ? exact_verdict(c) : interval_verdict(c);
     return can_be_believed(c, verdict) ? verdict : VERDICT_INCONCLUSIVE;
+}
+
+// --- what a night could have seen ---
+
+unsigned rule_rounds_needed(unsigned family)
+{
+    unsigned n = 1;
+    while (family * ldexp(1, 1 - (int)n) >= rule_alpha)
+        n++;
+    return n;
+}
+
+// The normal distribution's quantile for a share above a half, by halving.
+static double normal_quantile(double share)
+{
+    double lo = 0, hi = 10;
+    for (int i = 0; i < 60; i++) {
+        double middle = (lo + hi) / 2;
+        if (erfc(-middle / sqrt(2)) / 2 < share)
+            lo = middle;
+        else
+            hi = middle;
+    }
+    return lo;
+}
+
+// The rank test loses little against the normal one, so the interval's width stands for the spread of the estimate.
+double rule_visible_change(const Comparison *c, unsigned family)
+{
+    if (!c->gate || c->gate->exact || !has_interval(c) || c->found.n < rule_rounds_needed(family)) return NAN;
+    double error = (c->d_hi - c->d_lo) / (2 * normal_quantile(0.975)), power = normal_quantile(0.8);
+    double beyond_limit = log1p(c->found.threshold) + power * error;
+    double beyond_chance = (normal_quantile(1 - rule_alpha / (2 * fmax(family, 1))) + power) * error;
+    return expm1(fmax(beyond_limit, beyond_chance));
 }

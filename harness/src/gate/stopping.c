@@ -7,15 +7,6 @@
 #include "gate/rule.h"
 #include "stats/stats.h"
 
-// The least p of n rounds is 2^(1-n), which Holm multiplies by the number of comparisons.
-static unsigned rounds_needed(unsigned comparisons)
-{
-    unsigned n = 1;
-    while (comparisons * ldexp(1, 1 - (int)n) >= rule_alpha)
-        n++;
-    return n;
-}
-
 static bool has_p(const Comparison *c)
 {
     return compare_is_gated(c) && !c->gate->exact;
@@ -36,15 +27,26 @@ static unsigned family_size(const Experiment *experiment, const Plan *plan)
     return size;
 }
 
-// Narrow: no wider than the threshold, so that a change as large as that does not hide in it, from enough rounds to
-// flag it. An interval that lies inside the threshold answers the question however wide it is. Neither looks at p. What
-// has no pairs gets none by more rounds, unless it was the machine that spoilt them.
+// No wider than the threshold, so that a change as large as that does not hide in it, from enough rounds to flag it.
+static bool is_narrow(const Comparison *c, unsigned needed)
+{
+    return c->found.n >= needed && c->d_hi - c->d_lo <= log1p(c->found.threshold);
+}
+
+// Something changed, and it is not known yet whether by more than the limit: more rounds can still tell.
+static bool can_still_be_decided(const Comparison *c)
+{
+    bool is_on_one_side = c->d_lo > 0 || c->d_hi < 0;
+    return is_on_one_side && c->found.verdict == VERDICT_INCONCLUSIVE;
+}
+
+// An interval that lies inside the threshold answers the question however wide it is. What has no pairs gets none by
+// more rounds, unless it was the machine that spoilt them.
 static bool is_answered(const Comparison *c, unsigned needed)
 {
     if (!has_p(c) || c->cand->same_as) return true;
     if (c->found.n == 0) return c->rounds_ok > 0 || c->cand_failures || !c->disturbed;
-    return c->found.verdict == VERDICT_UNCHANGED ||
-           (c->found.n >= needed && c->d_hi - c->d_lo <= log1p(c->found.threshold));
+    return c->found.verdict == VERDICT_UNCHANGED || (is_narrow(c, needed) && !can_still_be_decided(c));
 }
 
 static bool cell_is_answered(const Results *results, const char *cell_id, RoundSet set, const GateState *state)
@@ -52,7 +54,7 @@ static bool cell_is_answered(const Results *results, const char *cell_id, RoundS
     const StrList cells = {(char *[]){(char *)cell_id}, 1};
     Comparisons list = gate_judge_cells(results, &cells, set, COMPARE_GATED, &state->noise);
     const Plan *whole = state->whole ? state->whole : &results->plan; // the merged slices are judged together
-    unsigned needed = rounds_needed(set == SET_FIRST ? family_size(&results->experiment, whole) : state->flags);
+    unsigned needed = rule_rounds_needed(set == SET_FIRST ? family_size(&results->experiment, whole) : state->flags);
     bool answered = true;
     for (unsigned i = 0; answered && i < list.count; i++)
         answered = is_answered(&list.items[i], needed);
@@ -77,7 +79,7 @@ static bool is_flagged(const Results *results, GateState *state, const char *cel
         Comparisons first = gate_judge_cells(results, &results->cells, SET_FIRST, COMPARE_GATED, &state->noise);
         state->flagged = gate_flagged_cells(&first);
         for (unsigned i = 0; i < first.count; i++)
-            state->flags += has_p(&first.items[i]) && first.items[i].found.verdict == VERDICT_REGRESSION;
+            state->flags += has_p(&first.items[i]) && gate_is_flagged(&first.items[i]);
         state->first_judged = true;
         free(first.items);
     }
@@ -96,8 +98,10 @@ const char *gate_arm_skip_reason(const Experiment *experiment, const PlanRow *ro
     const CellRounds *rounds = experiment_rounds(experiment, row->cell_id);
     if (experiment_arm(experiment, row->allocator)->same_as)
         return "identical: the base has the same library and environment";
-    bool asked = strcmp(row->role, "base") == 0 || strcmp(row->role, "cand") == 0;
-    return rounds && row->round > rounds->first && !asked ? "gate: only candidates need to be confirmed" : NULL;
+    if (!rounds || arm_is_asked(row->role)) return NULL;
+    if (row->round > rounds->first) return "gate: only candidates need to be confirmed";
+    bool is_reference = strcmp(row->role, "ref") == 0;
+    return is_reference && row->round > rounds->min ? "gate: more rounds are for what is gated" : NULL;
 }
 
 char *gate_skip_reason(const Results *results, GateState *state)
@@ -120,7 +124,7 @@ char *gate_skip_reason(const Results *results, GateState *state)
 
 void gate_warn_if_blind(const Experiment *experiment, const Plan *whole)
 {
-    unsigned family = family_size(experiment, whole), needed = rounds_needed(family);
+    unsigned family = family_size(experiment, whole), needed = rule_rounds_needed(family);
     for (unsigned i = 0; i < experiment->rule.cells_count && family > 0; i++) {
         const CellRounds *cell = &experiment->rule.cells[i];
         if (cell->first < needed)

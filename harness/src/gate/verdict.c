@@ -11,9 +11,9 @@
 
 const char *const verdict_direction_names[VERDICT_DIRECTIONS] = {"up", "down"};
 
-// Before the numbers; behind them comes the verdict.
+// Before the numbers; behind them come the verdict and where the threshold is from.
 static const char *const text_columns[] = {"cell_id", "workload", "params", "metric", "direction", "base", "cand"};
-enum { TEXTS = sizeof text_columns / sizeof *text_columns, COLUMNS = TEXTS + FINDING_NUMBERS + 1 };
+enum { TEXTS = sizeof text_columns / sizeof *text_columns, COLUMNS = TEXTS + FINDING_NUMBERS + 2 };
 
 static void put_header(FILE *out)
 {
@@ -22,7 +22,8 @@ static void put_header(FILE *out)
         columns[i] = text_columns[i];
     for (unsigned i = 0; i < FINDING_NUMBERS; i++)
         columns[TEXTS + i] = finding_number_names[i];
-    columns[COLUMNS - 1] = "verdict";
+    columns[COLUMNS - 2] = "verdict";
+    columns[COLUMNS - 1] = "threshold_from";
     csv_put_row(out, columns, COLUMNS);
 }
 
@@ -39,7 +40,8 @@ static void put_finding(const Finding *f, FILE *out)
     char *numbers[FINDING_NUMBERS];
     for (unsigned i = 0; i < FINDING_NUMBERS; i++)
         fields[TEXTS + i] = numbers[i] = number_text(finding_number(f, i));
-    fields[COLUMNS - 1] = f->verdict == VERDICT_UNGATED ? "" : verdict_names[f->verdict];
+    fields[COLUMNS - 2] = f->verdict == VERDICT_UNGATED ? "" : verdict_names[f->verdict];
+    fields[COLUMNS - 1] = isfinite(f->threshold) ? threshold_from_names[f->threshold_from] : "";
     csv_put_row(out, fields, COLUMNS);
     for (unsigned i = 0; i < FINDING_NUMBERS; i++)
         free(numbers[i]);
@@ -74,6 +76,8 @@ static json_t *finding_json(const Finding *f)
     json_object_set_new(object, "confirmed",
                         f->confirmation == CONFIRM_UNKNOWN ? json_null()
                                                            : json_boolean(f->confirmation == CONFIRM_YES));
+    json_object_set_new(object, "threshold_from",
+                        isfinite(f->threshold) ? json_string(threshold_from_names[f->threshold_from]) : json_null());
     json_object_set_new(object, "missing", json_integer((int)f->missing));
     return object;
 }

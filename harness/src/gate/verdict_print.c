@@ -5,12 +5,28 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "gate/gate.h"
 
 static const char *verdict_text(const Comparison *c)
 {
-    if (c->found.verdict != VERDICT_REGRESSION) return verdict_names[c->found.verdict];
-    if (c->found.confirmation == CONFIRM_UNKNOWN) return "REGRESSION";
-    return c->found.confirmation == CONFIRM_YES ? "REGRESSION, confirmed" : "regression, not confirmed";
+    static const char *const regression[] = {"REGRESSION", "regression, not confirmed", "REGRESSION, confirmed"};
+    static const char *const improved[] = {"improved", "improved, not confirmed", "improved, confirmed"};
+    if (c->found.verdict == VERDICT_REGRESSION) return regression[c->found.confirmation];
+    return c->found.verdict == VERDICT_IMPROVED ? improved[c->found.confirmation] : verdict_names[c->found.verdict];
+}
+
+static char *limit_text(const Finding *found)
+{
+    static const char *const marks[THRESHOLD_FROM_COUNT] = {"", " A/A", " A/A, capped"};
+    if (isnan(found->threshold)) return xstrdup("exact");
+    return xfmt("%.1f %%%s", found->threshold * 100, marks[found->threshold_from]);
+}
+
+// An exact count hides nothing, and what is the same library has nothing to hide.
+static char *visible_text(const Comparison *c)
+{
+    if (c->gate->exact || c->found.verdict == VERDICT_IDENTICAL) return xstrdup("-");
+    return isfinite(c->found.visible) ? xfmt("%.1f %%", c->found.visible * 100) : xstrdup("none");
 }
 
 static char *missing_text(const Comparison *c)
@@ -29,17 +45,17 @@ static void print_comparison(const Comparison *c, int cell_width, int arms_width
 {
     char *change = change_text(c->found.ratio), *lo = change_text(c->found.ci_lo), *hi = change_text(c->found.ci_hi);
     char *p = isnan(c->found.p_holm) ? xstrdup("-") : xfmt("%.4f", c->found.p_holm);
-    char *limit = isnan(c->found.threshold) ? xstrdup("exact") : xfmt("%.1f %%", c->found.threshold * 100);
+    char *limit = limit_text(&c->found), *visible = visible_text(c);
     char *arms = xfmt("%s : %s", c->found.cand, c->found.base), *missing = missing_text(c);
     if (c->gate->exact) {
         free(change);
         change =
             isnan(c->found.cand_median) ? xstrdup("-") : xfmt("%g, was %g", c->found.cand_median, c->found.base_median);
     }
-    fprintf(out, "  %-*s  %-14s  %-*s  %3.0f  %10s  %9s ..%9s  %6s  %6s  %s%s%s\n", cell_width, c->found.cell_id,
-            c->found.metric, arms_width, arms, c->found.n, change, lo, hi, p, limit, verdict_text(c), missing,
+    fprintf(out, "  %-*s  %-14s  %-*s  %3.0f  %10s  %9s ..%9s  %6s  %6s  %7s  %s%s%s\n", cell_width, c->found.cell_id,
+            c->found.metric, arms_width, arms, c->found.n, change, lo, hi, p, limit, visible, verdict_text(c), missing,
             compare_is_gated(c) ? "" : " (A/A)");
-    char *const texts[] = {change, lo, hi, p, limit, arms, missing};
+    char *const texts[] = {change, lo, hi, p, limit, visible, arms, missing};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
 }
@@ -63,12 +79,15 @@ void verdict_print(const Results *results, const Comparisons *comparisons, const
         if (c->gate && strlen(c->found.cell_id) > cell_width) cell_width = strlen(c->found.cell_id);
         if (c->gate && arms > arms_width) arms_width = arms;
     }
-    fprintf(out, "  %-*s  %-14s  %-*s  %3s  %10s  %20s  %6s  %6s  %s\n", (int)cell_width, "cell", "metric",
-            (int)arms_width, "cand : base", "n", "change", "95 % interval", "p", "limit", "verdict");
+    fprintf(out, "  %-*s  %-14s  %-*s  %3s  %10s  %20s  %6s  %6s  %7s  %s\n", (int)cell_width, "cell", "metric",
+            (int)arms_width, "cand : base", "n", "change", "95 % interval", "p", "limit", "visible", "verdict");
     for (unsigned i = 0; i < comparisons->count; i++)
         if (comparisons->items[i].gate) print_comparison(&comparisons->items[i], (int)cell_width, (int)arms_width, out);
     print_failures(findings, out);
     if (results->runs.count < results->plan.count)
         fprintf(out, "\n%u of %u samples are recorded.\n", results->runs.count, results->plan.count);
-    fprintf(out, "\nverdict: %s\n", overall_names[findings->overall]);
+    fputs("\nvisible: the least change that these rounds would have flagged in four of five cases\n", out);
+    fprintf(out, "verdict: %s%s\n", overall_names[findings->overall],
+            gate_is_blind(results, comparisons) ? ", and blind: nothing came to a verdict, or the record is not whole"
+                                                : "");
 }

@@ -35,6 +35,13 @@ static bool set_verdict(const char *where, const char *text, Finding *finding)
     return at >= 0;
 }
 
+// Nothing or another text: an older hzb did not say.
+static void set_threshold_from(const char *text, Finding *finding)
+{
+    for (unsigned i = 0; text && i < THRESHOLD_FROM_COUNT; i++)
+        if (strcmp(text, threshold_from_names[i]) == 0) finding->threshold_from = (ThresholdFrom)i;
+}
+
 static Finding *find(Findings *findings, const Finding *like)
 {
     for (unsigned i = 0; i < findings->count; i++) {
@@ -54,7 +61,8 @@ typedef struct StatsRow {
 
 static const char *stats_field(const StatsRow *at, const char *name)
 {
-    return at->table->rows[at->row][csv_column(at->table, name)];
+    int column = csv_column(at->table, name); // an older hzb had fewer
+    return column >= 0 ? at->table->rows[at->row][column] : "";
 }
 
 static bool stats_row(const StatsRow *at, Finding *finding)
@@ -74,6 +82,7 @@ static bool stats_row(const StatsRow *at, Finding *finding)
         }
         finding_set_number(finding, i, value);
     }
+    set_threshold_from(stats_field(at, "threshold_from"), finding);
     const char *verdict = stats_field(at, "verdict");
     char *where = xfmt("%s: row %u, direction", at->path, at->row + 2);
     bool ok = set_direction(where, stats_field(at, "direction"), finding);
@@ -91,7 +100,7 @@ static bool has_columns(const char *path, const CsvTable *table)
     const char *missing = NULL;
     for (size_t i = 0; !missing && i < sizeof texts / sizeof *texts; i++)
         if (csv_column(table, texts[i]) < 0) missing = texts[i];
-    for (unsigned i = 0; !missing && i < FINDING_NUMBERS; i++)
+    for (unsigned i = 0; !missing && i < FINDING_NUMBERS_OLD; i++)
         if (csv_column(table, finding_number_names[i]) < 0) missing = finding_number_names[i];
     if (missing) hzb_error("%s: row 1: no column '%s'", path, missing);
     return !missing;
@@ -136,11 +145,14 @@ static bool verdict_cell(const char *where, const json_t *object, Findings *find
     Finding finding = {
         .cell_id = xstrdup(cell_id), .metric = xstrdup(metric), .base = xstrdup(base), .cand = xstrdup(cand)};
     for (unsigned i = 0; i < FINDING_NUMBERS; i++) {
-        double value;
-        if (!number_at(where, object, finding_number_names[i], &value)) return false;
+        double value = NAN;
+        const char *name = finding_number_names[i];
+        bool is_there = i < FINDING_NUMBERS_OLD || json_object_get(object, name);
+        if (is_there && !number_at(where, object, name, &value)) return false;
         finding_set_number(&finding, i, value);
     }
     finding.missing = json_number_value(json_object_get(object, "missing"));
+    set_threshold_from(json_string_value(json_object_get(object, "threshold_from")), &finding);
     const json_t *confirmed = json_object_get(object, "confirmed");
     if (json_is_boolean(confirmed)) finding.confirmation = json_is_true(confirmed) ? CONFIRM_YES : CONFIRM_NO;
     char *direction = xfmt("%s.direction", where), *verdict = xfmt("%s.verdict", where);
