@@ -10,7 +10,7 @@
 // So many values have fewer pairs than an unsigned can count.
 enum { WALSH_N_MAX = 65535 };
 // What sums of many shares may be off.
-static const double rounding = 1e-9;
+#define ROUNDING 1e-9
 
 int stats_ascending(const void *a, const void *b)
 {
@@ -153,7 +153,7 @@ static double share_up_to(const unsigned *ranks, unsigned n, unsigned bound)
     for (unsigned s = 0; s <= bound; s++)
         sum += share[s];
     free(share);
-    assert(sum > 0 && sum <= 1 + rounding);
+    assert(sum > 0 && sum <= 1 + ROUNDING);
     return sum;
 }
 
@@ -222,7 +222,7 @@ void stats_holm(double *p, unsigned n)
         if (!isnan(p[i])) order[count++] = &p[i];
     qsort(order, count, sizeof *order, by_target);
     for (unsigned k = 0; k < count; k++) {
-        assert(*order[k] >= 0 && *order[k] <= 1 + rounding);
+        assert(*order[k] >= 0 && *order[k] <= 1 + ROUNDING);
         least = fmin(1, fmax(least, (count - k) * *order[k]));
         *order[k] = least;
     }
