@@ -22,6 +22,7 @@ char *workload_path(const Config *config, const Options *options, const CfgWorkl
 static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const regex_t *wanted)
 {
     if (wanted && regexec(wanted, arm->name, 0, NULL, 0) != 0) return true;
+    assert(arm->name && *role);
     arm->role = xstrdup(role);
     if (arm->preload && arm->preload[strcspn(arm->preload, " \t:")]) {
         hzb_error("allocator '%s': '%s': LD_PRELOAD takes no path with a blank or a colon; put it elsewhere", arm->name,

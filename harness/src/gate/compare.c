@@ -65,32 +65,44 @@ static bool holds_more(const RunRow *cand, const RunRow *base)
     return row_number(cand, RUN_idle_rss_kib, &mine) && row_number(base, RUN_idle_rss_kib, &its) && mine > its;
 }
 
+// How it ended, which can decide more than its figures.
+static void note_end(const RunRow *row, bool is_cand, Comparison *c)
+{
+    bool failed = row_failed_by_itself(row);
+    c->failures |= failed;
+    c->cand_failures |= failed && is_cand;
+    c->measured |= is_cand && !row_status_is(row, "skipped");
+    c->disturbed |= outcome_is_disturbed(row);
+}
+
+// Two samples of one round that both ended well.
+static void pair_up(const RunRow *base, const RunRow *cand, Comparison *c, Pairs *pairs)
+{
+    double *base_value = &pairs->base[pairs->n], *cand_value = &pairs->cand[pairs->n];
+    c->rounds_ok++;
+    if (!row_number(base, c->column, base_value)) return;
+    if (!row_number(cand, c->column, cand_value)) {
+        c->found.missing++;
+        c->kept += c->column == RUN_idle_return_ms && holds_more(cand, base);
+        return;
+    }
+    c->rounds_more += *cand_value > *base_value;
+    c->rounds_less += *cand_value < *base_value;
+    pairs->n++;
+}
+
 static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
 {
     const RunRows *runs = &results->runs;
-    const char *cell_id = c->cell->cell_id;
+    const char *cell_id = c->found.cell_id;
     Pairs pairs = {xcalloc(runs->count, sizeof(double)), xcalloc(runs->count, sizeof(double)), 0};
     for (unsigned i = 0; i < runs->count; i++) {
-        const RunRow *cand = &runs->rows[i];
-        bool is_base = is_sample_of(cand, cell_id, c->base), is_cand = is_sample_of(cand, cell_id, c->cand);
-        if ((!is_base && !is_cand) || !in_set(results, cand, set)) continue;
-        bool failed = row_failed_by_itself(cand);
-        c->measured |= is_cand && !row_status_is(cand, "skipped");
-        c->failures |= failed;
-        c->cand_failures |= failed && is_cand;
-        c->disturbed |= outcome_is_disturbed(cand);
+        const RunRow *row = &runs->rows[i];
+        bool is_base = is_sample_of(row, cell_id, c->base), is_cand = is_sample_of(row, cell_id, c->cand);
+        if ((!is_base && !is_cand) || !in_set(results, row, set)) continue;
+        note_end(row, is_cand, c);
         const RunRow *base = is_cand ? same_round(runs, i, cell_id, c->base) : NULL;
-        if (!base || !row_status_is(cand, "ok") || !row_status_is(base, "ok")) continue;
-        c->rounds_ok++;
-        if (!row_number(base, c->column, &pairs.base[pairs.n])) continue;
-        if (!row_number(cand, c->column, &pairs.cand[pairs.n])) {
-            c->found.missing++;
-            c->kept += c->column == RUN_idle_return_ms && holds_more(cand, base);
-            continue;
-        }
-        c->rounds_more += pairs.cand[pairs.n] > pairs.base[pairs.n];
-        c->rounds_less += pairs.cand[pairs.n] < pairs.base[pairs.n];
-        pairs.n++;
+        if (base && row_status_is(row, "ok") && row_status_is(base, "ok")) pair_up(base, row, c, &pairs);
     }
     return pairs;
 }

@@ -173,6 +173,7 @@ void plan_write(const Plan *plan, FILE *out)
     csv_put_row(out, plan_columns, PLAN_COLUMN_COUNT);
     for (unsigned i = 0; i < plan->count; i++) {
         const PlanRow *row = &plan->rows[i];
+        assert(i == 0 || row->seq > plan->rows[i - 1].seq); // the order in which processes run
         fprintf(out, "%u,%u,%u,", row->seq, row->round, row->slot);
         const char *const texts[] = {row->cell_id, row->workload, row->params, row->allocator, row->role};
         for (unsigned t = 0; t < 5; t++) {

@@ -47,6 +47,7 @@ static Cells cells_of(const Plan *plan)
 // deals alike.
 static void deal(Cells *cells, unsigned shards)
 {
+    assert(shards > 0);
     double *loads_s = xcalloc(shards, sizeof *loads_s);
     for (unsigned dealt = 0; dealt < cells->ids.count; dealt++) {
         unsigned longest = 0, owner = 0;

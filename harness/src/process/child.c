@@ -127,6 +127,7 @@ static char **null_terminated(StrList *list)
 
 bool child_start(const ChildSpec *spec, const LivePage *live, Child *child)
 {
+    assert(spec->arm && spec->workload && live->fd >= 0);
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         hzb_error("socketpair: %s", strerror(errno));

@@ -132,6 +132,7 @@ static void on_socket(Run *run)
         return;
     }
     run->line_length += (size_t)got;
+    assert(run->line_length < sizeof run->line);
     run->line[run->line_length] = 0;
     char *rest = run->line, *newline;
     while ((newline = strchr(rest, '\n'))) {

@@ -107,6 +107,7 @@ double sampler_return_ms(const Sampler *sampler, const char *phase)
     unsigned start, end;
     if (!last_time_in_phase(sampler, phase, &start, &end)) return -1;
     const Sample *first = &sampler->samples[start];
+    assert(first->rss_kib > 0 && settled_kib >= 0);
     int64_t fall_kib = first->rss_kib - settled_kib;
     if (fall_kib <= first->rss_kib / RETURN_PART) return -1;
     for (unsigned i = start; i < end; i++)

@@ -1,5 +1,6 @@
 #include "process/target.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ int64_t target_rss_kib(int statm_fd)
 
 TargetMemory target_memory(pid_t pid)
 {
+    assert(pid > 0);
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     return (TargetMemory){proc_value(path, "VmHWM"), proc_value(path, "VmSwap")};
@@ -82,6 +84,7 @@ static bool maps_have(const char *maps, const char *library)
 
 char *target_allocator_fault(pid_t pid, const char *wanted, const StrList *known)
 {
+    assert(pid > 0);
     char maps_path[64], *fault = NULL;
     snprintf(maps_path, sizeof maps_path, "/proc/%d/maps", (int)pid);
     char *maps = file_text(maps_path);

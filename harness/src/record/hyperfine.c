@@ -1,5 +1,6 @@
 #include "record/hyperfine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,7 @@ bool hyperfine_write_csv(const char *dir, HyperfineImport *import)
     FILE *out = file_create(path);
     if (out) fputs("workload_cell,allocator,seconds_median,seconds_min,seconds_max,n\n", out);
     for (unsigned i = 0; out && i < import->count; i++) {
+        assert(import->items[i].count > 0);
         Spread spread = spread_of(import->items[i].times_s, import->items[i].count);
         fprintf(out, "%s,%s,%.6g,%.6g,%.6g,%u\n", import->items[i].program, import->items[i].allocator, spread.median,
                 spread.min, spread.max, spread.n);

@@ -1,6 +1,7 @@
 #include "record/metric.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -35,6 +36,7 @@ const char *metric_unit(const char *name)
 
 char *metric_text(const char *name, double value)
 {
+    assert(isfinite(value));
     const char *unit = metric_unit(name);
     if (strcmp(unit, "M") == 0) return xfmt(value < 1e5 ? "%.3g" : "%.2f", value / 1e6);
     if (strcmp(unit, "MiB") == 0) return xfmt("%.1f", value / 1024);

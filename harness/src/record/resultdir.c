@@ -97,6 +97,7 @@ char *resultdir_make(const char *output, const Config *config, Experiment *exper
 
 bool resultdir_set_latest(const char *output, const char *run_id)
 {
+    assert(*run_id && !strchr(run_id, '/'));
     char *fresh = xfmt("%s/.latest-%s", output, run_id), *latest = xfmt("%s/latest", output);
     bool ok = symlink(run_id, fresh) == 0 && rename(fresh, latest) == 0;
     if (!ok) {

@@ -1,5 +1,6 @@
 #include "stats/modes.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -34,6 +35,8 @@ void modes_free(Modes *modes)
 
 int modes_index(const Modes *modes, double figure)
 {
+    for (unsigned m = 1; m < modes->count; m++)
+        assert(modes->items[m - 1].hi < modes->items[m].lo);
     int nearest = -1;
     double least = MODES_GAP;
     if (!isfinite(figure) || figure <= 0) return -1;

@@ -189,6 +189,7 @@ static bool record(Sweep *sweep, const PlanRow *planned, RunResult *result)
 static void decide_block(Sweep *sweep)
 {
     unsigned next = sweep->runs.count, first = block_start(&sweep->plan, next);
+    assert(first <= next && next < sweep->plan.count);
     free(sweep->skip_reason);
     sweep->skip_reason = NULL;
     if (sweep->context.verify_only) return;
