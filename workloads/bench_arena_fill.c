@@ -1,5 +1,5 @@
-// Threads that fill a given number of bytes level by level, replacing blocks at each, until malloc returns NULL: how
-// much of a fixed arena can be alive when the first request fails.
+// How much of a fixed arena can be alive when the first request fails? Threads fill it level by level, replace blocks
+// at each level, and stop when malloc returns NULL.
 #include "crew.h"
 #include "ring.h"
 

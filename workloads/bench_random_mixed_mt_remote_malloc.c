@@ -7,12 +7,12 @@
 #include <stdio.h>
 
 // A thread looks into its ring every 32 iterations and then frees up to 16 blocks for each of them. Looking every time
-// moves the cache line that a producer is filling back and forth: 47 ns an op instead of 19 with an allocator that does
-// nothing, half of them remote. The limit lets a thread catch up after it was descheduled.
+// would move the cache line that a producer is filling back and forth. With an allocator that does nothing, half of the
+// ops remote, an op then takes 47 ns instead of 19. The limit lets a thread catch up after it was descheduled.
 //
-// Blocks for another thread go to its ring in batches, of 16 with up to five threads, fewer with more: at most 64
-// blocks wait in a thread. One by one, the locked instruction of each push waits until the caches have the lines of the
-// block that was touched just before: 40 % of the run at T=2, R=50, 16..32768, the same for every allocator.
+// Blocks for another thread go to its ring in batches: of 16 with up to five threads, of fewer with more. So at most 64
+// blocks wait in a thread. A push of a single block has a locked instruction, which waits for the cache lines of the
+// block that was touched just before. That was 40 % of the run at T=2, R=50, 16..32768, for every allocator alike.
 enum {
     BATCH_MAX = 16,
     BATCHED_MAX = 64,
@@ -106,8 +106,8 @@ static void send_all_batches(Worker *w)
     }
 }
 
-// All random bits of an iteration are drawn whatever happens in it, so that the same seed asks for the same blocks
-// from every allocator, also from one that fails.
+// All random bits of an iteration are drawn whatever happens in it. So the same seed asks every allocator for the same
+// blocks, even one that fails.
 static void work(Worker *w)
 {
     const uint64_t remote_limit = rng_percent_limit(config.remote_pct);

@@ -1,5 +1,5 @@
-// Threads that take turns to fill and empty a cache and then sleep: how much memory does the allocator keep for threads
-// that do nothing, and does it come back when somebody else asks for it?
+// How much memory does the allocator keep for threads that do nothing, and does it come back when another thread asks
+// for it? Threads take turns to fill and empty a cache and then sleep.
 #include "crew.h"
 #include "self_memory.h"
 
@@ -27,7 +27,7 @@ static Config config = {.threads = 1000,
                         .common = {.touch = TOUCH_PAGE, .seed = 1}};
 static Crew crew;
 static HzbResult result;
-// Thread i works between turns[i] and turns[i + 1]; the one behind the last is the main thread's.
+// Thread i works between turns[i] and turns[i + 1]; the one after the last is the main thread's.
 static sem_t *turns;
 
 // Makes resident what malloc will use of the stack, so that it is part of the baseline.

@@ -1,10 +1,10 @@
-// A mixed load for as long as one likes, in cycles of phases, that checks every byte it holds and writes what the
-// process holds of memory as CSV. Its clock is its own work: the main thread hands out ticks, and a tick that the
-// machine delays is late but not longer, so what is done between two samples never depends on the machine.
+// A mixed load for as long as one likes, in cycles of phases. It checks every byte it holds and writes what memory the
+// process holds as CSV. Its clock is its own work, as the main thread hands out ticks. A tick that the machine delays
+// is late but not longer, so what is done between two samples never depends on the machine.
 //
-// Cycles must be comparable to the last per mille, so live bytes are the same in each: the blocks that come and go
-// repeat their draws, and a quarter stays over from cycle to cycle, renewed one by one at random but with the sizes
-// they had.
+// Cycles must be comparable to the last per mille, so each has the same live bytes. The blocks that come and go repeat
+// their draws. A quarter stays from cycle to cycle; its blocks are renewed one by one, at random, with the sizes they
+// had.
 #include "live.h"
 #include "object.h"
 #include "options.h"

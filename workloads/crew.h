@@ -84,7 +84,7 @@ static inline void worker_alloc(Worker *w, Block *block, uint32_t size, uint64_t
     worker_publish_live(w);
 }
 
-// Leaves publishing to the caller, who often allocates next.
+// Leaves publishing to the caller, which often allocates next.
 static inline void worker_free(Worker *w, Block block)
 {
     object_check(block, w->touch);

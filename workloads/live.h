@@ -8,8 +8,8 @@
 
 enum { LIVE_SLOTS = 1024 };
 
-// Written by one thread, with plain stores. A block freed by another thread than its allocator is subtracted by the one
-// that frees it, so a slot may be negative; only the sum over all slots means something.
+// Written by one thread, with plain stores. The thread that frees a block subtracts it, even if
+// another one allocated it. So a slot may be negative; only the sum over all slots means something.
 typedef struct LiveSlot {
     _Alignas(CACHE_LINE) _Atomic int64_t bytes;
 } LiveSlot;

@@ -1,8 +1,8 @@
 // What a workload does to a block it holds: writes to it when it gets it, checks it before it frees it.
 //
 // A tag names the thread that allocated the block (upper 10 bits) and counts its allocations (lower 22). Tag and size
-// are written into the block's first bytes, so a block that is handed out twice, or written to by the allocator while
-// it is alive, is found when it is freed.
+// are written into the block's first bytes. So free finds a block that was handed out twice, or that the allocator
+// wrote to while it was alive.
 #ifndef WORKLOADS_OBJECT_H
 #define WORKLOADS_OBJECT_H
 

@@ -99,7 +99,7 @@ static error_t option_handle(int key, char *text, struct argp_state *state)
     }
 }
 
-// A negative number looks like an option; taken as one, it gets the message of the argument in whose place it stands.
+// A negative number looks like an option. It is taken as one, to get the message of the argument that it stands for.
 #define NEGATIVE(digit)                                                                                                \
     {                                                                                                                  \
         .key = digit, .arg = "N", .flags = OPTION_HIDDEN | OPTION_ARG_OPTIONAL                                         \

@@ -1,6 +1,5 @@
-// Content of a block that tells whose it is: every word depends on where the block lies, how long it is and its tag
-// (owner and count, object.h). A block handed out twice, moved to a wrong place, or written to by somebody else
-// differs.
+// Content of a block that tells whose it is. Every word depends on the block's address, its size and its tag (owner and
+// count, object.h). A block that was handed out twice, moved to a wrong place, or written to by another thread differs.
 #ifndef WORKLOADS_PATTERN_H
 #define WORKLOADS_PATTERN_H
 
@@ -33,8 +32,8 @@ static inline void pattern_write(Block block)
     memcpy(bytes + words * sizeof last, &last, block.size % sizeof last);
 }
 
-// Offset of the first of `n` bytes at `bytes` that is not as `block` had it, or n: a moved block is looked up by what
-// it was.
+// Offset of the first of `n` bytes at `bytes` that is not as `block` had it, or n. For a moved block, `block` is what
+// it was before.
 static inline size_t pattern_mismatch(const char *bytes, size_t n, Block block)
 {
     const uint64_t seed = pattern_seed(block);

@@ -1,13 +1,15 @@
 // Ring: bounded queue of blocks on their way to the thread that will free them; many producers, one consumer.
 //
-// One ring a consumer, not one a pair of threads: 64 threads with 65536 slots each are 64 MiB, pairs would be 4 GiB,
-// all of it touched in the end because a ring walks over its whole buffer. The price is one compare-and-swap a push,
-// which waits for every store before it, so blocks are pushed in batches. A fetch_add could not be taken back when the
-// ring is full. The consumer never writes to a slot: whether it holds a new entry is told by a bit that flips with each
-// lap, so a slot's cache line crosses between cores once a way.
+// There is one ring for each consumer, not for each pair of threads. For 64 threads with 65536 slots each that is
+// 64 MiB, while pairs would take 4 GiB. All of it would be touched, as a ring walks over its whole buffer. The price is
+// one compare-and-swap for each push. It waits for every store before it, so blocks are pushed in batches. A fetch_add
+// could not be taken back when the ring is full. The consumer never writes to a slot. A bit that flips with each lap
+// tells whether the slot holds a new entry, so its cache line crosses between cores once in each direction.
 //
-// Invariants: head <= tail <= head + capacity; a slot whose lap bit matches the lap of its position is published;
-// head_seen never runs ahead of head, so a producer that trusts it errs towards "full" only.
+// Invariants:
+//   - head <= tail <= head + capacity.
+//   - A slot whose lap bit matches the lap of its position is published.
+//   - head_seen never runs ahead of head, so a producer that trusts it errs towards "full" only.
 #ifndef WORKLOADS_RING_H
 #define WORKLOADS_RING_H
 

@@ -1,7 +1,7 @@
 // A workload that misbehaves on demand. Arguments: milliseconds to run, seed. What it does wrong is chosen by the
 // environment, so that the arms of one block can differ: FAKE_MODE, FAKE_CHECKSUM, FAKE_FALLBACK, FAKE_DLOPEN. For the
-// gate it reports a time that is FAKE_SLOW_PCT longer, with up to 1 % of noise that depends on seed and FAKE_NOISE
-// alone, and FAKE_ALLOC_FAILED failed allocations.
+// gate it reports a time that is FAKE_SLOW_PCT longer, and FAKE_ALLOC_FAILED failed allocations. Up to 1 % of that time
+// is noise, which depends on seed and FAKE_NOISE alone.
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdint.h>

@@ -132,7 +132,7 @@ static void test_filters_rounds_and_test_mode(void **state)
     assert_string_equal(tiny.rows[0].params, "threads=4 iters=1 mode=0");
 }
 
-// Rounds that may turn out unnecessary are planned; the second set comes behind all of the first, with other seeds.
+// Rounds that may turn out unnecessary are planned; the second set comes after all of the first, with other seeds.
 static void test_rule_plans_more_rounds_and_a_second_set(void **state)
 {
     (void)state;

@@ -1,7 +1,8 @@
-// Faults planted into hz3, to see whether the gate finds them: linked with hz3's own objects, in which malloc and
-// madvise have other names, so that nothing but the plant differs. Without variables it does nothing:
+// Faults planted into hz3, to see whether the gate finds them. It is linked with hz3's own objects, in which malloc and
+// madvise have other names, so nothing but the plant differs. Without these variables it does nothing:
+//
 // PLANT_SLOW_PCT    a thread that allocates takes so much longer
-// PLANT_RSS_PCT     pages nobody needs, this share of the resident ones
+// PLANT_RSS_PCT     more pages are resident, this share of those that are
 // PLANT_FAIL_AT     one malloc, a thread's N-th, fails
 // PLANT_IDLE_PCT    memory goes back so much later
 #include <errno.h>

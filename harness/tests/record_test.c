@@ -88,7 +88,7 @@ static unsigned lines_of(const char *name)
     return lines;
 }
 
-// A machine that crashed may leave zeros where a row was to be; anything behind them is not a torn row.
+// A machine that crashed may leave zeros where a row was to be; anything after them is not a torn row.
 static void test_zeros_at_the_end_are_cut(void **state)
 {
     (void)state;

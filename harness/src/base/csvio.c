@@ -135,7 +135,7 @@ void csv_put_row(FILE *out, const char *const fields[], unsigned count)
 }
 
 typedef struct RepairScan {
-    size_t end;    // offset behind the last row to keep
+    size_t end;    // offset after the last row to keep
     unsigned rows; // up to there, with the header
     bool damaged;  // a whole row has the wrong number of fields
 } RepairScan;

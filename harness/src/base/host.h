@@ -12,7 +12,7 @@ json_t *host_facts(void);
 int64_t proc_value(const char *path, const char *key);
 // The word in brackets of a sysfs choice such as "always [madvise] never", or NULL.
 char *sysfs_choice(const char *path);
-// First word behind `key` and a colon in /proc/cpuinfo, up to the end of the line, or NULL.
+// What follows `key` and a colon in /proc/cpuinfo, up to the end of the line, or NULL.
 char *cpuinfo_field(const char *key);
 
 // Time of all CPUs since boot in ticks, and how much of it another guest had.

@@ -17,7 +17,7 @@ static char *make_folder(const Options *options, const char *output, Planned *pl
                           options->shard.count ? &planned->whole : NULL);
 }
 
-// One tiny round whose figures nobody keeps: the folder stays only if something went wrong, for its logs.
+// One tiny round whose figures are not kept: the folder stays only if something went wrong, for its logs.
 static HzbExit verify(const Options *options, Planned *planned)
 {
     const char *tmp = getenv("TMPDIR");

@@ -25,8 +25,8 @@ typedef struct Arm {
 // One allocator with all that it inherits; its library is looked up, not yet hashed. A library that is not found has
 // its configured name in `preload` and sets `missing`. Returns false if it is missing and not optional.
 bool arm_resolve(const Config *config, const Options *options, const CfgAllocator *allocator, Arm *arm);
-// What the allocator's build line says (lane, front in use, definitions), asked under the arm's own environment because
-// the machine and the environment decide part of it. "" for an arm without counters, or when there is no such line.
+// What the allocator's build line says: lane, front in use, definitions. It is asked under the arm's own environment,
+// as machine and environment decide part of it. "" for an arm without counters, or when there is no such line.
 char *arm_build(const Arm *arm);
 // A base or a candidate: what a matrix is about. Peers and A/A arms stand beside it.
 bool arm_is_asked(const char *role);

@@ -1,5 +1,5 @@
-// Pinned libraries: results/baselines/<machine>/<name>/ keeps the .so itself, with its hash and what it was built from,
-// so that tonight's candidate runs interleaved with last month's library. As an arm: `baseline:<name>`.
+// Pinned libraries. results/baselines/<machine>/<name>/ keeps the .so itself, its hash and what it was built from.
+// So tonight's candidate runs interleaved with last month's library. As an arm: `baseline:<name>`.
 #ifndef HZB_BASELINE_H
 #define HZB_BASELINE_H
 

@@ -1,5 +1,5 @@
-// What is measured, resolved: libraries and programs found and hashed, variants flattened. Made from the YAML files
-// when a result folder is created, from then on read back from its manifest, so that editing YAML changes no plan.
+// What is measured, resolved: libraries and programs found and hashed, variants flattened. It is made from the YAML
+// files when a result folder is created. From then on it is read from the manifest, so editing YAML changes no plan.
 #ifndef HZB_EXPERIMENT_H
 #define HZB_EXPERIMENT_H
 

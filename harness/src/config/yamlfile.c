@@ -52,7 +52,7 @@ static size_t or_first(size_t line_or_column)
     return line_or_column ? line_or_column : 1;
 }
 
-// First scalar that reads `scalar` (NULL: any syntax error) at or behind the given position.
+// First scalar that reads `scalar` (NULL: any syntax error) at or after the given position.
 static YamlPlace yaml_find(const char *path, const char *scalar, size_t from_line, size_t from_column)
 {
     yaml_parser_t parser;
@@ -158,8 +158,7 @@ static void explain(const char *path, const cyaml_schema_value_t *schema, const 
     }
 }
 
-// Stricter than libcyaml, which takes a number for what it begins with, a leading 0 for octal, a whole number below 0
-// for a large one, and any word but a few for true.
+// Stricter than libcyaml. That reads "3x" as 3, a leading 0 as octal, -1 as a large number, and most words as true.
 static const char *scalar_fault(cyaml_type_e type, const char *text)
 {
     uint64_t whole;

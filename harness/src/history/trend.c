@@ -155,8 +155,8 @@ static char *series_name(const Series *series)
     return name;
 }
 
-// Names the first run of the new level; and what else became another one with it, for then it may be no change of the
-// allocator at all.
+// Names the first run of the new level. If the program or the reference changed with it, that is said too, as the
+// allocator may then not have changed at all.
 static void print_change(const Series *series, const ChangePoint *change)
 {
     assert(change->at >= 1 && change->at < series->count);

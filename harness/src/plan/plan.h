@@ -33,13 +33,13 @@ typedef struct Plan {
     unsigned count;
 } Plan;
 
-// Rounds outermost, then cells, then arms: the arms of a cell stand next to each other in time and every cell is
-// spread over the whole run. Rounds that a rule may do without are planned too, and the second set behind all of the
-// first: the sweep records as skipped what turns out not to be needed. Sets experiment->rule.
+// Rounds outermost, then cells, then arms. So the arms of a cell run next to each other, and every cell is spread over
+// the whole run. Rounds that the rule may do without are planned too, and the second set after all of the first. The
+// sweep records as skipped what turns out not to be needed. Sets experiment->rule.
 bool plan_make(const Config *config, const Options *options, Experiment *experiment, Plan *plan);
 
-// Which arm of n stands in a slot (both from 0): rotated from pair of rounds to pair, reversed in every second round,
-// so that over a pair of rounds each arm's slots add up to n - 1.
+// Which arm of n stands in a slot, both from 0. The order is rotated from pair of rounds to pair and reversed in every
+// second round. So over a pair of rounds each arm's slots add up to n - 1.
 unsigned plan_arm_of_slot(unsigned round, unsigned cell, unsigned slot, unsigned n);
 
 void plan_write(const Plan *plan, FILE *out);

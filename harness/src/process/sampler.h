@@ -32,11 +32,11 @@ void sampler_start(Sampler *sampler, int statm_fd, const LivePage *live, Counter
 void sampler_phase(Sampler *sampler, const char *name);
 // Takes one sample and returns its RSS, 0 if the process is gone.
 int64_t sampler_take(Sampler *sampler);
-// Median RSS over the second half of the last phase of that name, -1 if there is none. The very end of a phase would be
-// a bad witness: what the program does between waking up and its next mark is seen there too.
+// Median RSS over the second half of the last phase of that name, -1 if there is none. The very end of a phase is
+// not used alone: there the program has woken up and already works towards its next mark.
 int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase);
-// From the beginning of the last phase of that name until a tenth was left of what it gave back; -1 if that was less
-// than a tenth of what it began with.
+// How long the last phase of that name took to give back nine tenths of what it gave back at all. -1 if it gave back
+// less than a tenth of what it began with.
 double sampler_return_ms(const Sampler *sampler, const char *phase);
 bool sampler_write(const Sampler *sampler, const char *path);
 void sampler_free(Sampler *sampler);

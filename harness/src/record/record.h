@@ -30,8 +30,8 @@ bool runs_load(const char *dir, RunRows *runs);
 bool rejected_load(const char *dir, RunRows *rejected);
 // Writes the header lines into a new result folder.
 bool record_create(const char *dir);
-// Makes the files of an unfinished run ready to be appended to: drops torn last rows, and the counters of samples that
-// have no row in runs.csv; gives files of an older hzb the columns of this one.
+// Makes the files of an unfinished run ready to be appended to. Torn last rows go, and so do the counters of samples
+// that have no row in runs.csv. Files of an older hzb get the columns of this one.
 bool record_repair(const char *dir);
 bool runs_append(const char *dir, const RunRow *row);
 bool rejected_append(const char *dir, const RunRow *row);

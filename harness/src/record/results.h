@@ -17,7 +17,7 @@ typedef struct Results {
 } Results;
 
 bool results_load(const char *dir, Results *results);
-// Frees the rows of plan and record, for those who read many folders.
+// Frees the rows of plan and record, for callers that read many folders.
 void results_drop_rows(Results *results);
 // Any planned row of that cell.
 const PlanRow *results_cell(const Results *results, const char *cell_id);

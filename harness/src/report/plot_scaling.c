@@ -32,7 +32,7 @@ static bool point_of(const PlanRow *cell, ScalingPoint *point)
     return ok;
 }
 
-// Where a point belongs: behind those of its set that have no more threads, a new set behind all others.
+// Where a point belongs: after those of its set that have no more threads; a new set comes after all others.
 static unsigned place_of(const ScalingPoints *points, const ScalingPoint *point)
 {
     unsigned at = points->count;

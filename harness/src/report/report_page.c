@@ -4,8 +4,8 @@
 #include "base/html.h"
 #include "report/report_page.h"
 
-// Colours come in pairs, light and dark. A figure is drawn on white; in the dark it is turned inside out and its hues
-// put back, so that an allocator keeps its colour. Tables and figures wider than the page scroll by themselves.
+// Colours come in pairs, light and dark. A figure is drawn on white. In the dark its brightness is inverted and its
+// hues are kept, so that an allocator keeps its colour. Tables and figures wider than the page scroll by themselves.
 static const char style[] =
     ":root{color-scheme:light dark;--bg:#fff;--fg:#1c1e21;--dim:#5c636b;--line:#d8dce1;--card:#f6f7f9;--bad:#b3261e;"
     "--warn:#8a5a00;--good:#1a7f37;--band:#dfe4ea}"

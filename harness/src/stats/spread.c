@@ -6,8 +6,8 @@
 
 #include "stats/stats.h"
 
-// How many values to leave out at either end: the most for which the median lies outside in at most 5 of 100 cases, as
-// each value lies below it like a coin falls. -1 if even all of them are too few.
+// How many values to leave out at either end: the most for which the median lies outside in at most 5 of 100 cases.
+// Each value lies below the median with probability 1/2. -1 if even all of the values are too few.
 static int values_to_cut(unsigned n)
 {
     double below = 0; // chance that k or fewer of the values lie below the median

@@ -77,7 +77,7 @@ static void add_texts(StrList *argv, const char *const texts[])
         list_add(argv, *texts);
 }
 
-// Runs a tool's command line with the workload's behind it. The dynamic linker only warns when a library cannot be
+// Runs a tool's command line followed by the workload's. The dynamic linker only warns when a library cannot be
 // preloaded: that is a failure here.
 static bool run_tool(const Subject *subject, StrList *argv, char **said)
 {
@@ -149,7 +149,7 @@ static bool strace(const Diag *diag, const Subject *subject)
     return true;
 }
 
-// The number behind valgrind's "I   refs:", 0 if there is none.
+// The number after valgrind's "I   refs:", 0 if there is none.
 static double instructions_in(const char *said)
 {
     static const char mark[] = "I   refs:";

@@ -44,7 +44,7 @@ typedef struct Draw {
     const RunRow *drawn; // the base's row of the block
 } Draw;
 
-// Each run shuffles a cell's blocks and deals them out round by round: none comes twice, so the two sets of a run are
+// Each run shuffles a cell's blocks and deals them out round by round. None comes twice, so the two sets of a run are
 // as independent as in a real one.
 static bool draw_block(Draw *draw, const PlanRow *planned)
 {

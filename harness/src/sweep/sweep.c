@@ -86,9 +86,9 @@ static bool plan_follows_manifest(const Sweep *sweep, const Plan *plan)
     return true;
 }
 
-// A private folder for the processes; on a memory file system, for a counter file on a disk would be written back
-// while it is being counted in. Named after the run and its folder's inode: what a killed hzb left is found again, and
-// runs of one name below different folders don't meet.
+// A private folder for the processes. It lies on a memory file system, as the kernel would write a counter file on a
+// disk back while it is being counted in. Its name has the run and its folder's inode. So what a killed hzb left is
+// found again, and runs of one name below different folders don't meet.
 static char *make_work_dir(const char *dir, const char *run_id)
 {
     struct stat folder;

@@ -10,7 +10,7 @@
 bool host_lock(const char *path);
 
 // Runs every planned process that has no row in runs.csv. HZB_OK if every sample of the whole record is ok or skipped,
-// HZB_BAD_SAMPLES if not, HZB_ENV_CHANGED if libraries, programs or the machine are not those of the manifest.
+// else HZB_BAD_SAMPLES. HZB_ENV_CHANGED if libraries, programs or the machine are not those of the manifest.
 HzbExit sweep(const char *dir, bool verify_only);
 
 #endif
