@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/hz3_log.h"
-#include "front/hz3_front.h"
+#include "front/hz3_front_drain.h"
 #include "hardened/hz3_harden.h"
 #include "hardened/hz3_harden_quarantine.h"
 #include "hz3.h"

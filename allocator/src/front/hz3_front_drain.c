@@ -1,17 +1,17 @@
-// Drains slabs of other CPUs and threads, and keeps all slabs whole across fork.
-//
 // One drain runs at a time, under the drain lock. It takes the pointers to the slabs away and makes one membarrier for
 // all of them. Then it owns each slab on which no operation was under way (proofs: hz3_rseq.h P3, hz3_front_thread.h).
 // The marks and the pointers change under the slab lock, which fork takes too. So a fork sees each slab either in its
 // place or seized.
+
+#include "front/hz3_front_drain.h"
 
 #include "base/hz3_lock.h"
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
-#include "front/hz3_front.h"
 #include "front/hz3_front_cpu.h"
+#include "front/hz3_front_thread.h"
 #include "middle/hz3_central.h"
 
 // A drain of all slabs tries this many times in all, while owners are inside operations. It yields in between, so that
@@ -19,8 +19,6 @@
 #define ROUNDS_MAX 32
 // A fork yields this often to a drain before it gives up the slabs that the drain has seized.
 #define FORK_YIELDS_MAX 1000
-
-static Hz3Lock drain_lock = HZ3_LOCK_INIT(HZ3_RANK_DRAIN);
 
 #define FOR_EACH_SLAB(slab) for (Hz3Slab *slab = hz3_slab_first(); slab != NULL; slab = slab->next_made)
 
@@ -170,21 +168,15 @@ static size_t drain_orphans(void)
 
 size_t hz3_front_drain(Hz3FrontScope scope)
 {
-    hz3_lock_acquire(&drain_lock);
+    hz3_lock_acquire(&hz3_slab_drain_lock);
     bool busy;
     size_t bytes = drain_orphans() + drain_round(scope, &busy);
     for (int i = 1; busy && scope == HZ3_FRONT_ALL && i < ROUNDS_MAX; i++) {
         hz3_os_pause(0);
         bytes += drain_round(scope, &busy);
     }
-    hz3_lock_release(&drain_lock);
+    hz3_lock_release(&hz3_slab_drain_lock);
     return bytes;
-}
-
-void hz3_front_wait_for_drain(void)
-{
-    hz3_lock_acquire(&drain_lock);
-    hz3_lock_release(&drain_lock);
 }
 
 size_t hz3_front_cached_bytes(void)
@@ -213,14 +205,14 @@ void hz3_front_fork_give_back(void)
 // signal handler, the drain may be waiting for a lock that the forking thread itself holds.
 void hz3_front_fork_begin(void)
 {
-    for (int i = 0; i < FORK_YIELDS_MAX && !hz3_lock_fork_prepare(&drain_lock); i++) {
+    for (int i = 0; i < FORK_YIELDS_MAX && !hz3_lock_fork_prepare(&hz3_slab_drain_lock); i++) {
         hz3_os_pause(0);
     }
 }
 
 void hz3_front_fork_cancel(void)
 {
-    hz3_lock_fork_parent(&drain_lock);
+    hz3_lock_fork_parent(&hz3_slab_drain_lock);
 }
 
 // The drain that seized it may not have made its barrier yet.
@@ -265,7 +257,7 @@ void hz3_front_fork_parent(void)
             point(slab, slab);
         }
     }
-    hz3_lock_fork_parent(&drain_lock);
+    hz3_lock_fork_parent(&hz3_slab_drain_lock);
 }
 
 // For a slab of a thread that is not in the child. If its state can be trusted, the next drain empties it. That cannot
@@ -280,7 +272,7 @@ static void bereave(Hz3Slab *slab)
 void hz3_front_fork_child(void)
 {
     // The handler that forked interrupted this thread in a drain, which goes on and puts its pointers back itself.
-    bool drain_goes_on = hz3_lock_is_mine(&drain_lock);
+    bool drain_goes_on = hz3_lock_is_mine(&hz3_slab_drain_lock);
     FOR_EACH_SLAB(slab)
     {
         bool drainer_has_gone = slab->is_seized && !drain_goes_on;
@@ -294,5 +286,5 @@ void hz3_front_fork_child(void)
         }
     }
     hz3_lock_fork_child(&hz3_slab_lock);
-    hz3_lock_fork_child(&drain_lock);
+    hz3_lock_fork_child(&hz3_slab_drain_lock);
 }

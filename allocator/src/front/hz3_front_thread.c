@@ -8,7 +8,7 @@
 #include "base/hz3_os.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
-#include "front/hz3_front.h"
+#include "front/hz3_slab.h"
 
 HZ3_TLS Hz3ThreadFront hz3_self = {.slab = &hz3_slab_none};
 
@@ -24,7 +24,7 @@ static void detach(Hz3Slab *slab)
             break;
         }
         hz3_lock_release(&hz3_slab_lock);
-        hz3_front_wait_for_drain();
+        hz3_slab_wait_for_drain();
     }
     atomic_store_explicit(&hz3_self.slab, &hz3_slab_none, memory_order_relaxed);
     slab->owner = NULL;

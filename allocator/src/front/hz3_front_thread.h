@@ -20,6 +20,7 @@
 #ifndef HZ3_FRONT_THREAD_H
 #define HZ3_FRONT_THREAD_H
 
+#include "front/hz3_front_slow.h"
 #include "front/hz3_slab.h"
 
 struct Hz3ThreadFront {

@@ -38,6 +38,7 @@
 #ifndef HZ3_RSEQ_H
 #define HZ3_RSEQ_H
 
+#include "front/hz3_front_slow.h"
 #include "front/hz3_slab.h"
 
 #define HZ3_RSEQ_CPUS_MAX 1024u

@@ -22,6 +22,7 @@ static void *no_slot[1];
 Hz3Slab hz3_slab_none = ALWAYS_MISS;
 
 Hz3Lock hz3_slab_lock = HZ3_LOCK_INIT(HZ3_RANK_LEAF);
+Hz3Lock hz3_slab_drain_lock = HZ3_LOCK_INIT(HZ3_RANK_DRAIN);
 
 static Hz3Slab *pool;               // under the lock
 static Hz3Slab *_Atomic first_made; // written under the lock
@@ -30,6 +31,12 @@ static size_t slab_bytes;
 void hz3_slab_die_interior(const void *object)
 {
     hz3_die("free", object, "interior pointer: not the start of its block");
+}
+
+void hz3_slab_wait_for_drain(void)
+{
+    hz3_lock_acquire(&hz3_slab_drain_lock);
+    hz3_lock_release(&hz3_slab_drain_lock);
 }
 
 static uint32_t cap_start(uint32_t cls)

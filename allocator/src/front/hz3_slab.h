@@ -69,9 +69,6 @@ _Static_assert(offsetof(Hz3Slab, freed) <= HZ3_PAGE_SIZE,
 // stack frame in free(), and not jump to it.
 HZ3_COLD void hz3_slab_die_interior(const void *object);
 
-// free() of an object that seems to be in its bin: ends the program if it is (hz3_front.c).
-HZ3_COLD void hz3_front_free_noted(void *object, Hz3Tag cls);
-
 // Every operation on it misses.
 extern HZ3_HIDDEN Hz3Slab hz3_slab_none;
 
@@ -100,6 +97,11 @@ Hz3Slab *hz3_slab_first(void);
 
 // Protects the list of slabs, their owners, and the pointers from CPUs and threads to them.
 extern Hz3Lock hz3_slab_lock;
+
+// Held by the drain that runs; one runs at a time (hz3_front_drain.c).
+extern Hz3Lock hz3_slab_drain_lock;
+// Returns when the drain that runs now, if any, is over. The caller holds no lock.
+void hz3_slab_wait_for_drain(void);
 
 // Called at a refill or an overflow. Every second one doubles the bin's capacity, up to the limit of its class.
 void hz3_slab_note_miss(Hz3Slab *slab, uint32_t cls);

@@ -2,7 +2,7 @@
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_stats.h"
-#include "front/hz3_front.h"
+#include "front/hz3_front_drain.h"
 #include "large/hz3_mapping.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_ledger_list.h"

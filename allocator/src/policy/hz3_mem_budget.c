@@ -6,7 +6,7 @@
 #include "base/hz3_os.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
-#include "front/hz3_front.h"
+#include "front/hz3_front_drain.h"
 #include "large/hz3_mapping.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"

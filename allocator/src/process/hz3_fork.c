@@ -7,7 +7,7 @@
 #include "base/hz3_lock.h"
 #include "base/hz3_os.h"
 #include "base/hz3_stats.h"
-#include "front/hz3_front.h"
+#include "front/hz3_front_drain.h"
 #include "hardened/hz3_harden_quarantine.h"
 #include "large/hz3_harden_guard.h"
 #include "large/hz3_mapping.h"

@@ -15,6 +15,7 @@
 
 #include "front/hz3_front.h"
 #include "front/hz3_front_cpu.h"
+#include "front/hz3_front_drain.h"
 #include "pages/hz3_arena.h"
 
 #define WORKERS 12u

@@ -14,6 +14,7 @@
 #include "base/hz3_size_class.h"
 #include "front/hz3_front.h"
 #include "front/hz3_front_cpu.h"
+#include "front/hz3_front_drain.h"
 
 #define BLOCKS 200
 

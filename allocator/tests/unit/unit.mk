@@ -122,7 +122,7 @@ FRONT_STRESS_thread := front_stress_thread $(FRONT_STRESS_FAULTS_thread:%=front_
 FRONT_STRESS_PLANTS_cpu := pauses_before_the_commit
 FRONT_STRESS_FLAGS_thread := -DHZ3_FRONT_CPU=0
 
-FRONT_STRESS_OWN := api/hz3_api front/hz3_front front/hz3_front_cpu front/hz3_front_drain front/hz3_front_thread
+FRONT_STRESS_OWN := api/hz3_api front/hz3_front_cpu front/hz3_front_drain front/hz3_front_slow front/hz3_front_thread
 FRONT_STRESS_SHARED := $(filter-out $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/race/hz3/%.o),\
     $(patsubst allocator/src/%.c,$(UNIT_OBJ)/race/hz3/%.o,$(HZ3_SOURCES))) $(UNIT_OBJ)/race/yield_point.o
 FRONT_STRESS_SEEDS := allocator/tests/mutants/run allocator/tests/mutants/front.mutants $(UNIT_SRC)/front_stress.plants

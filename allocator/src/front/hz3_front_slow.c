@@ -1,5 +1,4 @@
-// The slow paths of the front, for both kinds of slabs.
-#include "front/hz3_front.h"
+#include "front/hz3_front_slow.h"
 
 #include "base/hz3_harden_random.h"
 #include "base/hz3_log.h"
@@ -7,6 +6,9 @@
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front_cpu.h"
+#include "front/hz3_front_thread.h"
+#include "front/hz3_rseq.h"
+#include "front/hz3_slab.h"
 #include "large/hz3_large.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_small.h"
