@@ -118,6 +118,11 @@ bool hz3_lock_try(Hz3Lock *lock)
     return true;
 }
 
+bool hz3_lock_is_held(const Hz3Lock *lock)
+{
+    return (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == hz3_self_id();
+}
+
 static void release_word(Hz3Lock *lock)
 {
     uint32_t word = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
@@ -128,9 +133,7 @@ static void release_word(Hz3Lock *lock)
 
 void hz3_lock_release(Hz3Lock *lock)
 {
-    if (HZ3_DEBUG) {
-        hz3_assert((atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == hz3_self_id());
-    }
+    hz3_assert(hz3_lock_is_held(lock));
     if (HZ3_UNLIKELY(lock->rank & FORK_TOOK)) {
         return;
     }
@@ -172,20 +175,15 @@ bool hz3_lock_fork_prepare(Hz3Lock *lock)
     return true;
 }
 
-static bool is_owner(const Hz3Lock *lock)
-{
-    return (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == hz3_self_id();
-}
-
 bool hz3_lock_is_mine(const Hz3Lock *lock)
 {
-    return is_owner(lock) && (lock->rank & FORK_TOOK) == 0;
+    return hz3_lock_is_held(lock) && (lock->rank & FORK_TOOK) == 0;
 }
 
 // Another thread that forks at the same time may have taken it.
 void hz3_lock_fork_parent(Hz3Lock *lock)
 {
-    if (is_owner(lock) && (lock->rank & FORK_TOOK) != 0) {
+    if (hz3_lock_is_held(lock) && (lock->rank & FORK_TOOK) != 0) {
         lock->rank &= ~FORK_TOOK;
         release_word(lock);
     }

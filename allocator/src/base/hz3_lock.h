@@ -47,6 +47,8 @@ void hz3_lock_fork_parent(Hz3Lock *lock);
 void hz3_lock_fork_child(Hz3Lock *lock);
 // True when this thread took the lock itself, not for a fork.
 bool hz3_lock_is_mine(const Hz3Lock *lock);
+// True when this thread has the lock, for a fork or not, and so may use what it protects.
+bool hz3_lock_is_held(const Hz3Lock *lock);
 
 // The calling thread's id, 1 to 2^31 - 1, in order of first use. Not the kernel's tid: that one changes when a thread
 // goes on as a fork's child, and a lock that it was just taking would be entered under the old one.

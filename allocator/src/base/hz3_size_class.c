@@ -64,3 +64,11 @@ uint32_t hz3_class_of_aligned(size_t size, size_t align)
     }
     return 0;
 }
+
+// Runs begin on pages, so a small object's address is a multiple of the power of two in its size.
+uint16_t hz3_class_never_set(uint32_t cls)
+{
+    uint32_t size = hz3_classes[cls].size;
+    uintptr_t low_bits = hz3_class_is_medium(cls) ? ~HZ3_COLOUR_MASK : (size & -size) - 1;
+    return (uint16_t)(low_bits & (HZ3_PAGE_SIZE - 1));
+}

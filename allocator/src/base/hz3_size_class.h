@@ -74,6 +74,9 @@ static inline uint32_t hz3_class_of(size_t size)
     return size <= HZ3_SMALL_MAX ? hz3_class_of_small(size) : hz3_class_of_medium(size);
 }
 
+// Bits that are 0 in the address of every object of the class.
+uint16_t hz3_class_never_set(uint32_t cls);
+
 // Cache colour. Medium runs begin on pages, so without it every block's first line would meet in the same few sets of
 // the caches (16 of 1024 in a 1-MiB L2). malloc moves the block by a multiple of 64 that depends on the run and is a
 // submask of the bytes that the class has left over, so it costs no memory: a size of sc pages and a bit touches all sc

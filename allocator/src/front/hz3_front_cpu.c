@@ -62,6 +62,7 @@ void hz3_cpu_front_init(void)
 
 Hz3Slab *hz3_cpu_open(int32_t cpu)
 {
+    hz3_assert(cpu >= 0 && cpu < (int32_t)HZ3_RSEQ_CPUS_MAX);
     Hz3Slab *slab = atomic_load_explicit(&slab_of_cpu[cpu], memory_order_acquire);
     if (HZ3_LIKELY(slab != NULL)) {
         return slab;
@@ -86,6 +87,7 @@ Hz3Slab *hz3_cpu_open(int32_t cpu)
 
 void hz3_cpu_abandon(Hz3Slab *slab)
 {
+    hz3_assert(slab->cpu >= 0 && slab->owner == NULL);
     atomic_store_explicit(&slab_of_cpu[slab->cpu], NULL, memory_order_relaxed);
     hz3_cpu_point(slab, &hz3_slab_none);
     slab->cpu = HZ3_CPU_NONE;

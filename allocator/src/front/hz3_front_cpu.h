@@ -2,6 +2,7 @@
 #ifndef HZ3_FRONT_CPU_H
 #define HZ3_FRONT_CPU_H
 
+#include "base/hz3_log.h"
 #include "front/hz3_rseq.h"
 #include "front/hz3_slab.h"
 
@@ -19,6 +20,7 @@ void hz3_cpu_abandon(Hz3Slab *slab);
 // Puts the slab, or the one that always misses, where the CPU's sections find it. Under the slab lock.
 static inline void hz3_cpu_point(Hz3Slab *slab, Hz3Slab *at)
 {
+    hz3_assert(slab->cpu >= 0 && hz3_lock_is_held(&hz3_slab_lock));
     atomic_store_explicit(&hz3_cpu_slabs[2 + slab->cpu], at, memory_order_release);
 }
 

@@ -30,6 +30,7 @@ static bool belongs_to_somebody(const Hz3Slab *slab)
 // Puts the slab, or the one that always misses, where its CPU or thread looks for it. Under the slab lock.
 static void point(Hz3Slab *slab, Hz3Slab *at)
 {
+    hz3_assert(at == slab || at == &hz3_slab_none);
     Hz3ThreadFront *owner = slab->owner;
     if (slab->cpu != HZ3_CPU_NONE) {
         hz3_cpu_point(slab, at);
@@ -92,11 +93,13 @@ static bool is_wanted(Hz3Slab *slab, Hz3FrontScope scope)
 
 static Kinds seize(Hz3FrontScope scope)
 {
+    hz3_assert(hz3_lock_is_held(&drain_lock));
     Kinds seized = {false, false};
     hz3_lock_acquire(&hz3_slab_lock);
     FOR_EACH_SLAB(slab)
     {
         if (belongs_to_somebody(slab) && is_wanted(slab, scope)) {
+            hz3_assert(!slab->is_seized);
             // First, so that a fork in between finds the pointer in its place and leaves it there.
             slab->is_seized = true;
             point(slab, &hz3_slab_none);
@@ -135,6 +138,7 @@ static size_t drain_round(Hz3FrontScope scope, bool *busy)
         if (!slab->is_seized) {
             continue;
         }
+        hz3_assert(!is_in_place(slab));
         if (nobody_is_inside(slab, passed)) {
             uint32_t shard = slab->cpu != HZ3_CPU_NONE ? hz3_shard_of_cpu((uint32_t)slab->cpu) : hz3_shard_now();
             size_t flushed = hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE);

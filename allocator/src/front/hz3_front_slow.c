@@ -31,6 +31,7 @@ static bool is_on_cpu_front(void)
 
 static uint32_t pop_batch(uint32_t cls, void **out, uint32_t want)
 {
+    hz3_assert(want >= 1 && want <= HZ3_BATCH_MAX);
     if (!is_on_cpu_front()) {
         return (uint32_t)hz3_thread_pop_batch(cls, out, want);
     }
@@ -44,6 +45,7 @@ static uint32_t pop_batch(uint32_t cls, void **out, uint32_t want)
 // Returns how many were pushed: the last ones of the array.
 static uint32_t push_batch(uint32_t cls, void *const *objects, uint32_t n)
 {
+    hz3_assert(n >= 1 && n <= HZ3_BATCH_MAX);
     if (!is_on_cpu_front()) {
         return (uint32_t)hz3_thread_push_batch(cls, objects, n);
     }
@@ -63,6 +65,7 @@ static uint32_t note_miss(uint32_t cls)
     if (slab == NULL) {
         return 1;
     }
+    hz3_assert(slab != &hz3_slab_none);
     hz3_slab_note_miss(slab, cls);
     uint32_t half = hz3_slab_cap(slab, cls) / 2;
     return half != 0 ? half : 1;
@@ -71,6 +74,7 @@ static uint32_t note_miss(uint32_t cls)
 // The batch goes through the stack: a reclaim inside the take may drain this very slab.
 void *hz3_front_refill(uint32_t cls)
 {
+    hz3_assert(cls >= HZ3_CLASS_FIRST && cls <= HZ3_CLASS_LAST);
     void *batch[HZ3_BATCH_MAX];
     if (pop_batch(cls, batch, 1) == 1) {
         return batch[0]; // the bin was not empty: the section was aborted, or this thread is not on the CPU front
@@ -83,6 +87,7 @@ void *hz3_front_refill(uint32_t cls)
     }
     hz3_harden_shuffle(batch, n);
     uint32_t kept = n > 1 ? push_batch(cls, batch + 1, n - 1) : 0;
+    hz3_assert(kept <= n - 1);
     if (kept < n - 1) {
         hz3_central_give(hz3_shard_now(), cls, batch + 1, n - 1 - kept);
     }

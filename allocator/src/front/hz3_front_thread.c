@@ -26,6 +26,7 @@ static void detach(Hz3Slab *slab)
         hz3_lock_release(&hz3_slab_lock);
         hz3_slab_wait_for_drain();
     }
+    hz3_assert(slab->owner == &hz3_self && slab->cpu == HZ3_CPU_NONE);
     atomic_store_explicit(&hz3_self.slab, &hz3_slab_none, memory_order_relaxed);
     slab->owner = NULL;
     hz3_self.own = NULL;
@@ -73,6 +74,7 @@ Hz3Slab *hz3_thread_open(void)
         return NULL;
     }
     hz3_lock_acquire(&hz3_slab_lock);
+    hz3_assert(slab->owner == NULL && slab->cpu == HZ3_CPU_NONE && !slab->is_seized);
     slab->owner = &hz3_self;
     hz3_self.own = slab;
     atomic_store_explicit(&hz3_self.slab, slab, memory_order_release);

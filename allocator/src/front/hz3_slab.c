@@ -6,6 +6,7 @@
 #include "base/hz3_os.h"
 #include "base/hz3_size_class.h"
 #include "middle/hz3_central.h"
+#include "pages/hz3_arena.h"
 
 // A bin starts with room for this many, so that a class that is used rarely caches little.
 #define CAP_START 16u
@@ -44,16 +45,9 @@ static uint32_t cap_start(uint32_t cls)
     return hz3_classes[cls].front_cap < CAP_START ? hz3_classes[cls].front_cap : CAP_START;
 }
 
-// Runs begin on pages, so a small object's address is a multiple of the power of two in its size.
-static uint16_t never_set(uint32_t cls)
-{
-    uint32_t size = hz3_classes[cls].size;
-    uintptr_t low_bits = hz3_class_is_medium(cls) ? ~HZ3_COLOUR_MASK : (size & -size) - 1;
-    return (uint16_t)(low_bits & (HZ3_PAGE_SIZE - 1));
-}
-
 static void set_cap(Hz3Slab *slab, uint32_t cls, uint32_t cap)
 {
+    hz3_assert(cap >= 1 && cap <= hz3_classes[cls].front_cap);
     atomic_store_explicit(&slab->full[cls], slab->empty[cls] - cap, memory_order_relaxed);
 }
 
@@ -75,7 +69,7 @@ static void lay_out(Hz3Slab *slab)
         slab->empty[c] = slot + hz3_classes[c].front_cap;
         atomic_store_explicit(&slab->top[c], slab->empty[c], memory_order_relaxed);
         set_cap(slab, c, cap_start(c));
-        slab->never_set[c] = never_set(c);
+        slab->never_set[c] = hz3_class_never_set(c);
         slot = slab->empty[c] + 1; // *empty is a slot, too
     }
 }
@@ -106,11 +100,16 @@ Hz3Slab *hz3_slab_acquire(void)
         pool = slab->next_pooled;
     }
     hz3_lock_release(&hz3_slab_lock);
-    return slab != NULL ? slab : make();
+    slab = slab != NULL ? slab : make();
+    hz3_assert_slow(slab == NULL || (hz3_slab_is_valid(slab) && hz3_slab_cached_bytes(slab) == 0));
+    return slab;
 }
 
 void hz3_slab_release(Hz3Slab *slab)
 {
+    hz3_assert(hz3_lock_is_held(&hz3_slab_lock));
+    hz3_assert(!slab->is_seized && !slab->is_orphan);
+    hz3_assert_slow(hz3_slab_is_valid(slab) && hz3_slab_cached_bytes(slab) == 0);
     slab->owner = NULL;
     slab->cpu = HZ3_CPU_NONE;
     slab->next_pooled = pool;
@@ -144,6 +143,7 @@ static size_t flush_bin(Hz3Slab *slab, uint32_t cls, uint32_t shard)
 
 size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only)
 {
+    hz3_assert_slow(hz3_slab_is_valid(slab));
     size_t bytes = 0;
     for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
         bool is_idle = slab->scans_unmoved[c] >= SCANS_IDLE;
@@ -157,6 +157,7 @@ size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only)
             slab->scans_unmoved[c] = 0;
         }
     }
+    hz3_assert_slow(hz3_slab_is_valid(slab));
     return bytes;
 }
 
@@ -164,6 +165,7 @@ size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only)
 // holds the fields that must stay.
 void hz3_slab_purge_slots(Hz3Slab *slab)
 {
+    hz3_assert_slow(hz3_slab_cached_bytes(slab) == 0);
     hz3_os_purge((char *)slab + HZ3_PAGE_SIZE, slab_bytes - HZ3_PAGE_SIZE);
 }
 
@@ -188,4 +190,45 @@ size_t hz3_slab_cached_bytes(const Hz3Slab *slab)
         bytes += (size_t)hz3_slab_count(slab, c) * hz3_classes[c].size;
     }
     return bytes;
+}
+
+static bool bin_is_valid(const Hz3Slab *slab, uint32_t cls, void *const *lowest)
+{
+    void *const *empty = slab->empty[cls];
+    void *const *top = atomic_load_explicit(&slab->top[cls], memory_order_relaxed);
+    void *const *full = atomic_load_explicit(&slab->full[cls], memory_order_relaxed);
+    if (empty != lowest + hz3_classes[cls].front_cap || *empty != NULL || top < lowest || top > empty ||
+        full < lowest || full > empty || slab->never_set[cls] != hz3_class_never_set(cls)) {
+        return false;
+    }
+    for (void *const *slot = top; slot < empty; slot++) {
+        if (!hz3_arena_owns(*slot) || ((uintptr_t)*slot & slab->never_set[cls]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool always_misses(const Hz3Slab *slab, uint32_t tag)
+{
+    return slab->empty[tag] == no_slot && atomic_load_explicit(&slab->top[tag], memory_order_relaxed) == no_slot &&
+           atomic_load_explicit(&slab->full[tag], memory_order_relaxed) == no_slot;
+}
+
+bool hz3_slab_is_valid(const Hz3Slab *slab)
+{
+    if (!HZ3_DEBUG) {
+        return true;
+    }
+    bool is_valid = slab->cpu == HZ3_CPU_NONE || slab->owner == NULL;
+    void *const *lowest = slab->slots;
+    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST && is_valid; c++) {
+        is_valid = bin_is_valid(slab, c, lowest);
+        lowest = slab->empty[c] + 1;
+    }
+    for (uint32_t tag = 0; tag < HZ3_TAG_COUNT && is_valid; tag++) {
+        bool is_class = tag >= HZ3_CLASS_FIRST && tag <= HZ3_CLASS_LAST;
+        is_valid = is_class || always_misses(slab, tag);
+    }
+    return is_valid;
 }

@@ -66,9 +66,6 @@ static uint32_t pop_transfer(Central *c, void **out, uint32_t want)
     count -= n;
     hz3_transfer_set_count(c, count);
     memcpy(out, c->transfer + count, n * sizeof *out);
-    if (count < c->low) {
-        c->low = count;
-    }
     return n;
 }
 
@@ -87,7 +84,7 @@ static uint32_t open_small_run(uint32_t shard, uint32_t cls, void **out, uint32_
     if (hz3_arena.run[run].free_objs != 0) {
         hz3_partial_insert(c, run, cls);
     }
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
     return taken;
 }
 
@@ -119,7 +116,7 @@ static uint32_t take_idle(Central *c, uint32_t cls, void **out, uint32_t want)
     if (taken == 0) {
         taken = hz3_partial_take(c, cls, out, want); // medium classes have no partial runs
     }
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
     return taken;
 }
 
@@ -133,7 +130,7 @@ static uint32_t take_from_other_transfer(uint32_t shard, uint32_t cls, void **ou
         Central *c = &hz3_central[(shard + i) % shards][cls];
         if (hz3_transfer_count(c) >= want && hz3_lock_try(&c->lock)) {
             taken = pop_transfer(c, out, want);
-            hz3_lock_release(&c->lock);
+            hz3_central_unlock(c);
         }
     }
     return taken;
@@ -154,6 +151,7 @@ static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t cls, void **o
 uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     hz3_assert(cls >= HZ3_CLASS_FIRST && cls <= HZ3_CLASS_LAST && want >= 1 && want <= HZ3_BATCH_MAX);
+    hz3_assert(shard < hz3_shard_count());
     uint32_t taken = take_idle(&hz3_central[shard][cls], cls, out, want);
     hz3_stat_add(refills, 1);
     if (taken == 0) {
@@ -191,6 +189,7 @@ static void require_distinct(uint32_t cls, void *const *objects, uint32_t n)
 // Keeps those that belong to this shard's runs and moves the others to the front of the array; returns how many.
 static uint32_t put_own(Central *c, uint32_t shard, uint32_t cls, void **objects, uint32_t n)
 {
+    hz3_assert(c == &hz3_central[shard][cls] && hz3_lock_is_held(&c->lock));
     uint32_t others = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t run = hz3_run_of_page(hz3_page_of(objects[i]));
@@ -206,6 +205,7 @@ static uint32_t put_own(Central *c, uint32_t shard, uint32_t cls, void **objects
 void hz3_central_give(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
 {
     hz3_assert(cls >= HZ3_CLASS_FIRST && cls <= HZ3_CLASS_LAST && n <= HZ3_BATCH_MAX);
+    hz3_assert(shard < hz3_shard_count());
     for (uint32_t i = 0; i < n; i++) {
         hz3_object_require(cls, objects[i]);
     }
@@ -223,7 +223,7 @@ void hz3_central_give(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
     if (!hz3_class_is_medium(cls)) {
         n = put_own(c, shard, cls, objects, n);
     }
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
     if (n != 0 && hz3_class_is_medium(cls)) {
         hz3_central_release_medium(cls, objects, n);
     } else if (n != 0) {
@@ -285,4 +285,26 @@ void hz3_central_fork_child(void)
         hz3_lock_fork_child(&hz3_central[shard][cls].lock);
         hz3_lock_fork_child(&hz3_central[shard][cls].inbox.lock);
     }
+}
+
+// --- for asserts -------------------------------------------------------------------------------------------------
+
+bool hz3_central_is_valid(const Central *c)
+{
+    if (!HZ3_DEBUG) {
+        return true;
+    }
+    uint32_t shard = (uint32_t)(c - hz3_central[0]) / HZ3_CLASS_COUNT;
+    uint32_t cls = (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
+    uint32_t count = hz3_transfer_count(c);
+    if (!hz3_lock_is_held(&c->lock) || count > hz3_classes[cls].transfer_cap || c->low > count) {
+        return false;
+    }
+    uint16_t never_set = hz3_class_never_set(cls);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!hz3_arena_owns(c->transfer[i]) || ((uintptr_t)c->transfer[i] & never_set) != 0) {
+            return false;
+        }
+    }
+    return hz3_partial_is_valid(c, shard, cls);
 }

@@ -20,7 +20,7 @@ static uint32_t take_surplus(Central *c, uint32_t *surplus, void **out)
     hz3_transfer_set_count(c, count - n);
     memcpy(out, c->transfer, n * sizeof *out);
     memmove(c->transfer, c->transfer + n, (count - n) * sizeof *out);
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
     *surplus -= n;
     return n;
 }
@@ -31,7 +31,7 @@ static uint32_t drain_transfer(uint32_t shard, uint32_t cls, Hz3DrainDepth depth
     void *objects[HZ3_BATCH_MAX];
     hz3_lock_acquire(&c->lock);
     uint32_t surplus = depth == HZ3_DRAIN_ALL ? hz3_transfer_count(c) : c->low;
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
     if (surplus > max_objects) {
         surplus = (uint32_t)max_objects;
     }
@@ -45,7 +45,7 @@ static uint32_t drain_transfer(uint32_t shard, uint32_t cls, Hz3DrainDepth depth
     }
     hz3_lock_acquire(&c->lock);
     c->low = hz3_transfer_count(c);
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
     return drained;
 }
 
@@ -57,7 +57,7 @@ static void retire_last_empty_run(Central *c, uint32_t cls)
     if (run != HZ3_PAGE_NONE && hz3_arena.run[run].free_objs == hz3_classes[cls].objs) {
         hz3_partial_retire(c, run, cls);
     }
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
 }
 
 void hz3_central_drain_small(Hz3DrainDepth depth)

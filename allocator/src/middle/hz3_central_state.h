@@ -4,6 +4,7 @@
 #define HZ3_CENTRAL_STATE_H
 
 #include "base/hz3_lock.h"
+#include "base/hz3_log.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_types.h"
@@ -34,7 +35,29 @@ static inline uint32_t hz3_transfer_count(const Central *c)
 // Under the lock, so no locked instruction.
 static inline void hz3_transfer_set_count(Central *c, uint32_t count)
 {
+    hz3_assert(hz3_lock_is_held(&c->lock));
     atomic_store_explicit(&c->count, count, memory_order_relaxed);
+    if (count < c->low) {
+        c->low = count;
+    }
+}
+
+// For asserts, under c->lock. What holds whenever nobody has the lock:
+//   C1  low ≤ count ≤ transfer_cap, and what waits are addresses of the arena at which an object of the class may
+//   begin; C2  the list of partial runs is linked both ways; its runs are valid, of this shard and class, and marked as
+//   partial
+//       (the first 64 of them are looked at: a list may have thousands);
+//   C3  an empty run is alone on the list;
+//   C4  the partial purge's place is a run on the list, or none;
+//   C5  a medium class has no runs here.
+bool hz3_central_is_valid(const Central *c);
+bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls); // C2 to C5
+
+// How every holder that may have changed something gives the lock back.
+static inline void hz3_central_unlock(Central *c)
+{
+    hz3_assert_slow(hz3_central_is_valid(c));
+    hz3_lock_release(&c->lock);
 }
 
 // Under c->lock. take: up to `want` objects, fewer when there are no more. put: an object goes back into its run; a run

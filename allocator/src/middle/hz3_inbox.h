@@ -21,4 +21,7 @@ uint32_t hz3_inbox_give(Hz3Inbox *inbox, void *const *objects, uint32_t n);
 // Takes all there are, at most HZ3_INBOX_CAP.
 uint32_t hz3_inbox_take_all(Hz3Inbox *inbox, void **out);
 
+// For asserts, under the lock: it holds no more than it has room for, and all of it are addresses of the arena.
+bool hz3_inbox_is_valid(const Hz3Inbox *inbox);
+
 #endif

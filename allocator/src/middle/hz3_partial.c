@@ -7,8 +7,22 @@
 #include "pages/hz3_arena.h"
 #include "release/hz3_release_boundary.h"
 
+// Runs of a list that its validator looks at.
+#define RUNS_LOOKED_AT_MAX 64u
+
+// From the run before it, or the head, and from the run after it.
+static bool is_linked(const Central *c, uint32_t run)
+{
+    const Hz3RunMeta *meta = &hz3_arena.run[run];
+    bool is_next = meta->prev == HZ3_PAGE_NONE ? c->partial == run : hz3_arena.run[meta->prev].next == run;
+    bool is_prev = meta->next == HZ3_PAGE_NONE || hz3_arena.run[meta->next].prev == run;
+    return meta->is_partial && is_next && is_prev;
+}
+
 static void partial_remove(Central *c, uint32_t run)
 {
+    hz3_assert(hz3_lock_is_held(&c->lock));
+    hz3_assert(is_linked(c, run));
     Hz3RunMeta *meta = &hz3_arena.run[run];
     if (c->next_scanned == run) {
         c->next_scanned = meta->next;
@@ -26,6 +40,7 @@ static void partial_remove(Central *c, uint32_t run)
 
 void hz3_partial_retire(Central *c, uint32_t run, uint32_t cls)
 {
+    hz3_assert(hz3_arena.run[run].free_objs == hz3_classes[cls].objs);
     partial_remove(c, run);
     hz3_stat_add(small_runs_retired, 1);
     hz3_release_pages(run, hz3_classes[cls].pages, HZ3_RELEASE_SMALL_RUN_RETIRE);
@@ -39,6 +54,8 @@ void hz3_partial_insert(Central *c, uint32_t run, uint32_t cls)
         hz3_partial_retire(c, c->partial, cls);
     }
     Hz3RunMeta *meta = &hz3_arena.run[run];
+    hz3_assert(hz3_lock_is_held(&c->lock));
+    hz3_assert(!meta->is_partial && meta->free_objs != 0);
     meta->prev = HZ3_PAGE_NONE;
     meta->next = c->partial;
     meta->is_partial = 1;
@@ -64,6 +81,8 @@ uint32_t hz3_partial_take(Central *c, uint32_t cls, void **out, uint32_t want)
 void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls)
 {
     Hz3RunMeta *meta = &hz3_arena.run[run];
+    hz3_assert(&hz3_central[meta->shard][cls] == c);
+    hz3_assert(meta->free_objs != 0 && meta->free_objs <= hz3_classes[cls].objs);
     c->has_news = true;
     if (!meta->is_partial) {
         hz3_partial_insert(c, run, cls);
@@ -81,6 +100,32 @@ void hz3_partial_put(Central *c, uint32_t run, uint32_t cls, void *object)
     hz3_partial_settle(c, run, cls);
 }
 
+bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls)
+{
+    if (!HZ3_DEBUG) {
+        return true;
+    }
+    if (hz3_class_is_medium(cls)) {
+        return c->partial == HZ3_PAGE_NONE && c->next_scanned == HZ3_PAGE_NONE;
+    }
+    uint32_t before = HZ3_PAGE_NONE;
+    uint32_t run = c->partial;
+    for (uint32_t i = 0; run != HZ3_PAGE_NONE && i < RUNS_LOOKED_AT_MAX; i++) {
+        const Hz3RunMeta *meta = &hz3_arena.run[run];
+        if (run >= hz3_arena.slots * HZ3_PAGES_PER_SEG || meta->prev != before || !is_linked(c, run)) {
+            return false;
+        }
+        bool is_alone = i == 0 && meta->next == HZ3_PAGE_NONE;
+        bool is_empty = meta->free_objs == hz3_classes[cls].objs;
+        if (meta->shard != shard || !hz3_run_is_valid(run, cls) || (is_empty && !is_alone)) {
+            return false;
+        }
+        before = run;
+        run = meta->next;
+    }
+    return c->next_scanned == HZ3_PAGE_NONE || is_linked(c, c->next_scanned);
+}
+
 // --- without a lock ----------------------------------------------------------------------------------------------
 
 // What other shards returned goes back into its runs. Called without locks: a thread that waits for one lock while it
@@ -96,13 +141,14 @@ void hz3_central_settle_inbox(Central *c, uint32_t cls)
     for (uint32_t i = 0; i < n; i++) {
         hz3_partial_put(c, hz3_run_of_page(hz3_page_of(objects[i])), cls, objects[i]);
     }
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
 }
 
 // Puts objects back into their runs, one lock for each group of neighbours that have the same owner. With use_inbox the
 // owner's inbox comes first, for then the owner's lock is waited for only when that is full. No lock is held here.
 void hz3_central_give_to_runs(uint32_t cls, void **objects, uint32_t n, bool use_inbox)
 {
+    hz3_assert(!hz3_class_is_medium(cls));
     for (uint32_t i = 0, same; i < n; i += same) {
         uint32_t owner = hz3_arena.run[hz3_run_of_page(hz3_page_of(objects[i]))].shard;
         same = 1;
@@ -119,13 +165,14 @@ void hz3_central_give_to_runs(uint32_t cls, void **objects, uint32_t n, bool use
             for (uint32_t k = given; k < same; k++) {
                 hz3_partial_put(c, hz3_run_of_page(hz3_page_of(objects[i + k])), cls, objects[i + k]);
             }
-            hz3_lock_release(&c->lock);
+            hz3_central_unlock(c);
         }
     }
 }
 
 void hz3_central_release_medium(uint32_t cls, void *const *objects, uint32_t n)
 {
+    hz3_assert(hz3_class_is_medium(cls));
     for (uint32_t i = 0; i < n; i++) {
         hz3_object_require(cls, objects[i]); // again: it may have waited in a transfer array
         hz3_release_pages(hz3_page_of(objects[i]), hz3_classes[cls].pages, HZ3_RELEASE_MEDIUM_RUN_RECLAIM);

@@ -1,6 +1,7 @@
 #include "middle/hz3_small.h"
 
 #include "base/hz3_log.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_segment.h"
@@ -42,6 +43,7 @@ static uint32_t offset_in_run(uint32_t run, const void *object)
 void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard)
 {
     const Hz3Class *c = &hz3_classes[cls];
+    hz3_assert(!hz3_class_is_medium(cls) && shard < hz3_shard_count());
     for (uint32_t i = 0; i < c->pages; i++) {
         hz3_arena.run[page + i].head_delta = (uint8_t)i;
     }
@@ -89,6 +91,7 @@ static HZ3_COLD void note_touched(uint32_t run, uint32_t cls, void *const *objec
 uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
 {
     hz3_assert_slow(hz3_run_is_valid(run, cls));
+    hz3_assert(n >= 1);
     char *base = hz3_page_addr(run);
     uint64_t *bits = bitmap_of(run);
     uint32_t size = hz3_classes[cls].size;
@@ -102,6 +105,7 @@ uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
         bits[w] = word;
     }
     Hz3RunMeta *meta = &hz3_arena.run[run];
+    hz3_assert(taken <= n && taken <= meta->free_objs);
     meta->free_objs = (uint16_t)(meta->free_objs - taken);
     meta->idle_epochs = 0;
     if (HZ3_UNLIKELY(meta->purged != 0)) {
@@ -120,6 +124,7 @@ void hz3_run_put(uint32_t run, uint32_t cls, void *object)
     uint64_t bit = 1ull << (index % 64);
     hz3_require((bitmap_of(run)[index / 64] & bit) == 0, "free", object,
                 "double free: the block of %u bytes is free already", hz3_classes[cls].size);
+    hz3_assert(index < hz3_classes[cls].objs && hz3_arena.run[run].free_objs < hz3_classes[cls].objs);
     bitmap_of(run)[index / 64] |= bit;
     hz3_arena.run[run].free_objs++;
     hz3_arena.run[run].idle_epochs = 0;
@@ -167,6 +172,7 @@ static bool page_is_free(uint32_t run, uint32_t cls, uint32_t page)
 
 uint32_t hz3_run_claim_free_pages(uint32_t run, uint32_t cls)
 {
+    hz3_assert_slow(hz3_run_is_valid(run, cls));
     Hz3RunMeta *meta = &hz3_arena.run[run];
     uint32_t pages = 0;
     for (uint32_t i = 0; i < hz3_classes[cls].pages; i++) {
@@ -180,11 +186,13 @@ uint32_t hz3_run_claim_free_pages(uint32_t run, uint32_t cls)
         bitmap_of(run)[w] &= ~claimed[w];
         meta->free_objs = (uint16_t)(meta->free_objs - (uint32_t)__builtin_popcountl(claimed[w]));
     }
+    hz3_assert_slow(hz3_run_is_valid(run, cls));
     return pages;
 }
 
 void hz3_run_publish_pages(uint32_t run, uint32_t cls, uint32_t pages, uint32_t purged)
 {
+    hz3_assert(pages != 0 && pages >> hz3_classes[cls].pages == 0 && (purged & ~pages) == 0);
     Hz3RunMeta *meta = &hz3_arena.run[run];
     uint64_t claimed[HZ3_RUN_WORDS_MAX];
     objects_of_pages(cls, pages, claimed);
@@ -221,14 +229,26 @@ void hz3_object_require(uint32_t cls, const void *object)
 
 bool hz3_run_is_valid(uint32_t run, uint32_t cls)
 {
+    if (!HZ3_DEBUG) {
+        return true;
+    }
     const Hz3RunMeta *meta = &hz3_arena.run[run];
+    const Hz3SegMeta *seg = &hz3_arena.seg[run / HZ3_PAGES_PER_SEG];
+    uint32_t pages = hz3_classes[cls].pages;
+    uint32_t objs = hz3_classes[cls].objs;
+    if (run % HZ3_PAGES_PER_SEG + pages > HZ3_PAGES_PER_SEG ||
+        hz3_segment_any_free(seg, run % HZ3_PAGES_PER_SEG, pages) || meta->shard >= hz3_shard_count() ||
+        meta->is_partial > 1 || meta->purged >> pages != 0) {
+        return false;
+    }
     uint32_t set = 0;
     for (uint32_t w = 0; w < bitmap_words(cls); w++) {
         set += (uint32_t)__builtin_popcountl(bitmap_of(run)[w]);
     }
+    bool has_only_objects = objs % 64 == 0 || bitmap_of(run)[objs / 64] >> (objs % 64) == 0;
     bool tags_match = true;
-    for (uint32_t i = 0; i < hz3_classes[cls].pages; i++) {
+    for (uint32_t i = 0; i < pages; i++) {
         tags_match = tags_match && hz3_tag_of(run + i) == cls && hz3_arena.run[run + i].head_delta == i;
     }
-    return tags_match && set == meta->free_objs;
+    return tags_match && has_only_objects && set == meta->free_objs;
 }

@@ -36,6 +36,10 @@ void hz3_object_require(uint32_t cls, const void *object);
 // steps inside the first page of a medium run a few pass that this object does not start at (see the cache colour).
 bool hz3_object_starts_at(uint32_t cls, const void *object);
 
+// For asserts, by whoever may change the run:
+//   R1  its pages lie in one segment and are taken; each has the class as its tag and knows the way to the first;
+//   R2  the bitmap has bits of objects only, as many as free_objs says;
+//   R3  `purged` has bits of its pages only, and the owner is a shard.
 bool hz3_run_is_valid(uint32_t run, uint32_t cls);
 
 #endif

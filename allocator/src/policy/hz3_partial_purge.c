@@ -91,7 +91,7 @@ static size_t purge_and_publish(Central *c, uint32_t cls, Batch *b)
         had_news = had_news || bits != claim->pages; // refused: try again
     }
     c->has_news = had_news; // what we put back ourselves is none
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
     hz3_in_purging_sub(b->pages);
     hz3_stat_add(partial_pages, purged);
     return purged;
@@ -107,14 +107,14 @@ static uint64_t scan_central(Central *c, uint32_t cls, uint32_t min_age, uint64_
         c->next_scanned = c->has_news ? c->partial : HZ3_PAGE_NONE;
         c->has_news = false;
     }
-    hz3_lock_release(&c->lock);
+    hz3_central_unlock(c);
     while (goes_on && looked_at < max_runs) {
         Batch b;
         b.claims = b.n = b.pages = b.looked_at = 0;
         hz3_lock_acquire(&c->lock);
         collect(c, cls, min_age, max_runs - looked_at, &b);
         goes_on = c->next_scanned != HZ3_PAGE_NONE;
-        hz3_lock_release(&c->lock);
+        hz3_central_unlock(c);
         looked_at += b.looked_at;
         *purged += b.claims != 0 ? purge_and_publish(c, cls, &b) : 0;
     }

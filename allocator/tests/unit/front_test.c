@@ -169,6 +169,36 @@ static void capacity_follows_use(void **state)
     hz3_lock_release(&hz3_slab_lock);
 }
 
+static void slab_validator_sees_what_is_wrong(void **state)
+{
+    (void)state;
+    Hz3Slab *slab = hz3_slab_acquire();
+    uint32_t cls = HZ3_CLASS_64;
+    void *one = malloc(64);
+    slab->empty[cls][-1] = one;
+    atomic_store(&slab->top[cls], slab->empty[cls] - 1);
+    char foreign[16];
+    uint32_t most = hz3_classes[cls].front_cap;
+    UNIT_EXPECT_SEEN(slab->top[cls], slab->empty[cls] + 1, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(slab->top[cls], slab->empty[cls] - most - 1, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(slab->full[cls], slab->empty[cls] + 1, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(slab->full[cls], slab->empty[cls] - most - 1, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(slab->empty[cls], slab->empty[cls] - 1, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(*slab->empty[cls], one, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(slab->never_set[cls], 0, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(*slab->top[cls], NULL, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(*slab->top[cls], foreign, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(*slab->top[cls], (char *)one + 16, hz3_slab_is_valid(slab));
+    UNIT_EXPECT_SEEN(slab->full[HZ3_TAG_SPAN], slab->slots, hz3_slab_is_valid(slab));
+    slab->owner = &hz3_self;
+    UNIT_EXPECT_SEEN(slab->cpu, 0, hz3_slab_is_valid(slab));
+    slab->owner = NULL;
+    hz3_slab_flush(slab, 0, false);
+    hz3_lock_acquire(&hz3_slab_lock);
+    hz3_slab_release(slab);
+    hz3_lock_release(&hz3_slab_lock);
+}
+
 // --- threads that the CPU front cannot serve ---
 
 #define RSEQ_SIGNATURE 0x53053053
@@ -414,6 +444,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_drain_empties_the_slabs_of_sleepers),
         cmocka_unit_test(only_what_has_not_moved_is_idle),
         cmocka_unit_test(capacity_follows_use),
+        cmocka_unit_test(slab_validator_sees_what_is_wrong),
         cmocka_unit_test(an_unregistered_thread_has_a_slab_of_its_own),
         cmocka_unit_test(a_thread_takes_nothing_along_to_another_cpu),
         cmocka_unit_test(a_child_inherits_the_slabs_whole),

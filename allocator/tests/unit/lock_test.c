@@ -109,8 +109,8 @@ static void wrong_use_aborts(void **state)
     unit_expect_abort(acquire_both, &budget, "held_ranks");       // falling
     unit_expect_abort(acquire_both, &another_leaf, "held_ranks"); // two of one rank
     unit_expect_abort(try_both, &budget, "held_ranks");
-    unit_expect_abort(release_from_another_thread, &leaf, "hz3_self_id()");
-    unit_expect_abort(release_twice, &leaf, "hz3_self_id()");
+    unit_expect_abort(release_from_another_thread, &leaf, "hz3_lock_is_held");
+    unit_expect_abort(release_twice, &leaf, "hz3_lock_is_held");
     unit_expect_abort(acquire_without_rank, NULL, "lock->rank");
 }
 

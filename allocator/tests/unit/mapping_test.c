@@ -7,10 +7,10 @@
 #include "base/hz3_knobs.h"
 #include "base/hz3_os.h"
 #include "large/hz3_mapping.h"
+#include "large/hz3_mapping_registry.h"
 #include "pages/hz3_arena.h"
 
 #define MIB ((size_t)1 << 20)
-#define CACHE_MAX 64u
 #define FAKE_PAGES (UINT64_C(1) << 26) // never used twice
 #define FAKE_BASE ((uintptr_t)1 << 40)
 
@@ -104,7 +104,7 @@ typedef struct Block {
 static Block live[8192];
 static uint32_t n_live;
 static size_t live_bytes;
-static Block cache[CACHE_MAX + 1]; // oldest first
+static Block cache[HZ3_MAPPING_CACHE_MAX + 1]; // oldest first
 static uint32_t n_cached;
 static uint32_t n_aged; // of those, in the cache since the last trim
 static size_t cached_bytes;
@@ -156,13 +156,21 @@ static Block model_merge(Block b)
     return b;
 }
 
+static bool registry_is_valid(void)
+{
+    hz3_lock_acquire(&hz3_mappings.lock);
+    bool is_valid = hz3_registry_is_valid();
+    hz3_lock_release(&hz3_mappings.lock);
+    return is_valid;
+}
+
 static void check_figures(void)
 {
     Hz3MappingFigures f = hz3_mapping_figures();
     assert_int_equal(f.live_count, n_live);
     assert_int_equal(f.live_bytes, live_bytes);
     assert_int_equal(f.cached_bytes, cached_bytes);
-    assert_true(n_cached <= CACHE_MAX && cached_bytes <= hz3_knobs.MAPPED_CACHE_BYTES);
+    assert_true(n_cached <= HZ3_MAPPING_CACHE_MAX && cached_bytes <= hz3_knobs.MAPPED_CACHE_BYTES);
     assert_int_equal(kernel_pages, (live_bytes + cached_bytes) / HZ3_PAGE_SIZE);
 }
 
@@ -193,7 +201,7 @@ static void checked_free(uint32_t i)
         Block merged = model_merge(b);
         cache[n_cached++] = merged;
         cached_bytes += merged.bytes;
-        while (n_cached > CACHE_MAX || cached_bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
+        while (n_cached > HZ3_MAPPING_CACHE_MAX || cached_bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
             assert_false(kernel_is_mapped(cache_remove(0).p)); // the oldest went
         }
     }
@@ -264,6 +272,7 @@ static void random_walk(size_t cache_limit, uint32_t live_max, int steps, uint64
             assert_int_equal(hz3_mapping_size((char *)b->p + 16), 0);
         }
         check_figures();
+        assert_true(step % 256 != 0 || registry_is_valid());
     }
 }
 

@@ -30,6 +30,21 @@ uint32_t unit_random_below(uint64_t *state, uint32_t n);
 // Runs body(arg) in a child that must end by abort(), with `message` in what it wrote to stderr.
 void unit_expect_abort(void (*body)(void *), void *arg, const char *message);
 
+// For validators: makes a field wrong, expects that `is_valid` turns false, and that it is true again with the old
+// value.
+#define UNIT_EXPECT_SEEN(field, wrong, is_valid)                                                                       \
+    do {                                                                                                               \
+        assert_true(is_valid);                                                                                         \
+        __typeof__((void)0, (field)) unit_was = (field);                                                               \
+        (field) = (__typeof__(unit_was))(wrong);                                                                       \
+        bool unit_is_valid = (is_valid);                                                                               \
+        (field) = unit_was;                                                                                            \
+        if (unit_is_valid) {                                                                                           \
+            fail_msg("%s = %s passes as valid", #field, #wrong);                                                       \
+        }                                                                                                              \
+        assert_true(is_valid);                                                                                         \
+    } while (0)
+
 // Starts n threads at one moment, joins them, and fails the test when one of them called unit_fail.
 typedef void UnitWorker(uint32_t index, void *arg);
 void unit_run_threads(uint32_t n, UnitWorker *worker, void *arg);

@@ -6,7 +6,7 @@ UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := size_class segment arena central ledger mapping stats_file front
+UNIT_MODEL := size_class segment arena central central_valid ledger mapping mapping_registry stats_file front
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
@@ -23,6 +23,7 @@ TESTS += $(UNIT_MODEL_TESTS) $(UNIT_RACE_TESTS) $(UNIT_TSAN_TESTS) $(wildcard $(
 # Functions that a test replaces (__wrap_f) and may still call (__real_f).
 UNIT_WRAP_arena_test := hz3_os_purge
 UNIT_WRAP_central_test := hz3_os_cpu
+UNIT_WRAP_central_valid_test := hz3_os_cpu
 UNIT_WRAP_front_test := hz3_front_fork_stop hz3_os_membarrier
 UNIT_WRAP_ledger_test := hz3_os_purge hz3_os_purge_ranges
 UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap
@@ -60,8 +61,9 @@ test-programs: $(UNIT_PROBE)
 
 UNIT_RENAMED := malloc free calloc realloc reallocarray posix_memalign aligned_alloc memalign valloc pvalloc \
     malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_stats malloc_info mallopt
-# A sleep on a lock has no end of a second, which a lost wake would pass by.
-UNIT_RACE_FLAGS := $(BASE_CFLAGS) -O1 -g $(UNIT_INCLUDES) -DHZ3_DEBUG=1 -DHZ3_LOCK_SLEEP_MAX_MS=3600000 -pthread
+# The validators run here too, so that ThreadSanitizer sees what they read. A sleep on a lock has no end of a second,
+# which a lost wake would pass by.
+UNIT_RACE_FLAGS := $(BASE_CFLAGS) -O1 -g $(UNIT_INCLUDES) -DHZ3_DEBUG=2 -DHZ3_LOCK_SLEEP_MAX_MS=3600000 -pthread
 UNIT_RACE_HZ3_FLAGS := $(UNIT_RACE_FLAGS) $(foreach name,$(UNIT_RENAMED),-D$(name)=hz3_unit_$(name)) \
     -include $(UNIT_SRC)/yield_atomics.h
 # -Wno-tsan: the sanitizer does not model fences, which order packing's hints and no data.
