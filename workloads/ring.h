@@ -4,7 +4,7 @@
 // 64 MiB, while pairs would take 4 GiB. All of it would be touched, as a ring walks over its whole buffer. The price is
 // one compare-and-swap for each push. It waits for every store before it, so blocks are pushed in batches. A fetch_add
 // could not be taken back when the ring is full. The consumer never writes to a slot. A bit that flips with each lap
-// tells whether the slot holds a new entry, so its cache line crosses between cores once in each direction.
+// tells whether the slot holds a new entry. So its cache line crosses between cores once in each direction.
 //
 // Invariants:
 //   - head <= tail <= head + capacity.
