@@ -93,7 +93,7 @@ static bool is_wanted(Hz3Slab *slab, Hz3FrontScope scope)
 
 static Kinds seize(Hz3FrontScope scope)
 {
-    hz3_assert(hz3_lock_is_held(&drain_lock));
+    hz3_assert(hz3_lock_is_held(&hz3_slab_drain_lock));
     Kinds seized = {false, false};
     hz3_lock_acquire(&hz3_slab_lock);
     FOR_EACH_SLAB(slab)
