@@ -29,7 +29,7 @@ CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP
 
 PROGRAMS :=
-TESTS := .ci/format.t
+TESTS := .ci/format.t .ci/links.t .ci/prose.t
 INSTALLS :=
 
 .DEFAULT_GOAL := all
