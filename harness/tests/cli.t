@@ -22,7 +22,7 @@ is "$rc $err" "64 hzb: -a '(': not a regular expression" 'a bad pattern is named
 run plan "$matrix" -a zzz
 is "$rc $err" "64 hzb: -a 'zzz': matches no arm of the matrix" 'a pattern that matches no arm is named'
 run plan "$matrix" -w zzz
-is "$rc $err" '64 hzb: the filters -w, -p leave no cell of the matrix' 'filters that leave nothing are an error'
+is "$rc $err" '64 hzb: the filters -w, -p leave no cell of the matrix, which has: one, two' 'filters that leave nothing are an error'
 run plan "$matrix" -p ms
 like "$rc $err" "^64 .*-p 'ms': expected key=value" 'a bad -p is named'
 run plan "$matrix" --rounds 0

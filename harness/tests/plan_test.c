@@ -166,7 +166,7 @@ static void test_filter_that_leaves_nothing_is_an_error(void **state)
     bool ok = plan_make(&config, &none, &experiment, &plan);
     char *said = capture_end();
     assert_false(ok);
-    assert_string_equal(said, "hzb: the filters -w, -p leave no cell of the matrix\n");
+    assert_string_equal(said, "hzb: the filters -w, -p leave no cell of the matrix, which has: one, two\n");
 }
 
 static void test_plan_survives_its_file(void **state)

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,15 +72,20 @@ bool file_id_same(const FileId *a, const FileId *b)
     return a->dev == b->dev && a->ino == b->ino && a->mtime_ns == b->mtime_ns && a->size_bytes == b->size_bytes;
 }
 
-const char *program_dir(void)
+const char *program_path(void)
 {
     static char path[PATH_MAX];
-    if (path[0]) return path;
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    char *slash = length > 0 ? strrchr(path, '/') : NULL;
-    if (!slash) return "."; // no /proc: the current directory is the best guess left
-    *slash = 0;
+    // Without /proc the current directory is the best guess left.
+    if (!path[0] && readlink("/proc/self/exe", path, sizeof path - 1) <= 0) strcpy(path, "./hzb");
     return path;
+}
+
+const char *program_dir(void)
+{
+    static char dir[PATH_MAX];
+    const char *path = program_path();
+    if (!dir[0]) memcpy(dir, path, (size_t)(strrchr(path, '/') - path));
+    return dir;
 }
 
 FILE *file_create(const char *path)
@@ -110,6 +116,26 @@ bool file_copy(const char *from, const char *to)
     if (in >= 0) close(in);
     if (out >= 0) close(out);
     return ok;
+}
+
+int file_lock(const char *path, const char *holder)
+{
+    // Not O_CREAT at once: a sticky directory may forbid that on a file of another user.
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd >= 0) fchmod(fd, 0666);
+    }
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    if (fd >= 0) hzb_note("waiting for %s (it holds %s)", holder, path);
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0) {
+        if (errno == EINTR) continue;
+        hzb_error("lock %s: %s", path, strerror(errno));
+        close(fd);
+        return -1;
+    }
+    if (fd < 0) hzb_error("lock %s: %s", path, strerror(errno));
+    return fd;
 }
 
 bool folder_make(const char *path)

@@ -26,7 +26,8 @@ char *fd_bytes(int fd, size_t *length);
 char *file_line(const char *path);
 bool file_id(const char *path, FileId *id);
 bool file_id_same(const FileId *a, const FileId *b);
-// Directory part of the path of this very program.
+// The path of this very program, and its directory part.
+const char *program_path(void);
 const char *program_dir(void);
 
 // A new file for writing; NULL with a message.
@@ -35,6 +36,9 @@ FILE *file_create(const char *path);
 bool file_finish(FILE *out, const char *path);
 // A copy of a file that is not there yet, on the disk when it returns. Says what is wrong and returns false.
 bool file_copy(const char *from, const char *to);
+// Takes the lock that a file stands for, and says which `holder` it waits for. The lock is held until the returned
+// descriptor is closed or the program ends. -1 with a message.
+int file_lock(const char *path, const char *holder);
 
 // Makes a folder unless it is there; the second one with all folders above it. Says what is wrong and returns false.
 bool folder_make(const char *path);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,6 +12,8 @@
 #include "base/files.h"
 
 extern char **environ;
+
+enum { EXIT_SIGNAL_BASE = 128 };
 
 int command_output(const char *const argv[], StderrUse stderr_use, char **output)
 {
@@ -39,6 +42,47 @@ int command_output(const char *const argv[], StderrUse stderr_use, char **output
     length = strlen(*output);
     if (length && (*output)[length - 1] == '\n') (*output)[length - 1] = 0;
     return WEXITSTATUS(status);
+}
+
+static int spawn_group(const char *const argv[], const char *output_path, pid_t *pid)
+{
+    sigset_t none;
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output_path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    int error = posix_spawnp(pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+int command_watched(const char *const argv[], const char *output_path)
+{
+    sigset_t watched, before;
+    pid_t pid;
+    int status, code = 0;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGINT);
+    sigaddset(&watched, SIGTERM);
+    sigaddset(&watched, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &watched, &before);
+    if (spawn_group(argv, output_path, &pid) != 0) code = -1;
+    while (code >= 0 && waitpid(pid, &status, WNOHANG) == 0) {
+        int number = sigwaitinfo(&watched, NULL);
+        if (number != SIGINT && number != SIGTERM) continue;
+        kill(-pid, number);
+        code = EXIT_SIGNAL_BASE + number;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (code != 0) return code;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_SIGNAL_BASE + WTERMSIG(status);
 }
 
 char *sha256_of_file(const char *path)

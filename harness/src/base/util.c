@@ -71,6 +71,13 @@ void list_add(StrList *list, const char *item)
     list->items[list->count++] = xstrdup(item);
 }
 
+void list_add_option(StrList *list, const char *option, const char *value)
+{
+    if (!value) return;
+    list_add(list, option);
+    list_add(list, value);
+}
+
 void list_free(StrList *list)
 {
     for (unsigned i = 0; i < list->count; i++)

@@ -33,6 +33,8 @@ char *xstrdup(const char *text);
 char *xfmt(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 void list_add(StrList *list, const char *item);
+// An option of a command line with its value; nothing without one.
+void list_add_option(StrList *list, const char *option, const char *value);
 void list_free(StrList *list);
 bool list_has(const StrList *list, const char *item);
 // `text` cut at every `separator`; empty pieces are dropped.

@@ -29,6 +29,8 @@ enum {
     KEY_POOL,
     KEY_JSON,
     KEY_SUMMARY,
+    KEY_MATRIX,
+    KEY_BISECT,
 };
 
 #define OPTIONS_CONFIG                                                                                                 \
@@ -36,13 +38,16 @@ enum {
     {                                                                                                                  \
         "build", KEY_BUILD, "DIR", 0, "What {build} stands for in them (default: the folder of hzb)", 1                \
     }
-#define OPTIONS_SELECT                                                                                                 \
-    {"allocators", 'a', "REGEX", 0, "Only these allocators", 2},                                                       \
-        {"workloads", 'w', "REGEX", 0, "Only cells whose id or workload matches", 2},                                  \
+#define OPTIONS_CELLS                                                                                                  \
+    {"workloads", 'w', "REGEX", 0, "Only cells whose id or workload matches", 2},                                      \
         {"param", 'p', "KEY=VALUE", 0, "Only cells with this parameter; may be given more than once", 2},              \
-        {"allocator", KEY_ALLOCATOR, "NAME=PATH", 0, "One more arm: this library", 3},                                 \
         {"rounds", KEY_ROUNDS, "N", 0, "Rounds of every cell, instead of the matrix's", 3},                            \
-        {"seed", KEY_SEED, "N", 0, "Seed of the plan, instead of the matrix's", 3},                                    \
+    {                                                                                                                  \
+        "seed", KEY_SEED, "N", 0, "Seed of the plan, instead of the matrix's", 3                                       \
+    }
+#define OPTIONS_SELECT                                                                                                 \
+    {"allocators", 'a', "REGEX", 0, "Only these allocators", 2}, OPTIONS_CELLS,                                        \
+        {"allocator", KEY_ALLOCATOR, "NAME=PATH", 0, "One more arm: this library", 3},                                 \
         {"shard", KEY_SHARD, "I/N", 0, "Only the I-th of N slices of the cells, for several machines", 3},             \
     {                                                                                                                  \
         "test", KEY_TEST, 0, 0, "One tiny round that verifies and keeps no figures", 3                                 \
@@ -104,6 +109,20 @@ static const struct argp_option selftest_options[] = {
     {"rounds", KEY_ROUNDS, "N", 0, "With --pool: runs drawn for each candidate (default: 40)", 3},
     {"pool", KEY_POOL, "RESULTS", 0, "Draw rounds from this record instead of measuring", 3},
     {0}};
+#define OPTIONS_COMPARE                                                                                                \
+    OPTIONS_CONFIG, OPTIONS_CELLS, OPTION_OUTPUT, OPTION_LOCK,                                                         \
+        {"matrix", KEY_MATRIX, "FILE", 0, "Whose cells and gates (default: harness/matrix/nightly.yaml)", 2},          \
+    {                                                                                                                  \
+        "metric", KEY_METRIC, "COLUMN", 0, "Only this gate", 2                                                         \
+    }
+static const struct argp_option compare_options[] = {
+    OPTIONS_COMPARE,
+    {"strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3},
+    {"dry-run", KEY_DRY_RUN, 0, 0, "Build; say how many processes and how long", 3},
+    {"bisect", KEY_BISECT, 0, 0, "Exit as git bisect run wants it: 0 not worse, 1 worse, 125 no answer", 3},
+    {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
+    {0}};
+static const struct argp_option bisect_options[] = {OPTIONS_COMPARE, {0}};
 static const struct argp_option gate_options[] = {{"strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3},
                                                   {0}};
 
@@ -135,6 +154,10 @@ static const Command commands[] = {
      command_stats, false, true, false},
     {"gate", "[RESULTS]", "Decide what got worse: stats.csv, verdict.json, exit code (default: results/latest).",
      gate_options, command_gate, false, true, false},
+    {"compare", "A B", "Measure B against A and judge it: revisions, allocators, baseline:NAME or libraries.",
+     compare_options, command_compare, true, true, true},
+    {"bisect", "GOOD BAD", "Find the commit that made a cell's metric worse, with git bisect.", bisect_options,
+     command_bisect, true, true, true},
     {"baseline", "[WORD...]", "set NAME ALLOCATOR, list, rm NAME: keep a library to compare with.", baseline_options,
      command_baseline, false, true, true},
     {"selftest-gate", "[MATRIX]", "See whether the gate finds planted faults, and nothing else.", selftest_options,
@@ -185,6 +208,7 @@ static bool parse_plain(int key, char *text, Options *options)
                  {KEY_PLOTS, &options->plots_dir, NULL},     {KEY_LOCK, &options->lock_path, NULL},
                  {KEY_POOL, &options->pool_dir, NULL},       {KEY_METRIC, &options->metric, NULL},
                  {KEY_REFERENCE, &options->reference, NULL}, {'o', &options->output, NULL},
+                 {KEY_MATRIX, &options->matrix, NULL},       {KEY_BISECT, NULL, &options->bisect},
                  {'a', &options->allocator_regex, NULL},     {'w', &options->cell_regex, NULL},
                  {KEY_DRY_RUN, NULL, &options->dry_run},     {KEY_TEST, NULL, &options->test},
                  {KEY_MARKDOWN, NULL, &options->markdown},   {KEY_JSON, NULL, &options->json},

@@ -17,13 +17,6 @@ static bool ends_clean(const char *name)
     return length >= suffix && strcmp(name + length - suffix, "same") == 0;
 }
 
-static void add_option(StrList *argv, const char *option, const char *value)
-{
-    if (!value) return;
-    list_add(argv, option);
-    list_add(argv, value);
-}
-
 static int run_self(StrList *argv, char **said)
 {
     const char **words = xcalloc(argv->count + 1, sizeof *words);
@@ -44,11 +37,11 @@ static int measure_and_decide(const Options *options, const char *matrix, const 
     list_add(&run, self);
     list_add(&run, "run");
     list_add(&run, matrix);
-    add_option(&run, "-a", xfmt("^(%s|%s)$", base, cand));
-    add_option(&run, "-o", options_output(options));
-    add_option(&run, "--config", options->config_dir);
-    add_option(&run, "--build", options->build_dir);
-    add_option(&run, "--lock", options->lock_path);
+    list_add_option(&run, "-a", xfmt("^(%s|%s)$", base, cand));
+    list_add_option(&run, "-o", options_output(options));
+    list_add_option(&run, "--config", options->config_dir);
+    list_add_option(&run, "--build", options->build_dir);
+    list_add_option(&run, "--lock", options->lock_path);
     int code = run_self(&run, &dir);
     if (code != HZB_OK && code != HZB_BAD_SAMPLES) return code;
     list_add(&gate, self);

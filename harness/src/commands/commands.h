@@ -12,6 +12,8 @@ HzbExit command_doctor(const Options *options);
 HzbExit command_plot(const Options *options);
 HzbExit command_table(const Options *options);
 HzbExit command_stats(const Options *options);
+HzbExit command_compare(const Options *options);
+HzbExit command_bisect(const Options *options);
 HzbExit command_gate(const Options *options);
 HzbExit command_baseline(const Options *options);
 HzbExit command_selftest(const Options *options);

@@ -1,5 +1,8 @@
 #include "commands/measure.h"
 
+#include <stdio.h>
+
+#include "record/resultdir.h"
 #include "sweep/diag.h"
 #include "sweep/sweep.h"
 
@@ -12,4 +15,23 @@ HzbExit measure(const Options *options, const char *dir)
     const bool measured = result == HZB_OK || result == HZB_BAD_SAMPLES;
     if (measured && options->lane == LANE_DIAG && !options->test && !diag_run(dir)) return HZB_IO;
     return result;
+}
+
+char *measure_folder(const Options *options, const char *output, Planned *planned)
+{
+    return resultdir_make(output, &planned->config, &planned->experiment, &planned->plan,
+                          options->shard.count ? &planned->whole : NULL);
+}
+
+HzbExit measure_new(const Options *options, Planned *planned, char **dir)
+{
+    const char *output = options_output(options);
+    *dir = NULL;
+    planned_announce(planned);
+    if (options->dry_run) return HZB_OK;
+    *dir = measure_folder(options, output, planned);
+    if (!*dir || !resultdir_set_latest(output, planned->experiment.run_id)) return HZB_IO;
+    printf("%s\n", *dir);
+    fflush(stdout);
+    return measure(options, *dir);
 }

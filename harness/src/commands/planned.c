@@ -8,7 +8,9 @@
 
 bool planned_make(const Options *options, Planned *planned)
 {
+    StrList cells;
     if (!config_load(&planned->config, options->config_dir, options->target) ||
+        !plan_select(&planned->config, options, &cells) ||
         !experiment_make(&planned->config, options, &planned->experiment) ||
         !plan_make(&planned->config, options, &planned->experiment, &planned->whole))
         return false;

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "base/subprocess.h"
-#include "config/baseline.h"
+#include "config/arm_find.h"
 #include "config/paths.h"
-#include "config/variant.h"
+#include "config/side.h"
 
 enum { SAMPLE_MS_DEFAULT = 10, MEM_GUARD_PCT_DEFAULT = 75, STEAL_MAX_PCT_DEFAULT = 2 };
 static const double fallback_max_pct = 0.1;
@@ -44,24 +44,24 @@ static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const re
     return true;
 }
 
-// An arm as a matrix names it, with its library ready.
-static bool find_arm(const Config *config, const Options *options, const char *name, Arm *arm)
+// The two sides of a comparison replace the arms of the matrix.
+static bool add_sides(const Config *config, const Options *options, Experiment *experiment)
 {
-    size_t prefix = strlen(BASELINE_PREFIX);
-    if (strncmp(name, BASELINE_PREFIX, prefix) == 0) return baseline_arm(options, name + prefix, arm);
-    if (!arm_resolve(config, options, config_allocator(config, name), arm)) {
-        hzb_error("allocator '%s': library '%s' not found%s; install or build it, or mark it 'optional: true'",
-                  arm->name, arm->preload, strchr(arm->preload, '/') ? "" : " in the system's library folders");
-        return false;
+    static const char *const roles[] = {"base", "cand"};
+    for (unsigned i = 0; i < options->sides.count; i++) // before anything is built
+        if (!side_is_clear(config, options->sides.items[i])) return false;
+    for (unsigned i = 0; i < options->sides.count; i++) {
+        Arm arm;
+        if (!side_find(config, options, options->sides.items[i], &arm) || !add_arm(experiment, &arm, roles[i], NULL))
+            return false;
     }
-    if (!arm->build_defs) return true;
-    arm->preload = variant_build(options_build_dir(options), arm->build_defs);
-    return arm->preload != NULL;
+    return true;
 }
 
 static bool add_arms(const Config *config, const Options *options, Experiment *experiment, const regex_t *wanted)
 {
     const CfgArms *arms = &config->matrix->arms;
+    if (options->sides.count > 0) return add_sides(config, options, experiment);
     const struct {
         char **names;
         unsigned count;
@@ -74,7 +74,7 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
         for (unsigned i = 0; i < lists[l].count; i++) {
             Arm arm;
             if (wanted && regexec(wanted, lists[l].names[i], 0, NULL, 0) != 0) continue;
-            if (!find_arm(config, options, lists[l].names[i], &arm)) return false;
+            if (!arm_find(config, options, lists[l].names[i], &arm)) return false;
             if (lists[l].names == arms->aa) arm.name = xfmt("aa:%s", arm.name);
             if (!add_arm(experiment, &arm, lists[l].role, wanted)) return false;
         }
@@ -179,7 +179,7 @@ bool experiment_make(const Config *config, const Options *options, Experiment *e
 {
     assert(config->matrix);
     regex_t regex, *wanted = NULL;
-    *experiment = (Experiment){.matrix = xstrdup(config->matrix->name),
+    *experiment = (Experiment){.matrix = xstrdup(options->sides.count > 0 ? "compare" : config->matrix->name),
                                .limits = limits_of(config->matrix),
                                .command_line = options->command_line};
     if (options->allocator_regex) {

@@ -24,6 +24,8 @@ typedef struct Options {
     const char *config_dir; // folder of allocators.yaml and workloads.yaml
     const char *build_dir;  // what {build} stands for
     const char *output;     // folder in which result folders are made
+    const char *matrix;     // file, of a command whose targets are something else
+    StrList sides;          // what is compared, base and candidate, in the place of the matrix's arms
     const char *pool_dir;   // result folder that rounds are drawn from
     const char *plots_dir;  // folder of the gnuplot scripts
     const char *lock_path;
@@ -38,7 +40,7 @@ typedef struct Options {
     unsigned rounds;       // 0 = as the matrix says
     bool seed_given;
     uint64_t seed;
-    bool dry_run, test, markdown, json, summary, strict;
+    bool dry_run, test, markdown, json, summary, strict, bisect;
 } Options;
 
 // The folder that holds result folders and baselines.

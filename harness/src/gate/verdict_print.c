@@ -7,12 +7,12 @@
 #include "base/util.h"
 #include "gate/gate.h"
 
-static const char *verdict_text(const Comparison *c)
+static const char *verdict_text(const Finding *f)
 {
     static const char *const regression[] = {"REGRESSION", "regression, not confirmed", "REGRESSION, confirmed"};
     static const char *const improved[] = {"improved", "improved, not confirmed", "improved, confirmed"};
-    if (c->found.verdict == VERDICT_REGRESSION) return regression[c->found.confirmation];
-    return c->found.verdict == VERDICT_IMPROVED ? improved[c->found.confirmation] : verdict_names[c->found.verdict];
+    if (f->verdict == VERDICT_REGRESSION) return regression[f->confirmation];
+    return f->verdict == VERDICT_IMPROVED ? improved[f->confirmation] : verdict_names[f->verdict];
 }
 
 static char *limit_text(const Finding *found)
@@ -41,6 +41,25 @@ static char *change_text(double ratio)
     return isfinite(ratio) ? xfmt("%+.2f %%", (ratio - 1) * 100) : xstrdup("-");
 }
 
+// A count is shown as it is, for it may have been 0 and then has no ratio.
+static char *count_text(const Finding *f)
+{
+    return isnan(f->cand_median) ? xstrdup("-") : xfmt("%g, was %g", f->cand_median, f->base_median);
+}
+
+char *verdict_line(const Finding *f)
+{
+    char *lo = change_text(f->ci_lo), *hi = change_text(f->ci_hi);
+    const bool is_count = isnan(f->threshold);
+    char *change = is_count ? count_text(f) : change_text(f->ratio);
+    char *interval = is_count ? xstrdup("") : xfmt(" (%s .. %s)", lo, hi);
+    char *line = xfmt("%s in %s: %s%s, %s", f->metric, f->cell_id, change, interval, verdict_text(f));
+    char *const texts[] = {lo, hi, change, interval};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+    return line;
+}
+
 static void print_comparison(const Comparison *c, int cell_width, int arms_width, FILE *out)
 {
     char *change = change_text(c->found.ratio), *lo = change_text(c->found.ci_lo), *hi = change_text(c->found.ci_hi);
@@ -49,12 +68,11 @@ static void print_comparison(const Comparison *c, int cell_width, int arms_width
     char *arms = xfmt("%s : %s", c->found.cand, c->found.base), *missing = missing_text(c);
     if (c->gate->exact) {
         free(change);
-        change =
-            isnan(c->found.cand_median) ? xstrdup("-") : xfmt("%g, was %g", c->found.cand_median, c->found.base_median);
+        change = count_text(&c->found);
     }
     fprintf(out, "  %-*s  %-14s  %-*s  %3.0f  %10s  %9s ..%9s  %6s  %6s  %7s  %s%s%s\n", cell_width, c->found.cell_id,
-            c->found.metric, arms_width, arms, c->found.n, change, lo, hi, p, limit, visible, verdict_text(c), missing,
-            compare_is_gated(c) ? "" : " (A/A)");
+            c->found.metric, arms_width, arms, c->found.n, change, lo, hi, p, limit, visible, verdict_text(&c->found),
+            missing, compare_is_gated(c) ? "" : " (A/A)");
     char *const texts[] = {change, lo, hi, p, limit, visible, arms, missing};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);

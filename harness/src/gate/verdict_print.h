@@ -8,5 +8,7 @@
 
 // `findings` are those of the comparisons.
 void verdict_print(const Results *results, const Comparisons *comparisons, const Findings *findings, FILE *out);
+// A gated comparison in words: "ops_per_s in mixed_t2_r0: -5.10 % (-5.90 % .. -4.30 %), REGRESSION, confirmed".
+char *verdict_line(const Finding *finding);
 
 #endif

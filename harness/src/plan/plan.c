@@ -86,6 +86,14 @@ static CellRounds cell_rounds(const CfgMatrix *matrix, const CfgCell *cell, cons
     return (CellRounds){cell->id, min, fixed ? min : matrix->rounds_max};
 }
 
+static char *cell_ids(const CfgMatrix *matrix)
+{
+    char *text = xstrdup("");
+    for (unsigned i = 0; i < matrix->cells_count; i++)
+        text = xfmt("%s%s%s", text, i ? ", " : "", matrix->cells[i].id);
+    return text;
+}
+
 static bool select_cells(const Config *config, const Options *options, PlannedCell **cells, unsigned *count)
 {
     regex_t regex;
@@ -106,7 +114,11 @@ static bool select_cells(const Config *config, const Options *options, PlannedCe
         (*cells)[(*count)++] = (PlannedCell){cell, workload, params, rounds, i};
     }
     regfree(&regex);
-    if (*count == 0) hzb_error("the filters -w, -p leave no cell of the matrix");
+    if (*count == 0) {
+        char *ids = cell_ids(config->matrix);
+        hzb_error("the filters -w, -p leave no cell of the matrix, which has: %s", ids);
+        free(ids);
+    }
     return *count > 0;
 }
 
@@ -135,6 +147,40 @@ static void add_block(Plan *plan, const PlannedCell *planned, const Experiment *
     }
 }
 
+static char *gates_text(const CfgMatrix *matrix)
+{
+    char *text = xstrdup("");
+    for (unsigned i = 0; i < matrix->gates_count; i++)
+        text = xfmt("%s%s%s", text, i ? ", " : "", matrix->gates[i].metric);
+    return text;
+}
+
+static bool some_cell_has(const PlannedCell *cells, unsigned count, const char *metric)
+{
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned m = 0; m < cells[i].workload->metrics_count; m++)
+            if (strcmp(cells[i].workload->metrics[m].name, metric) == 0) return true;
+    return false;
+}
+
+// With --metric that gate alone, which must be able to decide something.
+static bool select_gate(const CfgMatrix *matrix, const PlannedCell *cells, unsigned count, const char *metric,
+                        Rule *rule)
+{
+    for (unsigned i = 0; metric && i < matrix->gates_count; i++) {
+        if (strcmp(matrix->gates[i].metric, metric) != 0) continue;
+        rule->gates = &matrix->gates[i];
+        rule->gates_count = 1;
+        if (rule->gates->exact || some_cell_has(cells, count, metric)) return true;
+        hzb_error("--metric '%s': no cell that is left has it", metric);
+        return false;
+    }
+    char *gates = gates_text(matrix);
+    if (metric) hzb_error("--metric '%s': expected a gate of the matrix: %s", metric, gates);
+    free(gates);
+    return !metric;
+}
+
 static Rule make_rule(const CfgMatrix *matrix, const PlannedCell *cells, unsigned count, const Options *options)
 {
     Rule rule = {.gates = matrix->gates,
@@ -148,6 +194,20 @@ static Rule make_rule(const CfgMatrix *matrix, const PlannedCell *cells, unsigne
     return rule;
 }
 
+bool plan_select(const Config *config, const Options *options, StrList *cells)
+{
+    PlannedCell *selected = NULL;
+    unsigned count;
+    Rule rule;
+    *cells = (StrList){0};
+    bool ok = select_cells(config, options, &selected, &count) &&
+              select_gate(config->matrix, selected, count, options->metric, &rule);
+    for (unsigned i = 0; ok && i < count; i++)
+        list_add(cells, selected[i].cell->id);
+    free(selected);
+    return ok;
+}
+
 bool plan_make(const Config *config, const Options *options, Experiment *experiment, Plan *plan)
 {
     PlannedCell *cells;
@@ -158,6 +218,7 @@ bool plan_make(const Config *config, const Options *options, Experiment *experim
         if (cells[i].rounds.first > most) most = cells[i].rounds.first;
     uint64_t seed = options->seed_given ? options->seed : config->matrix->seed;
     experiment->rule = make_rule(config->matrix, cells, count, options);
+    if (!select_gate(config->matrix, cells, count, options->metric, &experiment->rule)) return false;
     for (unsigned set = 0; set <= experiment->rule.confirm; set++)
         for (unsigned round = 0; round < most; round++)
             for (unsigned i = 0; i < count; i++)

@@ -33,6 +33,10 @@ typedef struct Plan {
     unsigned count;
 } Plan;
 
+// Ids of the cells that the filters leave. Also checks that --metric can decide something in them. It is asked before
+// libraries are built. Says what is wrong and returns false.
+bool plan_select(const Config *config, const Options *options, StrList *cells);
+
 // Rounds outermost, then cells, then arms. So the arms of a cell run next to each other, and every cell is spread over
 // the whole run. Rounds that the rule may do without are planned too, and the second set after all of the first. The
 // sweep records as skipped what turns out not to be needed. Sets experiment->rule.

@@ -2,13 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,24 +25,7 @@ enum { EXIT_SIGNAL_BASE = 128, ATTEMPTS_MAX = 3 };
 
 bool host_lock(const char *path)
 {
-    // Not O_CREAT at once: a sticky directory may forbid that on a file of another user.
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd >= 0) fchmod(fd, 0666);
-    }
-    if (fd < 0) {
-        hzb_error("lock %s: %s", path, strerror(errno));
-        return false;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
-    hzb_note("waiting for another hzb that measures on this host (it holds %s)", path);
-    while (flock(fd, LOCK_EX) != 0) {
-        if (errno == EINTR) continue;
-        hzb_error("lock %s: %s", path, strerror(errno));
-        return false;
-    }
-    return true;
+    return file_lock(path, "another hzb that measures on this host") >= 0;
 }
 
 typedef struct Sweep {
