@@ -160,10 +160,6 @@ static void play(void)
 static void hints_survive_failed_claims_of_the_tightest_fit(void **state)
 {
     (void)state;
-    for (uint32_t slot = 0; slot <= LAST_SLOT; slot++) {
-        assert_int_equal(hz3_pack_claim(CHECK_SHARD, HZ3_PAGES_PER_SEG, 1), slot * HZ3_PAGES_PER_SEG);
-    }
-    assert_int_equal(open_slots(), hz3_arena.slots);
     play();
 }
 
@@ -265,7 +261,6 @@ static const Claim claim_to_close = {0, HZ3_PAGES_PER_SEG, purge_and_close};
 static void pages_of_a_tightest_claim_that_is_rolled_back_are_found(void **state)
 {
     (void)state;
-    take_all_of(0);
     play_roll_backs(&claim_across_words);
 }
 
@@ -283,17 +278,28 @@ static void pages_of_a_slot_that_does_not_close_are_found(void **state)
     play_roll_backs(&claim_to_close);
 }
 
+// So that no slot can be opened.
+static int take_all_slots(void **state)
+{
+    (void)state;
+    for (uint32_t slot = 0; slot <= LAST_SLOT; slot++) {
+        assert_int_equal(hz3_pack_claim(CHECK_SHARD, HZ3_PAGES_PER_SEG, 1), slot * HZ3_PAGES_PER_SEG);
+    }
+    assert_int_equal(open_slots(), hz3_arena.slots);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=16M", "HZ3_SHARDS=16", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hints_survive_failed_claims_of_the_tightest_fit),
-        cmocka_unit_test(hints_survive_failed_claims_in_address_order),
         cmocka_unit_test(pages_of_a_tightest_claim_that_is_rolled_back_are_found),
         cmocka_unit_test(pages_of_a_lowest_claim_that_is_rolled_back_are_found),
         cmocka_unit_test(pages_of_a_slot_that_does_not_close_are_found),
+        cmocka_unit_test(hints_survive_failed_claims_of_the_tightest_fit),
+        cmocka_unit_test(hints_survive_failed_claims_in_address_order),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, take_all_slots, NULL);
 }
