@@ -26,11 +26,14 @@ $(BUILD)/hzb: $(HZB_OBJECTS)
 	@echo '  LD  $(@F)'
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -o $@
 
+# Functions that a test replaces.
+HZB_WRAP_sweep_test := probe_machine probe_recent
+
 $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%): $(BUILD)/tests/hzb_%: $(HZB_OBJ)/tests/%.o $(HZB_OBJ)/tests/support.o \
 		$(filter-out %/commands/main.o,$(HZB_OBJECTS))
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
-	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -lcmocka -o $@
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_WRAP_$*:%=-Wl,--wrap=%) $(HZB_LIBS) -lcmocka -o $@
 
 # What the *.t scripts measure: a program that misbehaves on demand and two libraries that stand for allocators.
 HZB_FAKES := $(BUILD)/tests/hzb_fake_workload $(BUILD)/tests/libhzbfake_a.so $(BUILD)/tests/libhzbfake_b.so

@@ -26,7 +26,7 @@ static Arm arms[ARMS] = {
 static CfgMetric metrics[] = {{"ops_per_s", DIRECTION_UP}};
 static Workload workload = {.name = "w", .metrics = metrics, .metrics_count = 1};
 static CfgGate gates[] = {{.metric = "ops_per_s", .threshold_pct = 3}};
-static CellRounds rounds[] = {{"one", ROUNDS_LEAST, ROUNDS_MOST}, {"two", ROUNDS_LEAST, ROUNDS_MOST}};
+static CellRounds rounds[] = {{"one", ROUNDS_LEAST, ROUNDS_MOST, 1}, {"two", ROUNDS_LEAST, ROUNDS_MOST, 1}};
 static const char steal[] = "steal: 9.0 % of CPU time went to other guests";
 
 static Plan plan_of(unsigned cells)

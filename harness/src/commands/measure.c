@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "record/machine_modes.h"
 #include "record/resultdir.h"
 #include "sweep/diag.h"
 #include "sweep/sweep.h"
@@ -19,6 +20,7 @@ HzbExit measure(const Options *options, const char *dir)
 
 char *measure_folder(const Options *options, const char *output, Planned *planned)
 {
+    planned->experiment.modes_before = machine_modes_before(output);
     return resultdir_make(output, &planned->config, &planned->experiment, &planned->plan,
                           options->shard.count ? &planned->whole : NULL);
 }

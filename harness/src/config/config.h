@@ -52,6 +52,7 @@ typedef struct CfgCell {
     char **params;
     unsigned params_count;
     unsigned rounds;
+    unsigned least; // valid rounds without which the run has failed; 0 = three fifths of `rounds`
     double expect_s;
 } CfgCell;
 

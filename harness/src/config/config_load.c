@@ -73,6 +73,7 @@ static const cyaml_schema_field_t cell_fields[] = {
     STRING("workload", REQUIRED, CfgCell, workload),
     STRINGS("params", OPTIONAL, CfgCell, params),
     CYAML_FIELD_UINT("rounds", REQUIRED, CfgCell, rounds),
+    CYAML_FIELD_UINT("least", OPTIONAL, CfgCell, least),
     CYAML_FIELD_FLOAT("expect_s", REQUIRED, CfgCell, expect_s),
     CYAML_FIELD_END,
 };

@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "config/arm.h"
+#include "stats/modes.h"
 
 typedef struct Workload {
     char *name;
@@ -28,9 +29,10 @@ typedef struct Limits {
 } Limits;
 
 // How many rounds a cell gets. Above `min` only while its interval is wide; those above `first` are the second set.
+// With less than `least` valid ones of a base or a candidate the run has failed.
 typedef struct CellRounds {
     char *cell_id;
-    unsigned min, first;
+    unsigned min, first, least;
 } CellRounds;
 
 // What is decided, fixed when the plan is made.
@@ -53,6 +55,7 @@ typedef struct Experiment {
     StrList known_libs; // every preload that exists; the glibc arm must map none of them
     Limits limits;
     Rule rule;
+    Modes modes_before;   // of this machine, as earlier runs found them
     StrList command_line; // how hzb was called to make it
 } Experiment;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "process/outcome.h"
+#include "record/machine_modes.h"
 #include "record/metric.h"
 #include "stats/stats.h"
 
@@ -65,6 +66,13 @@ static bool holds_more(const RunRow *cand, const RunRow *base)
     return row_number(cand, RUN_idle_rss_kib, &mine) && row_number(base, RUN_idle_rss_kib, &its) && mine > its;
 }
 
+// A pair that straddles a change of the machine's mode is none. Samples without probes pair with any.
+static bool of_one_mode(const Modes *modes, const RunRow *a, const RunRow *b)
+{
+    int mode = machine_mode_of(modes, a), other = machine_mode_of(modes, b);
+    return mode < 0 || other < 0 || mode == other;
+}
+
 // How it ended, which can decide more than its figures.
 static void note_end(const RunRow *row, bool is_cand, Comparison *c)
 {
@@ -76,10 +84,11 @@ static void note_end(const RunRow *row, bool is_cand, Comparison *c)
 }
 
 // Two samples of one round that both ended well.
-static void pair_up(const RunRow *base, const RunRow *cand, Comparison *c, Pairs *pairs)
+static void pair_up(const Modes *modes, const RunRow *base, const RunRow *cand, Comparison *c, Pairs *pairs)
 {
     double *base_value = &pairs->base[pairs->n], *cand_value = &pairs->cand[pairs->n];
     c->rounds_ok++;
+    if (!of_one_mode(modes, base, cand)) return;
     if (!row_number(base, c->column, base_value)) return;
     if (!row_number(cand, c->column, cand_value)) {
         c->found.missing++;
@@ -102,7 +111,8 @@ static Pairs collect_pairs(const Results *results, RoundSet set, Comparison *c)
         if ((!is_base && !is_cand) || !in_set(results, row, set)) continue;
         note_end(row, is_cand, c);
         const RunRow *base = is_cand ? same_round(runs, i, cell_id, c->base) : NULL;
-        if (base && row_status_is(row, "ok") && row_status_is(base, "ok")) pair_up(base, row, c, &pairs);
+        if (base && row_status_is(row, "ok") && row_status_is(base, "ok"))
+            pair_up(&results->modes, base, row, c, &pairs);
     }
     return pairs;
 }

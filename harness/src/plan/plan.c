@@ -78,12 +78,16 @@ static bool params_pass(const char *params, const StrList *filters)
     return true;
 }
 
+// The machine may spoil two of five rounds before a figure is not worth having.
+enum { LEAST_FIFTHS = 3 };
+
 static CellRounds cell_rounds(const CfgMatrix *matrix, const CfgCell *cell, const Options *options)
 {
     unsigned min = options->test ? 1 : options->rounds ? options->rounds : cell->rounds;
     bool fixed = options->test || options->rounds || matrix->rounds_max < min;
     assert(min >= 1 && (fixed || min <= matrix->rounds_max));
-    return (CellRounds){cell->id, min, fixed ? min : matrix->rounds_max};
+    unsigned least = cell->least && cell->least < min ? cell->least : (min * LEAST_FIFTHS + 4) / 5;
+    return (CellRounds){cell->id, min, fixed ? min : matrix->rounds_max, least};
 }
 
 static char *cell_ids(const CfgMatrix *matrix)

@@ -14,7 +14,7 @@
 enum { STEAL_TICKS_MIN = 3, TICKS_PER_S = 100 }; // /proc/stat counts in USER_HZ
 
 // What the machine does to a sample; it would have hit any arm. All other reasons are the arm's own affair.
-static const char *const disturbances[] = {"majflt:", "swap:", "steal:"};
+static const char *const disturbances[] = {"majflt:", "swap:", "steal:", "mode:", OUTCOME_AGAIN};
 static const char of_block[] = "block: ", checksum[] = "checksum: ";
 
 static char *wait_fault(const Observed *seen)
@@ -169,7 +169,8 @@ bool outcome_is_disturbed(const RunRow *row)
 {
     const char *reason = row->field[RUN_invalid_reason];
     if (!row_status_is(row, "invalid")) return false;
-    // All that makes a whole block invalid, see below, is the machine's doing, but for unequal work.
+    // An older hzb made all of a block invalid for what the machine did to one arm of it. Unequal work is not its
+    // doing.
     if (begins_with(reason, of_block)) return !begins_with(reason + strlen(of_block), checksum);
     for (size_t i = 0; i < sizeof disturbances / sizeof *disturbances; i++)
         if (begins_with(reason, disturbances[i])) return true;
@@ -197,22 +198,36 @@ bool outcome_judge_block(RunRow *rows, unsigned count)
     const RunRow *first = NULL;
     if (!has_ok(rows, count)) return false;
     for (unsigned i = 0; i < count; i++) {
-        char *reason = NULL;
         const RunRow *row = &rows[i];
         assert(strcmp(row->field[RUN_cell_id], rows->field[RUN_cell_id]) == 0);
         assert(strcmp(row->field[RUN_round], rows->field[RUN_round]) == 0);
-        if (outcome_is_disturbed(row))
-            reason = xfmt("%s: %s", row->field[RUN_allocator], row->field[RUN_invalid_reason]);
-        if (row_status_is(row, "ok")) {
-            if (!first) first = row;
-            if (strcmp(first->field[RUN_checksum], row->field[RUN_checksum]) != 0)
-                reason = xfmt("%s%s has %s, %s has %s", checksum, first->field[RUN_allocator],
-                              first->field[RUN_checksum], row->field[RUN_allocator], row->field[RUN_checksum]);
-        }
-        if (!reason) continue;
+        if (!row_status_is(row, "ok")) continue;
+        if (!first) first = row;
+        if (strcmp(first->field[RUN_checksum], row->field[RUN_checksum]) == 0) continue;
+        char *reason = xfmt("%s%s has %s, %s has %s", checksum, first->field[RUN_allocator], first->field[RUN_checksum],
+                            row->field[RUN_allocator], row->field[RUN_checksum]);
         make_all_invalid(rows, count, reason);
         free(reason);
         return true;
+    }
+    return false;
+}
+
+void outcome_judge_mode(const Modes *modes, RunRow *row)
+{
+    if (!row_status_is(row, "ok") || !machine_mode_changed(modes, row)) return;
+    row_set(row, RUN_status, "invalid");
+    row_set(row, RUN_invalid_reason, "mode: the CPUs were %s ns apart before and %s ns after",
+            row->field[RUN_probe_pp_ns], row->field[RUN_probe_pp_after_ns]);
+}
+
+bool outcome_block_saw_several_modes(const Modes *modes, const RunRow *rows, unsigned count)
+{
+    int known = -1;
+    for (unsigned i = 0; i < count; i++) {
+        int mode = row_status_is(&rows[i], "ok") ? machine_mode_of(modes, &rows[i]) : -1;
+        if (mode >= 0 && known >= 0 && mode != known) return true;
+        if (mode >= 0) known = mode;
     }
     return false;
 }

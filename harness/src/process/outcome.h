@@ -12,6 +12,7 @@
 #include "plan/plan.h"
 #include "process/probe.h"
 #include "process/protocol.h"
+#include "record/machine_modes.h"
 #include "record/record.h"
 
 // -1 = unknown, in every field where that makes sense.
@@ -45,8 +46,15 @@ void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const ch
 // True if it was the machine that made the sample invalid: worth another attempt.
 bool outcome_is_disturbed(const RunRow *row);
 
-// Rules over a whole block: equal checksums; and what the machine did to one arm makes all of them incomparable.
-// Returns true if a row was changed.
+// Over a whole block: its arms did the same work, or none of them counts. Returns true if a row was changed.
 bool outcome_judge_block(RunRow *rows, unsigned count);
+
+// A sample during which the machine changed its mode is disturbed.
+void outcome_judge_mode(const Modes *modes, RunRow *row);
+// The ok samples of a block are not all of one mode, so that some of them make no pair.
+bool outcome_block_saw_several_modes(const Modes *modes, const RunRow *rows, unsigned count);
+
+// What a reason begins with when a whole block is measured again; behind it stands why.
+#define OUTCOME_AGAIN "again:"
 
 #endif

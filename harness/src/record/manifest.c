@@ -87,10 +87,22 @@ static json_t *rule_to_json(const Rule *rule)
         json_array_append_new(gates, json_pack("{s:s, s:f, s:b}", "metric", rule->gates[i].metric, "threshold_pct",
                                                rule->gates[i].threshold_pct, "exact", rule->gates[i].exact));
     for (unsigned i = 0; i < rule->cells_count; i++)
-        json_array_append_new(cells, json_pack("{s:s, s:i, s:i}", "cell_id", rule->cells[i].cell_id, "rounds_min",
-                                               (int)rule->cells[i].min, "rounds_first", (int)rule->cells[i].first));
+        json_array_append_new(cells, json_pack("{s:s, s:i, s:i, s:i}", "cell_id", rule->cells[i].cell_id, "rounds_min",
+                                               (int)rule->cells[i].min, "rounds_first", (int)rule->cells[i].first,
+                                               "rounds_least", (int)rule->cells[i].least));
     return json_pack("{s:o, s:o, s:f, s:b}", "gates", gates, "cells", cells, "budget_s", rule->budget_s, "confirm",
                      rule->confirm);
+}
+
+static json_t *modes_to_json(const Modes *modes)
+{
+    json_t *array = json_array();
+    for (unsigned m = 0; m < modes->count; m++) {
+        const Mode *mode = &modes->items[m];
+        json_array_append_new(array, json_pack("{s:f, s:f, s:f, s:i}", "pp_median_ns", mode->median, "pp_lo_ns",
+                                               mode->lo, "pp_hi_ns", mode->hi, "probes", (int)mode->n));
+    }
+    return array;
 }
 
 bool manifest_write(const char *dir, const Experiment *experiment, const Config *config, const GitState *git)
@@ -99,14 +111,15 @@ bool manifest_write(const char *dir, const Experiment *experiment, const Config 
     char created[32];
     time_t now = time(NULL);
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
-    json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", SCHEMA_VERSION,
-        "run_id", experiment->run_id, "matrix", experiment->matrix, "created_utc", created, "command_line",
-        texts_to_json(experiment->command_line.items, experiment->command_line.count), "git", "sha", git->sha, "dirty",
-        git->dirty, "host", host_facts(), "limits", limits_to_json(&experiment->limits), "rule",
-        rule_to_json(&experiment->rule), "allocators", arms_to_json(experiment), "workloads",
-        workloads_to_json(experiment), "known_libraries",
-        texts_to_json(experiment->known_libs.items, experiment->known_libs.count), "config", config_to_json(config));
+    json_t *root =
+        json_pack("{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+                  SCHEMA_VERSION, "run_id", experiment->run_id, "matrix", experiment->matrix, "created_utc", created,
+                  "command_line", texts_to_json(experiment->command_line.items, experiment->command_line.count), "git",
+                  "sha", git->sha, "dirty", git->dirty, "host", host_facts(), "limits",
+                  limits_to_json(&experiment->limits), "rule", rule_to_json(&experiment->rule), "allocators",
+                  arms_to_json(experiment), "workloads", workloads_to_json(experiment), "known_libraries",
+                  texts_to_json(experiment->known_libs.items, experiment->known_libs.count), "config",
+                  config_to_json(config), "modes", modes_to_json(&experiment->modes_before));
     char *path = xfmt("%s/manifest.json", dir);
     bool ok = root && json_dump_file(root, path, JSON_INDENT(2)) == 0;
     if (!ok) hzb_error("%s: cannot be written", path);
@@ -208,7 +221,8 @@ static bool rule_from_json(const json_t *object, Rule *rule)
         CellRounds *cell = &rule->cells[rule->cells_count++];
         *cell =
             (CellRounds){text_of(item, "cell_id"), (unsigned)json_integer_value(json_object_get(item, "rounds_min")),
-                         (unsigned)json_integer_value(json_object_get(item, "rounds_first"))};
+                         (unsigned)json_integer_value(json_object_get(item, "rounds_first")),
+                         (unsigned)json_integer_value(json_object_get(item, "rounds_least"))};
         ok = ok && cell->cell_id;
     }
     return ok;
@@ -223,6 +237,37 @@ json_t *manifest_json(const char *dir)
     if (!root && error.line <= 0) hzb_error("%s: %s", dir, error.text);
     free(path);
     return root;
+}
+
+Modes manifest_modes(const json_t *root)
+{
+    const json_t *array = json_object_get(root, "modes"), *item;
+    Modes modes = {xcalloc(json_array_size(array), sizeof *modes.items), 0};
+    size_t i;
+    json_array_foreach(array, i, item)
+    {
+        Mode mode;
+        int probes;
+        if (json_unpack((json_t *)item, "{s:F, s:F, s:F, s:i}", "pp_median_ns", &mode.median, "pp_lo_ns", &mode.lo,
+                        "pp_hi_ns", &mode.hi, "probes", &probes) != 0)
+            continue;
+        mode.n = (unsigned)probes;
+        modes.items[modes.count++] = mode;
+    }
+    return modes;
+}
+
+bool manifest_set_modes(const char *dir, const Modes *modes)
+{
+    json_t *root = manifest_json(dir);
+    char *path = xfmt("%s/manifest.json", dir), *fresh = xfmt("%s.new", path);
+    bool ok = root && json_object_set_new(root, "modes", modes_to_json(modes)) == 0 &&
+              json_dump_file(root, fresh, JSON_INDENT(2)) == 0 && rename(fresh, path) == 0;
+    if (root && !ok) hzb_error("%s: cannot be written", path);
+    json_decref(root);
+    free(path);
+    free(fresh);
+    return ok;
 }
 
 bool manifest_load(const char *dir, Experiment *experiment)
@@ -242,6 +287,7 @@ bool manifest_load(const char *dir, Experiment *experiment)
     experiment->run_id = text_of(root, "run_id");
     experiment->matrix = text_of(root, "matrix");
     experiment->known_libs = texts_of(root, "known_libraries");
+    experiment->modes_before = manifest_modes(root);
     if (!ok || !experiment->run_id || !experiment->matrix) {
         hzb_error("%s/manifest.json: expected a manifest of schema %d", dir, SCHEMA_VERSION);
         ok = false;

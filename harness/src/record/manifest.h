@@ -15,6 +15,11 @@ bool manifest_load(const char *dir, Experiment *experiment);
 // The whole of it, or NULL with a message.
 json_t *manifest_json(const char *dir);
 
+// The modes of the machine that a manifest holds; none in that of an older hzb.
+Modes manifest_modes(const json_t *root);
+// Replaces them.
+bool manifest_set_modes(const char *dir, const Modes *modes);
+
 // Compares the libraries, programs and the machine with what the manifest says. Prints each difference.
 bool manifest_still_true(const char *dir, const Experiment *experiment);
 

@@ -224,6 +224,34 @@ bool rejected_append(const char *dir, const RunRow *row)
     return append_row(dir, "rejected.csv", row);
 }
 
+static bool is_of(const char *seq, const RunRow *rows, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(rows[i].field[RUN_seq], seq) == 0) return true;
+    return false;
+}
+
+bool counters_drop(const char *dir, const RunRow *rows, unsigned count)
+{
+    CsvTable table;
+    char *path = xfmt("%s/counters.csv", dir), *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length);
+    bool ok = memory && csv_load(path, &table);
+    if (ok) {
+        csv_put_row(memory, (const char *const *)table.header, table.columns);
+        for (unsigned r = 0; r < table.row_count; r++)
+            if (!is_of(table.rows[r][0], rows, count))
+                csv_put_row(memory, (const char *const *)table.rows[r], table.columns);
+        csv_free_table(&table);
+    }
+    if (memory) ok = fclose(memory) == 0 && ok;
+    ok = ok && write_whole(path, text, length);
+    free(text);
+    free(path);
+    return ok;
+}
+
 bool counters_append(const char *dir, unsigned seq, char *const names[], const uint64_t values[], unsigned count)
 {
     assert(seq > 0);

@@ -37,6 +37,8 @@ bool runs_append(const char *dir, const RunRow *row);
 bool rejected_append(const char *dir, const RunRow *row);
 // Replaces runs.csv in one step: used when a whole block turns out invalid.
 bool runs_replace(const char *dir, const RunRows *runs);
+// Removes the counters of these samples, which are measured again.
+bool counters_drop(const char *dir, const RunRow *rows, unsigned count);
 bool counters_append(const char *dir, unsigned seq, char *const names[], const uint64_t values[], unsigned count);
 
 #endif

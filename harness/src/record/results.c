@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "record/machine_modes.h"
 #include "record/manifest.h"
 
 bool results_load(const char *dir, Results *results)
@@ -13,6 +14,7 @@ bool results_load(const char *dir, Results *results)
     if (!manifest_load(dir, &results->experiment) || !plan_load(dir, &results->plan) || !runs_load(dir, &results->runs))
         return false;
     results->cells = plan_cells(&results->plan);
+    results->modes = machine_modes(&results->experiment, &results->runs);
     return true;
 }
 
@@ -38,9 +40,35 @@ static bool row_is_of(const RunRow *row, const char *cell_id, const char *alloca
     return strcmp(row->field[RUN_cell_id], cell_id) == 0 && strcmp(row->field[RUN_allocator], allocator) == 0;
 }
 
-static bool value_of(const RunRow *row, const char *cell_id, const char *allocator, RunColumn column, double *value)
+static bool skipped_by_the_gate(const RunRow *row)
 {
-    return row_is_of(row, cell_id, allocator) && row_status_is(row, "ok") && row_number(row, column, value);
+    return row_status_is(row, "skipped") && strncmp(row->field[RUN_invalid_reason], "gate:", strlen("gate:")) == 0;
+}
+
+static bool same_block(const RunRow *a, const RunRow *b)
+{
+    return strcmp(a->field[RUN_round], b->field[RUN_round]) == 0 &&
+           strcmp(a->field[RUN_cell_id], b->field[RUN_cell_id]) == 0;
+}
+
+// Rounds that the gate ran for some arms alone are no part of a table: all of its figures come from the same rounds.
+// The rows of a block are neighbours.
+static bool round_is_whole(const RunRows *runs, unsigned index)
+{
+    const RunRow *row = &runs->rows[index];
+    for (unsigned i = index; i < runs->count && same_block(&runs->rows[i], row); i++)
+        if (skipped_by_the_gate(&runs->rows[i])) return false;
+    for (unsigned i = index; i > 0 && same_block(&runs->rows[i - 1], row); i--)
+        if (skipped_by_the_gate(&runs->rows[i - 1])) return false;
+    return true;
+}
+
+static bool value_at(const RunRows *runs, unsigned index, const char *cell_id, const char *allocator, RunColumn column,
+                     double *value)
+{
+    const RunRow *row = &runs->rows[index];
+    return row_is_of(row, cell_id, allocator) && row_status_is(row, "ok") && row_number(row, column, value) &&
+           round_is_whole(runs, index);
 }
 
 Spread results_spread(const RunRows *runs, const char *cell_id, const char *allocator, RunColumn column)
@@ -48,7 +76,7 @@ Spread results_spread(const RunRows *runs, const char *cell_id, const char *allo
     double *values = xcalloc(runs->count, sizeof *values);
     unsigned n = 0;
     for (unsigned i = 0; i < runs->count; i++)
-        if (value_of(&runs->rows[i], cell_id, allocator, column, &values[n])) n++;
+        if (value_at(runs, i, cell_id, allocator, column, &values[n])) n++;
     Spread spread = spread_of(values, n);
     free(values);
     return spread;
@@ -60,10 +88,10 @@ Spread results_paired_ratio(const RunRows *runs, const char *cell_id, const char
     double *ratios = xcalloc(runs->count, sizeof *ratios), value, other;
     unsigned n = 0;
     for (unsigned i = 0; i < runs->count; i++) {
-        if (!value_of(&runs->rows[i], cell_id, allocator, column, &value)) continue;
+        if (!value_at(runs, i, cell_id, allocator, column, &value)) continue;
         for (unsigned k = 0; k < runs->count; k++)
             if (strcmp(runs->rows[k].field[RUN_round], runs->rows[i].field[RUN_round]) == 0 &&
-                value_of(&runs->rows[k], cell_id, reference, column, &other) && other > 0 && isfinite(value / other))
+                value_at(runs, k, cell_id, reference, column, &other) && other > 0 && isfinite(value / other))
                 ratios[n++] = value / other;
     }
     Spread spread = spread_of(ratios, n);
@@ -92,14 +120,13 @@ const RunRow *results_median_peak_run(const RunRows *runs, const char *cell_id, 
     double *peaks = xcalloc(runs->count, sizeof *peaks), peak;
     unsigned n = 0;
     for (unsigned i = 0; i < runs->count; i++) {
-        const RunRow *row = &runs->rows[i];
-        if (value_of(row, cell_id, allocator, RUN_peak_rss_kib, &peaks[n])) n++;
+        if (value_at(runs, i, cell_id, allocator, RUN_peak_rss_kib, &peaks[n])) n++;
     }
     spread_of(peaks, n); // sorts
     const RunRow *found = NULL;
     for (unsigned i = 0; n && !found && i < runs->count; i++) {
         const RunRow *row = &runs->rows[i];
-        if (value_of(row, cell_id, allocator, RUN_peak_rss_kib, &peak) && peak == peaks[(n - 1) / 2]) found = row;
+        if (value_at(runs, i, cell_id, allocator, RUN_peak_rss_kib, &peak) && peak == peaks[(n - 1) / 2]) found = row;
     }
     free(peaks);
     return found;

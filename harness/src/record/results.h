@@ -14,6 +14,7 @@ typedef struct Results {
     Plan plan;
     RunRows runs;
     StrList cells; // ids, in the order of the plan
+    Modes modes;   // of the machine, among all samples
 } Results;
 
 bool results_load(const char *dir, Results *results);

@@ -39,7 +39,7 @@ double progress_eta_s(const Plan *plan, const RunRows *runs)
     return eta_s;
 }
 
-unsigned progress_summary(const RunRows *runs)
+void progress_summary(const RunRows *runs)
 {
     unsigned ok = 0, skipped = 0;
     for (unsigned i = 0; i < runs->count; i++) {
@@ -49,7 +49,6 @@ unsigned progress_summary(const RunRows *runs)
     assert(ok + skipped <= runs->count);
     unsigned bad = runs->count - ok - skipped;
     hzb_note("%u samples: %u ok, %u bad, %u skipped", runs->count, ok, bad, skipped);
-    return bad;
 }
 
 void progress_before(const Plan *plan, const RunRows *runs)
@@ -74,6 +73,12 @@ void progress_again(const RunRow *row)
     progress_end();
     hzb_note("  seq %s %s: once more (%s)", row->field[RUN_seq], row->field[RUN_allocator],
              row->field[RUN_invalid_reason]);
+}
+
+void progress_block_again(const PlanRow *block, const char *why)
+{
+    progress_end();
+    hzb_note("  round %u  %s: once more (%s)", block->round, block->cell_id, why);
 }
 
 static void name_bad_samples(const RunRows *runs, unsigned first)

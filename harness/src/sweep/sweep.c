@@ -12,14 +12,16 @@
 #include <unistd.h>
 
 #include "base/files.h"
-#include "gate/stopping.h"
 #include "plan/plan.h"
 #include "process/outcome.h"
-#include "process/runner.h"
+#include "record/machine_modes.h"
 #include "record/manifest.h"
 #include "record/record.h"
 #include "record/resultdir.h"
+#include "sweep/again.h"
 #include "sweep/progress.h"
+#include "sweep/quorum.h"
+#include "sweep/state.h"
 
 enum { EXIT_SIGNAL_BASE = 128, ATTEMPTS_MAX = 3 };
 
@@ -27,19 +29,6 @@ bool host_lock(const char *path)
 {
     return file_lock(path, "another hzb that measures on this host") >= 0;
 }
-
-typedef struct Sweep {
-    const char *dir;
-    Experiment experiment;
-    Plan plan, whole; // no rows in `whole`: this is no slice
-    RunRows runs;     // what is in runs.csv
-    RunRows rejected; // what is in rejected.csv
-    RunContext context;
-    GateState gate;
-    StrList cells;
-    bool decided;      // whether the block that is being recorded is run
-    char *skip_reason; // of the block that is being recorded, or NULL
-} Sweep;
 
 static bool record_follows_plan(const Sweep *sweep)
 {
@@ -95,7 +84,7 @@ static int block_signals(sigset_t *before)
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static unsigned block_start(const Plan *plan, unsigned index)
+unsigned block_start(const Plan *plan, unsigned index)
 {
     assert(index < plan->count);
     while (index > 0 && plan_same_block(&plan->rows[index - 1], &plan->rows[index]))
@@ -103,7 +92,7 @@ static unsigned block_start(const Plan *plan, unsigned index)
     return index;
 }
 
-static bool block_ends_at(const Plan *plan, unsigned index)
+bool block_ends_at(const Plan *plan, unsigned index)
 {
     assert(index < plan->count);
     return index + 1 == plan->count || !plan_same_block(&plan->rows[index], &plan->rows[index + 1]);
@@ -132,25 +121,38 @@ static bool files_unchanged(const Sweep *sweep, const PlanRow *row)
     return !changed;
 }
 
-static void keep(RunRows *rows, RunResult *result)
+void sweep_keep(RunRows *rows, RunRow *row)
 {
-    rows->rows = xrealloc(rows->rows, rows->count + 1, sizeof result->row);
-    rows->rows[rows->count++] = result->row;
-    result->row = (RunRow){0};
+    rows->rows = xrealloc(rows->rows, rows->count + 1, sizeof *row);
+    rows->rows[rows->count++] = *row;
+    *row = (RunRow){0};
+}
+
+// Among all that was seen of the machine so far, this sample too.
+static void judge_mode(const Sweep *sweep, RunRow *row)
+{
+    RunRows seen = {xcalloc(sweep->runs.count + 1, sizeof *row), sweep->runs.count};
+    memcpy(seen.rows, sweep->runs.rows, sweep->runs.count * sizeof *row);
+    seen.rows[seen.count++] = *row;
+    Modes modes = machine_modes(&sweep->experiment, &seen);
+    outcome_judge_mode(&modes, row);
+    modes_free(&modes);
+    free(seen.rows);
 }
 
 // A sample that the machine disturbed is measured again at once, so that its block stays together in time. Whether it
 // was disturbed is decided without a look at its figures, and every attempt is kept.
-static HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *result)
+HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *result)
 {
     for (int attempt = 1;; attempt++) {
         RunEnd end = run_one(&sweep->context, planned, result);
         if (end == RUN_INTERRUPTED) return EXIT_SIGNAL_BASE + SIGINT;
         if (end == RUN_BROKEN) return HZB_IO;
+        if (!sweep->context.verify_only) judge_mode(sweep, &result->row);
         if (attempt == ATTEMPTS_MAX || !outcome_is_disturbed(&result->row)) return HZB_OK;
         progress_again(&result->row);
         if (!rejected_append(sweep->dir, &result->row)) return HZB_IO;
-        keep(&sweep->rejected, result);
+        sweep_keep(&sweep->rejected, &result->row);
         run_result_free(result);
     }
 }
@@ -162,7 +164,7 @@ static bool record(Sweep *sweep, const PlanRow *planned, RunResult *result)
                          result->counter_count) ||
         !runs_append(sweep->dir, &result->row))
         return false;
-    keep(&sweep->runs, result);
+    sweep_keep(&sweep->runs, &result->row);
     return judge_last_block(sweep);
 }
 
@@ -179,7 +181,9 @@ static void decide_block(Sweep *sweep)
                        .plan = sweep->plan,
                        .runs = {sweep->runs.rows, first},
                        .cells = sweep->cells};
+    results.modes = machine_modes(&sweep->experiment, &results.runs);
     sweep->skip_reason = gate_skip_reason(&results, &sweep->gate);
+    modes_free(&results.modes);
 }
 
 // NULL: the planned process is to be run.
@@ -206,9 +210,39 @@ static HzbExit run_next(Sweep *sweep)
         end = measure_one(sweep, planned, &result);
     if (end == HZB_OK && !record(sweep, planned, &result)) end = HZB_IO;
     run_result_free(&result);
-    if (end == HZB_OK && block_ends_at(&sweep->plan, sweep->runs.count - 1))
-        progress_block(&sweep->plan, &sweep->runs, block_start(&sweep->plan, sweep->runs.count - 1));
-    return end;
+    if (end != HZB_OK || !block_ends_at(&sweep->plan, sweep->runs.count - 1)) return end;
+    progress_block(&sweep->plan, &sweep->runs, block_start(&sweep->plan, sweep->runs.count - 1));
+    return sweep->context.verify_only ? HZB_OK : again_last_block_if_mixed(sweep);
+}
+
+// The second set asks about what the first one flagged: that must be whole by then.
+static bool second_set_begins(const Sweep *sweep)
+{
+    const PlanRow *next = &sweep->plan.rows[sweep->runs.count];
+    const CellRounds *rounds = experiment_rounds(&sweep->experiment, next->cell_id);
+    return rounds && next->round > rounds->first;
+}
+
+static HzbExit run_all(Sweep *sweep)
+{
+    HzbExit result = HZB_OK;
+    while (result == HZB_OK && sweep->runs.count < sweep->plan.count) {
+        if (second_set_begins(sweep)) result = again_lost_blocks(sweep);
+        if (result == HZB_OK) result = run_next(sweep);
+    }
+    return result == HZB_OK ? again_lost_blocks(sweep) : result;
+}
+
+static HzbExit close_sweep(Sweep *sweep)
+{
+    Modes modes = machine_modes(&sweep->experiment, &sweep->runs);
+    bool ok = manifest_set_modes(sweep->dir, &modes);
+    modes_free(&modes);
+    if (!ok) return HZB_IO;
+    progress_summary(&sweep->runs);
+    bool failed = sweep->context.verify_only ? quorum_some_bad(&sweep->runs)
+                                             : quorum_missed(&sweep->experiment, &sweep->cells, &sweep->runs);
+    return failed ? HZB_BAD_SAMPLES : HZB_OK;
 }
 
 static HzbExit open_sweep(Sweep *sweep)
@@ -244,8 +278,7 @@ HzbExit sweep(const char *dir, bool verify_only)
                                  .work_dir = work_dir,
                                  .signal_fd = block_signals(&signals_before),
                                  .verify_only = verify_only};
-    while (result == HZB_OK && state.runs.count < state.plan.count)
-        result = run_next(&state);
+    result = run_all(&state);
     progress_end();
     folder_remove(work_dir);
     if (result != HZB_OK) {
@@ -254,5 +287,5 @@ HzbExit sweep(const char *dir, bool verify_only)
     }
     close(state.context.signal_fd);
     sigprocmask(SIG_SETMASK, &signals_before, NULL); // one that came since is taken now
-    return progress_summary(&state.runs) ? HZB_BAD_SAMPLES : HZB_OK;
+    return close_sweep(&state);
 }

@@ -1,0 +1,15 @@
+// Whole blocks that are measured again: what the machine spoilt is not lost, and costs no other block.
+#ifndef HZB_AGAIN_H
+#define HZB_AGAIN_H
+
+#include "sweep/state.h"
+
+// If the arms of the block that ends the record saw several modes of the machine, its rows go to rejected.csv and the
+// record ends before them, so that they are run next. At most twice a block; then it stays, for some pairs are valid.
+HzbExit again_last_block_if_mixed(Sweep *sweep);
+
+// Measures blocks of the first set again in which the machine disturbed some sample, while their cells have fewer valid
+// rounds than were planned at least. Each at most twice, in its place in the record.
+HzbExit again_lost_blocks(Sweep *sweep);
+
+#endif
