@@ -50,7 +50,7 @@ is "$(wc -l <"$work/out")" 16 'a plan has a line for each process'
 like "$err" '15 processes, 3 allocators, about' 'plan says how long'
 sed -i 's/rounds: 3/rouds: 3/' "$matrix"
 run plan "$matrix"
-is "$rc $err" "64 hzb: $matrix:7:31: unknown key 'rouds', expected one of: id, workload, params, rounds, expect_s" \
+is "$rc $err" "64 hzb: $matrix:7:31: unknown key 'rouds', expected one of: id, workload, params, rounds, least, expect_s" \
     'an unknown key is named with its line and column'
 sed -i 's/rouds: 3/rounds: 3/' "$matrix"
 
