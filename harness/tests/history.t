@@ -17,10 +17,10 @@ night() {
         my $ops = $F[7] eq "a" ? '"$2"' * (1 + ('"$1"' * 7 % 5 - 2) / 1000) : '"$3"';
         s/,1000000,/,@{[int $ops]},/ } print' "$dir/runs.csv"
 }
-for i in {1..9}; do night $i 1000000 500000; done
-# From the tenth night on a is 8 % slower; the machine is 30 % slower for the last two, which hits both alike.
-for i in {10..12}; do night $i 920000 500000; done
-for i in 13 14; do night $i 644000 350000; done
+for i in {1..11}; do night $i 1000000 500000; done
+# From the twelfth night on a is 8 % slower; the machine is 30 % slower for the last two, which hits both alike.
+for i in {12..14}; do night $i 920000 500000; done
+for i in 15 16; do night $i 644000 350000; done
 history() { run history "$@" -o "$results" --scripts "$top/plots"; }
 
 history list
@@ -29,7 +29,7 @@ like "$err" "$results/history.sqlite: .*hzb history rebuild" 'which says how to 
 history rebuild --reference plain
 is "$rc" 0 'it is made from the result folders'
 history
-is "$(wc -l <<<"$out")" 14 'every run is listed'
+is "$(wc -l <<<"$out")" 16 'every run is listed'
 like "$out" '^20260101T000000Z_host_c1_m +unjudged +10 of 10 ok' 'oldest first, with its verdict and samples'
 if command -v sqlite3 >/dev/null; then
     is "$(sqlite3 "$results/history.sqlite" "SELECT DISTINCT round(ratio, 3) FROM ratios WHERE cell_id = 'one' AND
@@ -39,15 +39,24 @@ else
 fi
 
 history changes --metric ops_per_s -a a
-is "$rc $(tail -1 <<<"$out")" '0 2 changes in 2 series' 'one change a series is found, though the machine changed too'
-like "$out" 'm one, a, ops/s: -[78]\.[0-9]+ %, worse, since 20260110T000000Z_host_c10_m \(commit c10, after c9; p=0\.0' 'and the first bad run is named'
+is "$rc $(tail -1 <<<"$out")" '10 2 changes in 2 series; 2 of the newest 30 runs for the worse, and still so (!)' \
+    'one change a series is found, though the machine changed too, and the exit code says so'
+like "$out" '! m one, a, ops/s: -[78]\.[0-9]+ %, worse, since 20260112T000000Z_host_c12_m \(commit c12, after c11; p=0\.000' 'and the first bad run is named'
 history changes --metric ops_per_s -a a -w two
 like "$out" '1 change in 1 series' 'filters select'
+history changes --metric ops_per_s -a a --least 9
+is "$rc $(tail -1 <<<"$out")" '0 0 changes in 2 series; 0 of the newest 30 runs for the worse, and still so (!)' 'a change has a least size'
+history changes --metric ops_per_s -a a --newest 4
+is "$rc $(head -1 <<<"$out" | cut -c1-10)" '0   m one, a' 'what began before the newest runs is shown, and wakes nobody'
+history changes --least 0
+like "$rc $err" "^64 .*--least '0': expected a number above 0 and below 100" 'a least size of nothing is an error'
+history changes --newest x
+like "$rc $err" "^64 .*--newest 'x': expected a whole number" 'so is a number that is none'
 history trend --metric ops_per_s -a a -w one
 is "$rc" 0 'a trend is drawn'
 svg=$results/history/m_one_a_ops_per_s.svg
 like "$out" "$svg" 'its path is printed'
-grep -q '>m one, a, ops/s, against plain, on ' "$svg" && grep -q '>c10<' "$svg"
+grep -q '>m one, a, ops/s, against plain, on ' "$svg" && grep -q '>c12<' "$svg"
 ok $? 'with its title and the commit of the change'
 history trend -w nowhere
 is "$rc" 74 'a trend of nothing is an error'
@@ -57,19 +66,24 @@ history sideways
 is "$rc" 64 'so is an unknown word'
 like "$err" "'sideways': expected list, trend, changes, rebuild or add" 'which says what is known'
 
-night 15 644000 350000
+night 17 644000 350000
 rm -r "$results/20260101T000000Z_host_c1_m"
-last=$results/20260115T000000Z_host_c15_m
+last=$results/20260117T000000Z_host_c17_m
 history add "$last"
 history add "$last"
 history
-is "$(wc -l <<<"$out")" 15 'a run is added once, and older ones stay whose folders are gone'
-mkdir "$results/20260116T000000Z_host_c16_m"
-echo broken >"$results/20260116T000000Z_host_c16_m/manifest.json"
-cp "$last/plan.csv" "$results/20260116T000000Z_host_c16_m/"
+is "$(wc -l <<<"$out")" 17 'a run is added once, and older ones stay whose folders are gone'
+mkdir "$results/20260118T000000Z_host_c18_m"
+echo broken >"$results/20260118T000000Z_host_c18_m/manifest.json"
+cp "$last/plan.csv" "$results/20260118T000000Z_host_c18_m/"
 history rebuild
 is "$rc" 0 'a broken folder does not cost the others'
-like "$err" 'c16_m/manifest.json:1:.*c16_m: left out' 'it is named'
+like "$err" 'c18_m/manifest.json:1:.*c18_m: left out' 'it is named'
 history
-is "$(wc -l <<<"$out")" 14 'and left out'
+is "$(wc -l <<<"$out")" 16 'and left out'
+rm -r "$results/20260118T000000Z_host_c18_m"
+for i in {18..26}; do night $i 1100000 500000; done
+history rebuild --reference plain
+history changes --metric ops_per_s -a a -w one
+is "$rc $(grep -c ', worse, since' <<<"$out")" '0 1' 'a level that has come back, and more, is no alarm, but it is told'
 done_testing

@@ -31,6 +31,8 @@ enum {
     KEY_SUMMARY,
     KEY_MATRIX,
     KEY_BISECT,
+    KEY_LEAST,
+    KEY_NEWEST,
 };
 
 #define OPTIONS_CONFIG                                                                                                 \
@@ -80,6 +82,8 @@ static const struct argp_option history_options[] = {
     {"allocators", 'a', "REGEX", 0, "Only these allocators", 2},
     {"workloads", 'w', "REGEX", 0, "Only these cells", 2},
     {"metric", KEY_METRIC, "COLUMN", 0, "Only this column of runs.csv", 2},
+    {"least", KEY_LEAST, "PCT", 0, "changes, trend: levels differ by so much at least (default: 2)", 2},
+    {"newest", KEY_NEWEST, "N", 0, "changes: exit 10 for what began within the newest N runs (default: 30)", 2},
     {"reference", KEY_REFERENCE, "NAME", 0, "rebuild: the allocator that ratios are to (default: glibc)", 3},
     {"output", 'o', "DIR", 0, "Where the result folders and the history are (default: results)", 3},
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
@@ -180,12 +184,20 @@ typedef struct Parse {
     Options options;
 } Parse;
 
-static unsigned rounds_of(const char *text, struct argp_state *state)
+static unsigned count_of(const char *option, const char *text, struct argp_state *state)
 {
     uint64_t value;
     if (!parse_u64(text, &value) || value < 1 || value > 10000)
-        argp_error(state, "--rounds '%s': expected a whole number from 1 to 10000", text);
+        argp_error(state, "%s '%s': expected a whole number from 1 to 10000", option, text);
     return (unsigned)value;
+}
+
+static double percentage_of(const char *option, const char *text, struct argp_state *state)
+{
+    double value;
+    if (!parse_double(text, &value) || !(value > 0 && value < 100))
+        argp_error(state, "%s '%s': expected a number above 0 and below 100", option, text);
+    return value;
 }
 
 // Without `several` a command takes one target at most.
@@ -238,7 +250,13 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         list_add(&options->extra_arms, text);
         return 0;
     case KEY_ROUNDS:
-        options->rounds = rounds_of(text, state);
+        options->rounds = count_of("--rounds", text, state);
+        return 0;
+    case KEY_NEWEST:
+        options->newest = count_of("--newest", text, state);
+        return 0;
+    case KEY_LEAST:
+        options->least_pct = percentage_of("--least", text, state);
         return 0;
     case KEY_SHARD:
         if (!shard_parse(text, &options->shard)) argp_error(state, "--shard '%s': expected I/N, 1/3 to 3/3", text);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "commands/commands.h"
+#include "history/changes.h"
 #include "history/history.h"
 #include "history/trend.h"
 
@@ -16,8 +17,8 @@ HzbExit command_history(const Options *options)
     bool alone = options->targets.count <= 1;
     if (strcmp(what, "rebuild") == 0 && !added) return history_rebuild(results, reference) ? HZB_OK : HZB_IO;
     if (strcmp(what, "add") == 0 && added) return history_add(results, added) ? HZB_OK : HZB_IO;
-    if (strcmp(what, "list") == 0 && alone) return trend_list(options);
-    if (strcmp(what, "changes") == 0 && alone) return trend_changes(options);
+    if (strcmp(what, "list") == 0 && alone) return history_list(results) ? HZB_OK : HZB_IO;
+    if (strcmp(what, "changes") == 0 && alone) return changes_print(options);
     if (strcmp(what, "trend") == 0 && alone) return trend_draw(options);
     hzb_error("history '%s': expected list, trend, changes, rebuild or add RESULTS", what);
     return HZB_USAGE;

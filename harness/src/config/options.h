@@ -38,6 +38,8 @@ typedef struct Options {
     const char *metric;    // a column of runs.csv
     const char *reference; // the allocator that ratios are to
     unsigned rounds;       // 0 = as the matrix says
+    double least_pct;      // of a change of level
+    unsigned newest;       // runs in which a change of level is looked at
     bool seed_given;
     uint64_t seed;
     bool dry_run, test, markdown, json, summary, strict, bisect;
@@ -47,6 +49,10 @@ typedef struct Options {
 const char *options_output(const Options *options);
 // The result folder a command is about.
 const char *options_result_dir(const Options *options);
+// The share by which levels differ at least.
+double options_least(const Options *options);
+// A change of level counts if it began within so many of the newest runs.
+unsigned options_newest(const Options *options);
 // What {build} stands for.
 const char *options_build_dir(const Options *options);
 // The folder of the gnuplot scripts.

@@ -228,3 +228,21 @@ bool history_rebuild(const char *results, const char *reference)
     free(fresh);
     return ok;
 }
+
+bool history_list(const char *results)
+{
+    sqlite3 *db = history_open(results);
+    sqlite3_stmt *statement = db ? history_query(db, "SELECT run_id, ifnull(overall, 'unjudged'), ok, samples FROM runs"
+                                                     " ORDER BY created_utc")
+                                 : NULL;
+    unsigned count = 0;
+    while (statement && sqlite3_step(statement) == SQLITE_ROW) {
+        printf("%-50s  %-12s  %d of %d ok\n", sqlite3_column_text(statement, 0), sqlite3_column_text(statement, 1),
+               sqlite3_column_int(statement, 2), sqlite3_column_int(statement, 3));
+        count++;
+    }
+    if (statement && count == 0) puts("no runs");
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return statement != NULL;
+}

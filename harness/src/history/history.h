@@ -15,6 +15,9 @@ bool history_rebuild(const char *results, const char *reference);
 // Adds one result folder, or replaces what is known of it.
 bool history_add(const char *results, const char *dir);
 
+// Prints a line a run.
+bool history_list(const char *results);
+
 // Prepares a statement; NULL with a message.
 sqlite3_stmt *history_query(sqlite3 *db, const char *sql);
 

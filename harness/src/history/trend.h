@@ -1,14 +1,10 @@
-// The runs that the history has, the course of a figure over them, and where its level changed.
+// The course of figures over the runs, drawn.
 #ifndef HZB_TREND_H
 #define HZB_TREND_H
 
 #include "config/options.h"
 
-// Prints a line a run.
-HzbExit trend_list(const Options *options);
-// Prints where the levels of the series that the options select changed.
-HzbExit trend_changes(const Options *options);
-// The same, and draws each of these series.
+// Draws each series that the options select, and prints where its level changed.
 HzbExit trend_draw(const Options *options);
 
 #endif

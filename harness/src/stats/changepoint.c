@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "stats/spread.h"
 #include "stats/stats.h"
 
-// Below three values a level is an accident; 999 shuffles make the least p 0.001.
-enum { SEGMENT_MIN = 3, SHUFFLES = 999 };
-static const double p_max = 0.01;
+// Below three values a level is an accident. A change has p <= 0.001: of the series and its shuffled copies, 5000 in
+// all, at most so many are as broken as it is.
+enum { SEGMENT_MIN = 3, SHUFFLES = 4999, AS_BROKEN_MAX = (SHUFFLES + 1) / 1000 };
 
 // The energy distance between values[0..cut) and values[cut..n), scaled so that cuts can be compared. `between` and the
 // others are sums of |x - y| over pairs.
@@ -66,18 +67,20 @@ static void shuffle(double *values, unsigned n, uint64_t *state)
     }
 }
 
-static double shuffled_share(const double *values, unsigned n, double observed)
+// How many are as broken as the series itself, which is one of them. Noise is known as such after a few copies, so the
+// count ends above AS_BROKEN_MAX.
+static unsigned count_as_broken(const double *values, unsigned n, double observed)
 {
     double *copy = xcalloc(n, sizeof *copy);
     unsigned as_broken = 1, cut;
     uint64_t state = 1;
     memcpy(copy, values, n * sizeof *copy);
-    for (unsigned s = 0; s < SHUFFLES; s++) {
+    for (unsigned s = 0; s < SHUFFLES && as_broken <= AS_BROKEN_MAX; s++) {
         shuffle(copy, n, &state);
         as_broken += best_cut(copy, n, &cut) >= observed;
     }
     free(copy);
-    return as_broken / (SHUFFLES + 1.0);
+    return as_broken;
 }
 
 static unsigned search(const double *values, unsigned from, unsigned to, ChangePoint *points, unsigned count)
@@ -87,15 +90,55 @@ static unsigned search(const double *values, unsigned from, unsigned to, ChangeP
     if (n < 2 * SEGMENT_MIN) return count;
     double divergence_found = best_cut(values + from, n, &cut);
     assert(cut >= SEGMENT_MIN && cut <= n - SEGMENT_MIN);
-    double p = shuffled_share(values + from, n, divergence_found);
-    if (divergence_found <= 0 || p > p_max) return count;
+    if (divergence_found <= 0) return count;
+    unsigned as_broken = count_as_broken(values + from, n, divergence_found);
+    if (as_broken > AS_BROKEN_MAX) return count;
     count = search(values, from, from + cut, points, count);
-    points[count++] = (ChangePoint){from + cut, p};
+    points[count++] = (ChangePoint){.at = from + cut, .p = as_broken / (SHUFFLES + 1.0)};
     return search(values, from + cut, to, points, count);
 }
 
-unsigned change_points(const double *values, unsigned n, ChangePoint *points)
+static double level_of(const double *values, unsigned from, unsigned to)
+{
+    assert(from < to);
+    double *copy = xcalloc(to - from, sizeof *copy);
+    memcpy(copy, values + from, (to - from) * sizeof *copy);
+    double median = spread_of(copy, to - from).median;
+    free(copy);
+    return median;
+}
+
+static void set_levels(const double *values, unsigned n, ChangePoint *points, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        points[i].before = level_of(values, i ? points[i - 1].at : 0, points[i].at);
+        points[i].after = level_of(values, points[i].at, i + 1 < count ? points[i + 1].at : n);
+    }
+}
+
+static double size_of(const ChangePoint *point)
+{
+    double apart = fabs(point->after - point->before);
+    return apart > 0 ? apart / fabs(point->before) : 0;
+}
+
+// The smallest goes first: a drift in small steps keeps what they add up to.
+static unsigned drop_small(const double *values, unsigned n, double least, ChangePoint *points, unsigned count)
+{
+    for (;;) {
+        unsigned smallest = 0;
+        set_levels(values, n, points, count);
+        for (unsigned i = 1; i < count; i++)
+            if (size_of(&points[i]) < size_of(&points[smallest])) smallest = i;
+        if (count == 0 || size_of(&points[smallest]) >= least) return count;
+        count--;
+        memmove(&points[smallest], &points[smallest + 1], (count - smallest) * sizeof *points);
+    }
+}
+
+unsigned change_points(const double *values, unsigned n, double least, ChangePoint *points)
 {
     assert(stats_are_finite(values, n));
-    return search(values, 0, n, points, 0);
+    assert(least >= 0);
+    return drop_small(values, n, least, points, search(values, 0, n, points, 0));
 }

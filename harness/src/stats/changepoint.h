@@ -4,12 +4,14 @@
 #define HZB_CHANGEPOINT_H
 
 typedef struct ChangePoint {
-    unsigned at; // first value of the new level
-    double p;    // share of shuffled series that look as broken
+    unsigned at;          // first value of the new level
+    double p;             // share of shuffled series that look as broken
+    double before, after; // medians of the old level and of the new one
 } ChangePoint;
 
-// Fills `points` (room for n) in the order of the series and returns how many there are. The permutations are drawn
-// from a fixed seed: the same series has the same changes.
-unsigned change_points(const double *values, unsigned n, ChangePoint *points);
+// Fills `points` (room for n) in the order of the series and returns how many there are. Levels whose medians are less
+// than the share `least` apart are one. The permutations are drawn from a fixed seed: the same series has the same
+// changes.
+unsigned change_points(const double *values, unsigned n, double least, ChangePoint *points);
 
 #endif
