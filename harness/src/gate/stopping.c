@@ -33,31 +33,42 @@ static bool is_narrow(const Comparison *c, unsigned needed)
     return c->found.n >= needed && c->d_hi - c->d_lo <= log1p(c->found.threshold);
 }
 
-// Something changed, and it is not known yet whether by more than the limit: more rounds can still tell.
-static bool can_still_be_decided(const Comparison *c)
+// Something changed, and it is not known yet whether by more than the limit, or not surely enough among so many
+// comparisons: more rounds can still tell. The cell was judged alone, so its p is not the final one; Holm multiplies it
+// by at most the size of the family.
+static bool can_still_be_decided(const Comparison *c, unsigned family)
 {
     bool is_on_one_side = c->d_lo > 0 || c->d_hi < 0;
-    return is_on_one_side && c->found.verdict == VERDICT_INCONCLUSIVE;
+    bool is_sure = c->found.p * family < rule_alpha;
+    return is_on_one_side && (c->found.verdict == VERDICT_INCONCLUSIVE || !is_sure);
 }
 
 // An interval that lies inside the threshold answers the question however wide it is. What has no pairs gets none by
 // more rounds, unless it was the machine that spoilt them.
-static bool is_answered(const Comparison *c, unsigned needed)
+static bool is_answered(const Comparison *c, unsigned family)
 {
     if (!has_p(c) || c->cand->same_as) return true;
     if (c->found.n == 0) return c->rounds_ok > 0 || c->cand_failures || !c->disturbed;
-    return c->found.verdict == VERDICT_UNCHANGED || (is_narrow(c, needed) && !can_still_be_decided(c));
+    return c->found.verdict == VERDICT_UNCHANGED ||
+           (is_narrow(c, rule_rounds_needed(family)) && !can_still_be_decided(c, family));
 }
 
-static bool cell_is_answered(const Results *results, const char *cell_id, RoundSet set, const GateState *state)
+// Of the first set, counted once; the merged slices are judged together.
+static unsigned first_family(const Results *results, GateState *state)
+{
+    if (state->family == 0)
+        state->family = family_size(&results->experiment, state->whole ? state->whole : &results->plan);
+    return state->family;
+}
+
+static bool cell_is_answered(const Results *results, const char *cell_id, RoundSet set, GateState *state)
 {
     const StrList cells = {(char *[]){(char *)cell_id}, 1};
     Comparisons list = gate_judge_cells(results, &cells, set, COMPARE_GATED, &state->noise);
-    const Plan *whole = state->whole ? state->whole : &results->plan; // the merged slices are judged together
-    unsigned needed = rule_rounds_needed(set == SET_FIRST ? family_size(&results->experiment, whole) : state->flags);
+    unsigned family = set == SET_FIRST ? first_family(results, state) : state->flags;
     bool answered = true;
     for (unsigned i = 0; answered && i < list.count; i++)
-        answered = is_answered(&list.items[i], needed);
+        answered = is_answered(&list.items[i], family);
     free(list.items);
     return answered;
 }

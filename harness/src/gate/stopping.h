@@ -7,6 +7,7 @@
 // Carried from block to block of a sweep.
 typedef struct GateState {
     Noise noise;
+    unsigned family; // gated comparisons with a p, once they were counted
     bool first_judged;
     StrList flagged;         // cells that the first set flagged, known once it is complete
     unsigned flags;          // and how many of its comparisons with a p
