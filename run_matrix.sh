@@ -92,7 +92,7 @@ fi
 after=0
 if ((gated && (code == 0 || code == 12))); then # what was measured is whole
     code=0
-    build/hzb gate "$said" >"$said/verdict.txt" || code=$?
+    build/hzb gate "$said" ${GITHUB_ACTIONS:+--annotate} >"$said/verdict.txt" || code=$?
     cat "$said/verdict.txt"
 fi
 build/hzb plot "$said" >/dev/null || after=$?

@@ -24,8 +24,12 @@ void html_text(FILE *out, const char *text)
         case '"':
             fputs("&quot;", out);
             break;
-        default:
+        case '\t':
+        case '\n':
             fputc(*text, out);
+            break;
+        default: // XML knows no other control characters
+            fputc((unsigned char)*text < ' ' ? '?' : *text, out);
         }
     }
 }

@@ -33,6 +33,7 @@ enum {
     KEY_BISECT,
     KEY_LEAST,
     KEY_NEWEST,
+    KEY_ANNOTATE,
 };
 
 #define OPTIONS_CONFIG                                                                                                 \
@@ -113,6 +114,10 @@ static const struct argp_option selftest_options[] = {
     {"rounds", KEY_ROUNDS, "N", 0, "With --pool: runs drawn for each candidate (default: 40)", 3},
     {"pool", KEY_POOL, "RESULTS", 0, "Draw rounds from this record instead of measuring", 3},
     {0}};
+#define OPTION_STRICT                                                                                                  \
+    {                                                                                                                  \
+        "strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3                                             \
+    }
 #define OPTIONS_COMPARE                                                                                                \
     OPTIONS_CONFIG, OPTIONS_CELLS, OPTION_OUTPUT, OPTION_LOCK,                                                         \
         {"matrix", KEY_MATRIX, "FILE", 0, "Whose cells and gates (default: harness/matrix/nightly.yaml)", 2},          \
@@ -121,14 +126,16 @@ static const struct argp_option selftest_options[] = {
     }
 static const struct argp_option compare_options[] = {
     OPTIONS_COMPARE,
-    {"strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3},
+    OPTION_STRICT,
     {"dry-run", KEY_DRY_RUN, 0, 0, "Build; say how many processes and how long", 3},
     {"bisect", KEY_BISECT, 0, 0, "Exit as git bisect run wants it: 0 not worse, 1 worse, 125 no answer", 3},
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
     {0}};
 static const struct argp_option bisect_options[] = {OPTIONS_COMPARE, {0}};
-static const struct argp_option gate_options[] = {{"strict", KEY_STRICT, 0, 0, "Exit 11 if a cell is inconclusive", 3},
-                                                  {0}};
+static const struct argp_option gate_options[] = {
+    OPTION_STRICT,
+    {"annotate", KEY_ANNOTATE, 0, 0, "GitHub's ::error:: and ::warning:: lines, on standard error", 3},
+    {0}};
 
 typedef struct Command {
     const char *name;
@@ -156,8 +163,9 @@ static const Command commands[] = {
      false, true, false},
     {"stats", "[RESULTS]", "Compare candidates with bases into stats.csv (default: results/latest).", no_options,
      command_stats, false, true, false},
-    {"gate", "[RESULTS]", "Decide what got worse: stats.csv, verdict.json, exit code (default: results/latest).",
-     gate_options, command_gate, false, true, false},
+    {"gate", "[RESULTS]",
+     "Decide what got worse: stats.csv, verdict.json, junit.xml, exit code (default: results/latest).", gate_options,
+     command_gate, false, true, false},
     {"compare", "A B", "Measure B against A and judge it: revisions, allocators, baseline:NAME or libraries.",
      compare_options, command_compare, true, true, true},
     {"bisect", "GOOD BAD", "Find the commit that made a cell's metric worse, with git bisect.", bisect_options,
@@ -224,7 +232,8 @@ static bool parse_plain(int key, char *text, Options *options)
                  {'a', &options->allocator_regex, NULL},     {'w', &options->cell_regex, NULL},
                  {KEY_DRY_RUN, NULL, &options->dry_run},     {KEY_TEST, NULL, &options->test},
                  {KEY_MARKDOWN, NULL, &options->markdown},   {KEY_JSON, NULL, &options->json},
-                 {KEY_STRICT, NULL, &options->strict},       {KEY_SUMMARY, NULL, &options->summary}};
+                 {KEY_STRICT, NULL, &options->strict},       {KEY_SUMMARY, NULL, &options->summary},
+                 {KEY_ANNOTATE, NULL, &options->annotate}};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (plain[i].key != key) continue;
         if (plain[i].text)

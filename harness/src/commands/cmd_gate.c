@@ -1,8 +1,10 @@
-// `hzb gate`: what got worse, as a table, verdict.json and the exit code.
+// `hzb gate`: what got worse, as a table, verdict.json, junit.xml and the exit code.
 #include <stdio.h>
 
 #include "commands/commands.h"
 #include "commands/judge.h"
+#include "gate/annotate.h"
+#include "gate/junit.h"
 #include "gate/verdict_print.h"
 
 // A blind gate must not look like a clean one.
@@ -34,6 +36,8 @@ HzbExit command_gate(const Options *options)
     bool blind = gate_is_blind(&judged.results, &judged.comparisons);
     HzbExit code = exit_code_of(judged.findings.overall, options->strict || blind);
     verdict_print(&judged.results, &judged.comparisons, &judged.findings, stdout);
-    bool ok = fflush(stdout) == 0 && verdict_write_json(dir, &judged.findings, code);
+    if (options->annotate) annotate(&judged.results, &judged.comparisons, &judged.findings, code, stderr);
+    bool ok = fflush(stdout) == 0 && verdict_write_json(dir, &judged.findings, code) &&
+              junit_write(dir, &judged.results, &judged.comparisons, &judged.findings, code);
     return ok ? code : HZB_IO;
 }

@@ -42,7 +42,7 @@ typedef struct Options {
     unsigned newest;       // runs in which a change of level is looked at
     bool seed_given;
     uint64_t seed;
-    bool dry_run, test, markdown, json, summary, strict, bisect;
+    bool dry_run, test, markdown, json, summary, strict, annotate, bisect;
 } Options;
 
 // The folder that holds result folders and baselines.

@@ -47,6 +47,12 @@ unsigned findings_of(const Findings *findings, Verdict verdict)
     return count;
 }
 
+bool finding_is_red(const Finding *finding)
+{
+    return finding->verdict == VERDICT_FAILED ||
+           (finding->verdict == VERDICT_REGRESSION && finding->confirmation != CONFIRM_NO);
+}
+
 double finding_gain(const Finding *finding, double ratio)
 {
     return finding->direction == DIRECTION_UP ? ratio - 1 : 1 - ratio;

@@ -79,6 +79,8 @@ void finding_set_number(Finding *finding, unsigned i, double value);
 
 Finding *findings_add(Findings *findings, const Finding *finding);
 unsigned findings_of(const Findings *findings, Verdict verdict);
+// Makes the gate red: failed, or a regression that no second set of rounds contradicts.
+bool finding_is_red(const Finding *finding);
 // Relative change of the candidate, above 0 if it got better. NAN if unknown.
 double finding_gain(const Finding *finding, double ratio);
 

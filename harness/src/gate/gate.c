@@ -164,8 +164,8 @@ Overall gate_overall(const Results *results, const Comparisons *comparisons)
     for (unsigned i = 0; i < comparisons->count; i++) {
         const Comparison *c = &comparisons->items[i];
         if (compare_is_gated(c)) {
-            if (is_regression(c) && c->found.confirmation != CONFIRM_NO) return OVERALL_REGRESSION;
-            failed |= c->found.verdict == VERDICT_FAILED;
+            if (is_regression(c) && finding_is_red(&c->found)) return OVERALL_REGRESSION;
+            failed |= finding_is_red(&c->found);
             asked = true;
         }
         open |= leaves_it_open(c);
