@@ -171,6 +171,7 @@ void hz3_slab_purge_slots(Hz3Slab *slab)
 
 bool hz3_slab_watch(Hz3Slab *slab)
 {
+    hz3_assert(hz3_lock_is_held(&hz3_slab_drain_lock));
     bool any_idle = false;
     for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
         void **top = atomic_load_explicit(&slab->top[c], memory_order_relaxed);

@@ -121,10 +121,11 @@ bool hz3_slab_watch(Hz3Slab *slab);
 size_t hz3_slab_cached_bytes(const Hz3Slab *slab);
 
 // For asserts, by whoever owns the slab or has seized it, while no operation is under way on it:
-//   B1  the bins follow one another in the slots, each as long as its class may cache and one slot more, in which is
-//   NULL; B2  `top` and `full` lie in their own bin; B3  what a bin holds are addresses of the arena at which an object
-//   of its class may begin; B4  a tag that is no class has the bin that is empty and full at once; B5  the slab belongs
-//   to a CPU or to a thread or to nobody.
+//   B1  the bins follow one another in the slots, each as long as its class may cache, and a slot more that holds NULL;
+//   B2  `top` and `full` lie in their own bin;
+//   B3  what a bin holds are addresses of the arena at which an object of its class may begin;
+//   B4  a tag that is no class has the bin that is empty and full at once;
+//   B5  the slab belongs to a CPU or to a thread or to nobody.
 bool hz3_slab_is_valid(const Hz3Slab *slab);
 
 #endif

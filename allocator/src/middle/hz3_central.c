@@ -289,6 +289,8 @@ void hz3_central_fork_child(void)
 
 // --- for asserts -------------------------------------------------------------------------------------------------
 
+#define OBJECTS_LOOKED_AT_MAX 16u
+
 bool hz3_central_is_valid(const Central *c)
 {
     if (!HZ3_DEBUG) {
@@ -301,7 +303,7 @@ bool hz3_central_is_valid(const Central *c)
         return false;
     }
     uint16_t never_set = hz3_class_never_set(cls);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = count > OBJECTS_LOOKED_AT_MAX ? count - OBJECTS_LOOKED_AT_MAX : 0; i < count; i++) {
         if (!hz3_arena_owns(c->transfer[i]) || ((uintptr_t)c->transfer[i] & never_set) != 0) {
             return false;
         }

@@ -43,13 +43,12 @@ static inline void hz3_transfer_set_count(Central *c, uint32_t count)
 }
 
 // For asserts, under c->lock. What holds whenever nobody has the lock:
-//   C1  low ≤ count ≤ transfer_cap, and what waits are addresses of the arena at which an object of the class may
-//   begin; C2  the list of partial runs is linked both ways; its runs are valid, of this shard and class, and marked as
-//   partial
-//       (the first 64 of them are looked at: a list may have thousands);
+//   C1  low ≤ count ≤ transfer_cap; what waits are addresses of the arena at which an object of the class may begin;
+//   C2  the list of partial runs is linked both ways; its runs are valid, of this shard and class, marked as partial;
 //   C3  an empty run is alone on the list;
 //   C4  the partial purge's place is a run on the list, or none;
 //   C5  a medium class has no runs here.
+// Of long arrays and lists it looks at the end that changes.
 bool hz3_central_is_valid(const Central *c);
 bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls); // C2 to C5
 

@@ -7,8 +7,8 @@
 #include "pages/hz3_arena.h"
 #include "release/hz3_release_boundary.h"
 
-// Runs of a list that its validator looks at.
-#define RUNS_LOOKED_AT_MAX 64u
+// Runs of a list that its validator looks at: it may have thousands, and its head is where it changes.
+#define RUNS_LOOKED_AT_MAX 4u
 
 // From the run before it, or the head, and from the run after it.
 static bool is_linked(const Central *c, uint32_t run)

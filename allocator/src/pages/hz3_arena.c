@@ -6,6 +6,7 @@
 #include "base/hz3_os.h"
 #include "base/hz3_stats.h"
 #include "pages/hz3_in_purging.h"
+#include "pages/hz3_segment.h"
 #include "pages/hz3_segment_packing.h"
 
 #define ARENA_MIN_AUTO ((size_t)16 << 30)
@@ -16,6 +17,7 @@
 #define STATE_BYTES_PER_SEG (HZ3_HARDENED ? HZ3_SEG_SIZE / HZ3_MIN_ALIGN * sizeof(Hz3BlockState) : 0)
 
 _Static_assert(RUN_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's run metadata is whole pages, so it can be purged");
+_Static_assert(ARENA_MAX_AUTO >> HZ3_PAGE_SHIFT < HZ3_PAGE_NONE, "a page number, and none, have 32 bits");
 _Static_assert(BITS_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's bitmaps are whole pages, so they can be purged");
 
 // A base that no size makes a program's address ours, while the base of the day is read beside a later size.
@@ -75,6 +77,7 @@ static void try_sizes(void)
             continue;
         }
         uint32_t slots = (uint32_t)(bytes >> HZ3_SEG_SHIFT);
+        hz3_assert(((uintptr_t)base & (HZ3_SEG_SIZE - 1)) == 0 && slots <= UINT32_MAX / HZ3_PAGES_PER_SEG);
         if (!reserve_tables(slots)) {
             hz3_os_unmap(base, bytes);
             continue;
@@ -105,9 +108,26 @@ void hz3_arena_init(void)
     }
 }
 
+// fork copies the tables page by page. What another thread claimed and tagged meanwhile can be free in the child and
+// have its tag nevertheless. That harms nobody: whoever claims the page sets its tag anew. But asserts ask for it.
+static void drop_tags_of_free_pages(void)
+{
+    HZ3_FOR_EACH_SLOT(slot)
+    {
+        for (uint32_t idx = 0; idx < HZ3_PAGES_PER_SEG; idx++) {
+            if (hz3_segment_any_free(&hz3_arena.seg[slot], idx, 1)) {
+                hz3_tag_set(slot * HZ3_PAGES_PER_SEG + idx, 1, HZ3_TAG_NONE);
+            }
+        }
+    }
+}
+
 void hz3_arena_fork_child(void)
 {
     hz3_lock_fork_child(&init_lock);
+    if (HZ3_DEBUG) {
+        drop_tags_of_free_pages();
+    }
 }
 
 bool hz3_arena_exists(void)
@@ -160,6 +180,7 @@ static uint32_t take_lowest_slot(void)
 
 static void give_slot(uint32_t slot)
 {
+    hz3_assert(slot < hz3_arena.slots && hz3_arena_slot_is_open(slot));
     atomic_fetch_add_explicit(&hz3_arena.slots_left, 1, memory_order_relaxed);
     atomic_fetch_or_explicit(&slot_free[slot / 64], 1ull << (slot % 64), memory_order_release);
 }
@@ -181,6 +202,7 @@ uint32_t hz3_arena_slot_open(void)
     }
     hz3_stat_add(segments_opened, 1);
     Hz3SegMeta *meta = &hz3_arena.seg[slot];
+    hz3_assert_slow(hz3_segment_is_valid(meta, 0, HZ3_PAGES_PER_SEG));
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
         atomic_store_explicit(&meta->dirty_bits[w], 0, memory_order_relaxed);
         atomic_store_explicit(&meta->free_bits[w], UINT64_MAX, memory_order_seq_cst);
@@ -193,6 +215,8 @@ uint32_t hz3_arena_slot_open(void)
 // Claimed by us and purged: nobody reads the slot's run metadata and bitmaps until a run of it is created anew.
 void hz3_arena_slot_close(uint32_t slot)
 {
+    hz3_assert_slow(hz3_segment_is_valid(&hz3_arena.seg[slot], 0, HZ3_PAGES_PER_SEG));
+    hz3_assert(hz3_segment_is_clean(&hz3_arena.seg[slot], 0, HZ3_PAGES_PER_SEG));
     size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
     hz3_os_purge(&hz3_arena.run[page], RUN_BYTES_PER_SEG);
     hz3_os_purge(&hz3_arena.bits[page], BITS_BYTES_PER_SEG);
@@ -206,6 +230,7 @@ void hz3_arena_slot_close(uint32_t slot)
 
 bool hz3_arena_slot_is_open(uint32_t slot)
 {
+    hz3_assert(slot < hz3_arena.slots);
     return (atomic_load_explicit(&slot_free[slot / 64], memory_order_relaxed) & (1ull << (slot % 64))) == 0;
 }
 

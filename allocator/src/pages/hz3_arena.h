@@ -3,6 +3,7 @@
 #ifndef HZ3_ARENA_H
 #define HZ3_ARENA_H
 
+#include "base/hz3_log.h"
 #include "base/hz3_types.h"
 
 typedef struct Hz3Arena {
@@ -70,12 +71,14 @@ static inline void *hz3_page_addr(uint32_t page)
 
 static inline Hz3Tag hz3_tag_of(uint32_t page)
 {
+    hz3_assert(page / HZ3_PAGES_PER_SEG < hz3_arena.slots);
     return atomic_load_explicit(&hz3_arena.sc_tag[page], memory_order_relaxed);
 }
 
 // Only by whoever has claimed the pages.
 static inline void hz3_tag_set(uint32_t page, uint32_t pages, Hz3Tag tag)
 {
+    hz3_assert(tag < HZ3_TAG_END && page % HZ3_PAGES_PER_SEG + pages <= HZ3_PAGES_PER_SEG);
     for (uint32_t i = 0; i < pages; i++) {
         atomic_store_explicit(&hz3_arena.sc_tag[page + i], tag, memory_order_relaxed);
     }

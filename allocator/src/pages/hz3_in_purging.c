@@ -1,5 +1,7 @@
 #include "pages/hz3_in_purging.h"
 
+#include "base/hz3_log.h"
+
 static _Atomic uint32_t in_purging;
 
 // This thread's share, and whether the rest is that of threads which a fork's child does not have. Greater than the
@@ -29,6 +31,7 @@ void hz3_in_purging_add(uint32_t pages)
 
 void hz3_in_purging_sub(uint32_t pages)
 {
+    hz3_assert(own_in_purging >= pages);
     atomic_fetch_sub_explicit(&in_purging, pages, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     own_in_purging -= pages;

@@ -1,6 +1,7 @@
 #include "pages/hz3_ledger_list.h"
 
 #include "base/hz3_knobs.h"
+#include "base/hz3_log.h"
 #include "base/hz3_stats.h"
 #include "pages/hz3_arena.h"
 
@@ -10,6 +11,7 @@ static _Atomic uint32_t head = HZ3_PAGE_NONE; // newest entry
 // the same: nobody takes single entries off.
 static void push(uint32_t slot)
 {
+    hz3_assert(atomic_load_explicit(&hz3_arena.seg[slot].is_queued, memory_order_relaxed) == 1);
     uint32_t next = atomic_load_explicit(&head, memory_order_relaxed);
     do {
         atomic_store_explicit(&hz3_arena.seg[slot].next_queued, next, memory_order_relaxed);
@@ -31,6 +33,7 @@ static void begin_steps(void)
 
 static void end_steps(void)
 {
+    hz3_assert(steps_begun > 0);
     atomic_signal_fence(memory_order_seq_cst);
     steps_begun--;
     atomic_signal_fence(memory_order_seq_cst);
@@ -41,6 +44,7 @@ static void end_steps(void)
 
 static bool enter(uint32_t slot)
 {
+    hz3_assert(slot < atomic_load_explicit(&hz3_arena.slots_touched, memory_order_relaxed));
     Hz3SegMeta *meta = &hz3_arena.seg[slot];
     if (atomic_load_explicit(&meta->is_queued, memory_order_seq_cst) != 0) {
         return false;
@@ -127,6 +131,7 @@ uint32_t hz3_ledger_walk_begin(void)
     while (slot != HZ3_PAGE_NONE) {
         _Atomic uint32_t *next = &hz3_arena.seg[slot].next_queued;
         uint32_t older = atomic_load_explicit(next, memory_order_relaxed);
+        hz3_assert(atomic_load_explicit(&hz3_arena.seg[slot].is_queued, memory_order_relaxed) == 1);
         atomic_store_explicit(next, oldest, memory_order_relaxed);
         oldest = slot;
         slot = older;
@@ -141,6 +146,7 @@ void hz3_ledger_walk_end(void)
 
 uint32_t hz3_ledger_next(uint32_t slot)
 {
+    hz3_assert(steps_begun > 0);
     return atomic_load_explicit(&hz3_arena.seg[slot].next_queued, memory_order_relaxed);
 }
 

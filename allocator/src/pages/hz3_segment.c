@@ -25,6 +25,7 @@ static uint64_t aligned_bits(uint32_t align)
 static uint32_t claim_in_word(Hz3SegMeta *meta, uint32_t w, uint32_t pages, uint64_t aligned, bool dirty_only,
                               uint32_t *page_idx, uint32_t want)
 {
+    hz3_assert(pages >= 1 && pages <= HZ3_WORD_RUN_MAX && aligned != 0);
     uint64_t run = (1ull << pages) - 1;
     uint64_t word = atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed);
     for (;;) {
@@ -56,18 +57,22 @@ static uint32_t claim_short(Hz3SegMeta *meta, uint32_t pages, uint64_t aligned, 
             found += claim_in_word(meta, w, pages, aligned, dirty_only, page_idx + found, want - found);
         }
     }
+    for (uint32_t i = 0; HZ3_DEBUG && i < found; i++) {
+        hz3_assert_slow(hz3_segment_is_valid(meta, page_idx[i], pages));
+    }
     return found;
 }
 
 uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page_idx, uint32_t want)
 {
-    hz3_assert(pages <= HZ3_WORD_RUN_MAX);
+    hz3_assert(pages <= HZ3_WORD_RUN_MAX && want >= 1);
     return claim_short(meta, pages, UINT64_MAX, page_idx, want);
 }
 
 // Takes exactly these pages, word by word in address order; gives back what it took when one word no longer has them.
 static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages, bool *rolled_back)
 {
+    hz3_assert(pages >= 1 && page_idx + pages <= HZ3_PAGES_PER_SEG);
     HZ3_FOR_EACH_WORD(w, page_idx, pages)
     {
         uint64_t mask = hz3_word_mask(w, page_idx, pages);
@@ -83,6 +88,7 @@ static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages, b
         } while (!atomic_compare_exchange_weak_explicit(&meta->free_bits[w], &word, word & ~mask, memory_order_acquire,
                                                         memory_order_relaxed));
     }
+    hz3_assert_slow(hz3_segment_is_valid(meta, page_idx, pages));
     return true;
 }
 
@@ -159,6 +165,7 @@ static uint32_t claim_across_words(Hz3SegMeta *meta, uint32_t pages, uint32_t al
 
 uint32_t hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, bool *rolled_back)
 {
+    hz3_assert(pages >= 1 && align_pages != 0 && (align_pages & (align_pages - 1)) == 0);
     if (pages > HZ3_WORD_RUN_MAX || align_pages > 64) {
         return claim_long(meta, pages, align_pages, rolled_back);
     }
@@ -204,6 +211,7 @@ static Hole find_tightest(const uint64_t *words, uint32_t pages, uint32_t align_
 uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, uint32_t *longest_left,
                                     bool *rolled_back)
 {
+    hz3_assert(pages >= 1 && align_pages != 0 && (align_pages & (align_pages - 1)) == 0);
     uint64_t words[HZ3_WORDS_PER_SEG];
     for (int tries = 0; tries < 8; tries++) {
         snapshot(meta, words);
@@ -235,6 +243,7 @@ void hz3_segment_publish_by(const char *caller, Hz3SegMeta *meta, uint32_t page_
     if (HZ3_DEBUG) {
         require_no_tags(caller, meta, page_idx, pages);
     }
+    hz3_assert(pages >= 1 && page_idx + pages <= HZ3_PAGES_PER_SEG);
     HZ3_FOR_EACH_WORD(w, page_idx, pages)
     {
         uint64_t mask = hz3_word_mask(w, page_idx, pages);
@@ -247,6 +256,7 @@ void hz3_segment_publish_by(const char *caller, Hz3SegMeta *meta, uint32_t page_
 
 void hz3_segment_mark_dirty(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
 {
+    hz3_assert(pages >= 1 && page_idx + pages <= HZ3_PAGES_PER_SEG);
     HZ3_FOR_EACH_WORD(w, page_idx, pages)
     {
         uint64_t mask = hz3_word_mask(w, page_idx, pages);
@@ -316,6 +326,7 @@ uint32_t hz3_segment_longest_run(const Hz3SegMeta *meta)
 // Called by every release, so the usual case, a run inside one word, reads one word.
 uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx)
 {
+    hz3_assert(page_idx < HZ3_PAGES_PER_SEG);
     uint32_t bit = page_idx % 64;
     uint64_t word = atomic_load_explicit(&meta->free_bits[page_idx / 64], memory_order_relaxed);
     uint64_t taken_above = ~word >> bit;
@@ -336,4 +347,25 @@ uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx)
         start = (start - 1) / 64 * 64;
     }
     return next_taken(words, page_idx) - start;
+}
+
+bool hz3_segment_is_valid(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
+{
+    if (!HZ3_DEBUG) {
+        return true;
+    }
+    uint32_t slot = (uint32_t)(meta - hz3_arena.seg);
+    uint32_t next = atomic_load_explicit(&meta->next_queued, memory_order_relaxed);
+    if (slot >= hz3_arena.slots || pages == 0 || page_idx + pages > HZ3_PAGES_PER_SEG ||
+        hz3_segment_any_free(meta, page_idx, pages) ||
+        atomic_load_explicit(&meta->is_queued, memory_order_relaxed) > 1 ||
+        (next >= hz3_arena.slots && next != HZ3_PAGE_NONE)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < pages; i++) {
+        if (hz3_tag_of(slot * HZ3_PAGES_PER_SEG + page_idx + i) != HZ3_TAG_NONE) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -61,7 +61,20 @@ static inline uint64_t hz3_word_mask(uint32_t w, uint32_t page_idx, uint32_t pag
     return (to == 64 ? UINT64_MAX : (1ull << to) - 1) & (UINT64_MAX << from);
 }
 
+static inline uint32_t hz3_last_word(uint32_t page_idx, uint32_t pages)
+{
+    return (page_idx + pages - 1) / 64;
+}
+
 #define HZ3_FOR_EACH_WORD(w, page_idx, pages)                                                                          \
-    for (uint32_t w = (page_idx) / 64; w <= ((page_idx) + (pages)-1) / 64; w++)
+    for (uint32_t w = (page_idx) / 64; w <= hz3_last_word(page_idx, pages); w++)
+
+// For asserts, by the owner of the pages while nothing lies in them: after a claim, before the slot is opened or
+// closed. Other pages of the segment may change at any moment, so nothing is said of them.
+//   S1  the pages are pages of one segment of the arena;
+//   S2  none of them is free (I1);
+//   S3  none of them has a tag: tags are set after the claim, and the boundary takes them away before it publishes;
+//   S4  the segment's words in the ledger's list are a flag, and a slot or none.
+bool hz3_segment_is_valid(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
 
 #endif

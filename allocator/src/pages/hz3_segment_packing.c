@@ -1,6 +1,7 @@
 #include "pages/hz3_segment_packing.h"
 
 #include "base/hz3_knobs.h"
+#include "base/hz3_log.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_ledger_list.h"
 #include "pages/hz3_segment.h"
@@ -25,6 +26,7 @@ size_t hz3_pack_table_bytes(uint32_t slots)
 
 void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots)
 {
+    hz3_assert((uintptr_t)table % sizeof *table == 0);
     may_hold = table;
     opened_by = (_Atomic uint8_t *)(table + (size_t)(slots + 63) / 64 * LEVELS);
     for (uint32_t s = 0; s < HZ3_SHARDS_MAX; s++) {
@@ -35,6 +37,7 @@ void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots)
 // Exact for lengths that are asked for, rounded down for the lengths of free runs.
 static uint32_t level_of(uint32_t pages)
 {
+    hz3_assert(pages >= 1 && pages <= HZ3_PAGES_PER_SEG);
     if (pages <= 16) {
         return pages - 1;
     }
@@ -45,6 +48,7 @@ static uint32_t level_of(uint32_t pages)
 
 static _Atomic uint64_t *hint_word(uint32_t level, uint32_t slot)
 {
+    hz3_assert(level < LEVELS && slot < (hz3_arena.slots + 63) / 64 * 64);
     return &may_hold[slot / 64 * LEVELS + level];
 }
 
@@ -79,6 +83,7 @@ static void clear_hints(uint32_t level, uint32_t slot)
 
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
 {
+    hz3_assert(pages >= 1 && page_idx + pages <= HZ3_PAGES_PER_SEG);
     const Hz3SegMeta *meta = &hz3_arena.seg[slot];
     uint32_t first = hz3_segment_free_run_around(meta, page_idx);
     // Others may have taken some of the pages again: what they grew on either side is a run of its own then.
@@ -212,6 +217,7 @@ static HZ3_NOINLINE uint32_t claim_tightest(uint32_t shard, uint32_t pages, uint
 
 uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
 {
+    hz3_assert(shard < HZ3_SHARDS_MAX && pages <= HZ3_PAGES_PER_SEG && align_pages <= HZ3_PAGES_PER_SEG);
     if (hz3_arena.slots == 0) {
         return HZ3_PAGE_NONE;
     }

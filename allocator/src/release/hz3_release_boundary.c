@@ -18,6 +18,7 @@ int hz3_release_range_definitely_free_meta(Hz3SegMeta *meta, uint32_t page_idx, 
                 page_idx, pages, slot, (int)reason);
     hz3_require(!hz3_segment_any_free(meta, page_idx, pages), "release", hz3_page_addr(page),
                 "internal error: some of these %u pages are free already", pages);
+    hz3_assert(hz3_arena_slot_is_open(slot));
     // The tag goes first: from now on a free() of the old object is seen as one of an unallocated page.
     hz3_tag_set(page, pages, HZ3_TAG_NONE);
     hz3_segment_mark_dirty(meta, page_idx, pages);
@@ -57,6 +58,10 @@ static uint32_t give_some(const Hz3OsRange *ranges, uint32_t first, uint32_t n, 
 size_t hz3_release_to_kernel(const Hz3OsRange *ranges, uint32_t n, Hz3RangesGiven *given)
 {
     hz3_assert(n <= HZ3_PURGE_BATCH);
+    for (uint32_t i = 0; HZ3_DEBUG && i < n; i++) {
+        hz3_assert(hz3_arena_owns(ranges[i].addr) && ranges[i].bytes != 0);
+        hz3_assert((((uintptr_t)ranges[i].addr | ranges[i].bytes) & (HZ3_PAGE_SIZE - 1)) == 0);
+    }
     *given = (Hz3RangesGiven){{0}, 0};
     for (uint32_t i = 0; i < n;) {
         i += give_some(ranges, i, n, given);

@@ -26,6 +26,8 @@ typedef struct Hz3RangesGiven {
 
 size_t hz3_release_to_kernel(const Hz3OsRange *ranges, uint32_t n, Hz3RangesGiven *given);
 
+_Static_assert(HZ3_PURGE_BATCH % 64 == 0, "a bit for every range");
+
 static inline bool hz3_range_given(const Hz3RangesGiven *given, uint32_t i)
 {
     return (given->word[i / 64] >> (i % 64) & 1) != 0;

@@ -1,6 +1,7 @@
 #include "release/hz3_release_ledger.h"
 
 #include "base/hz3_knobs.h"
+#include "base/hz3_log.h"
 #include "base/hz3_stats.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_in_purging.h"
@@ -88,6 +89,7 @@ static void publish_range(const Hz3OsRange *range, bool is_purged)
 // The kernel zeroes the pages inside the call, so they must not be takeable before it returns.
 static void flush_batch(Batch *batch)
 {
+    hz3_assert(batch->n <= HZ3_PURGE_BATCH && batch->pages >= batch->n);
     Hz3RangesGiven given;
     batch->purged += hz3_release_to_kernel(batch->range, batch->n, &given);
     batch->calls += given.calls;
@@ -111,6 +113,7 @@ static void add_range(Batch *batch, uint32_t slot, uint32_t page_idx, uint32_t p
     if (batch->n == HZ3_PURGE_BATCH || batch->pages >= BATCH_PAGES) {
         flush_batch(batch);
     }
+    hz3_assert_slow(hz3_segment_is_valid(&hz3_arena.seg[slot], page_idx, pages));
     batch->pages += pages;
     batch->range[batch->n++] =
         (Hz3OsRange){hz3_page_addr(slot * HZ3_PAGES_PER_SEG + page_idx), (size_t)pages << HZ3_PAGE_SHIFT};
@@ -126,6 +129,7 @@ static size_t claim_segment(Batch *batch, uint32_t slot, bool young_too)
         claimed[w] = claim_dirty_word(&hz3_arena.seg[slot], w, young_too);
         pages += (uint32_t)__builtin_popcountl(claimed[w]);
     }
+    hz3_assert(pages <= HZ3_PAGES_PER_SEG);
     hz3_in_purging_sub(HZ3_PAGES_PER_SEG - pages);
     uint32_t start = 0;
     for (uint32_t idx = 0; pages != 0 && idx <= HZ3_PAGES_PER_SEG; idx++) {
@@ -173,6 +177,7 @@ size_t hz3_ledger_purge(const Hz3PurgeLimits *limits)
     while (slot != HZ3_PAGE_NONE) {
         Hz3SegMeta *meta = &hz3_arena.seg[slot];
         uint32_t next = hz3_ledger_next(slot);
+        hz3_assert(next != slot);
         if (claimed >= limits->pages || batch.calls >= limits->calls || !look_is_due(meta, limits)) {
             hz3_ledger_put_back(slot);
             slot = next;

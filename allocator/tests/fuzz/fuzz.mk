@@ -5,7 +5,7 @@ FUZZ_OBJ := $(BUILD)/obj/hz3_fuzz
 FUZZ_CLANG ?= clang
 FUZZ_S ?= 60
 FUZZ_RENAMED := $(foreach name,$(UNIT_RENAMED),-D$(name)=hz3_fuzz_$(name))
-FUZZ_FLAGS := $(BASE_CFLAGS) -O1 -g -Iallocator/include -Iallocator/src -DHZ3_DEBUG=1 -pthread -fno-builtin \
+FUZZ_FLAGS := $(BASE_CFLAGS) -O1 -g -Iallocator/include -Iallocator/src -DHZ3_DEBUG=2 -pthread -fno-builtin \
     -Wno-deprecated-declarations $(FUZZ_RENAMED)
 FUZZ_OBJECTS := $(patsubst allocator/src/%.c,$(FUZZ_OBJ)/hz3/%.o,$(HZ3_SOURCES)) \
     $(FUZZ_OBJ)/fuzz_api.o $(FUZZ_OBJ)/support_memory.o

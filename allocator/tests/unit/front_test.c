@@ -159,9 +159,11 @@ static void capacity_follows_use(void **state)
     void **slot = atomic_load(&slab->top[cls]) - 1;
     *slot = one;
     atomic_store(&slab->top[cls], slot);
+    hz3_lock_acquire(&hz3_slab_drain_lock);
     for (int i = 0; i < 3; i++) {
         hz3_slab_watch(slab);
     }
+    hz3_lock_release(&hz3_slab_drain_lock);
     assert_int_equal(hz3_slab_flush(slab, 0, true), 64);
     assert_int_equal(hz3_slab_cap(slab, cls), most / 2);
     hz3_lock_acquire(&hz3_slab_lock);

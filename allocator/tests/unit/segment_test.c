@@ -371,6 +371,26 @@ static void publishing_a_free_page_aborts(void **state)
     unit_expect_abort(publish_twice, &m, "internal error");
 }
 
+static void validator_sees_what_is_wrong(void **state)
+{
+    (void)state;
+    static Model m;
+    model_reset(&m);
+    bool rolled_back = false;
+    assert_int_equal(hz3_segment_claim(m.meta, 100, 1, &rolled_back), 0);
+    uint32_t first = (uint32_t)(m.meta - hz3_arena.seg) * PAGES;
+    assert_true(hz3_segment_is_valid(m.meta, 0, 100));
+    assert_false(hz3_segment_is_valid(m.meta, 0, 101)); // that one is free
+    assert_false(hz3_segment_is_valid(m.meta, 10, 0));
+    assert_int_equal(hz3_segment_claim(m.meta, PAGES - 100, 1, &rolled_back), 100);
+    assert_false(hz3_segment_is_valid(m.meta, PAGES - 10, 11));
+    assert_false(hz3_segment_is_valid(&hz3_arena.seg[hz3_arena.slots], 0, 1));
+    UNIT_EXPECT_SEEN(m.meta->free_bits[1], 1ull << 35, hz3_segment_is_valid(m.meta, 0, 100));
+    UNIT_EXPECT_SEEN(m.meta->is_queued, 2, hz3_segment_is_valid(m.meta, 0, 100));
+    UNIT_EXPECT_SEEN(m.meta->next_queued, hz3_arena.slots, hz3_segment_is_valid(m.meta, 0, 100));
+    UNIT_EXPECT_SEEN(hz3_arena.sc_tag[first + 99], HZ3_TAG_SPAN_CONT, hz3_segment_is_valid(m.meta, 0, 100));
+}
+
 int main(void)
 {
     unit_watchdog(60);
@@ -382,6 +402,7 @@ int main(void)
         cmocka_unit_test(run_across_words_is_found_when_it_just_fits),
         cmocka_unit_test(tightest_claim_takes_the_shortest_run),
         cmocka_unit_test(publishing_a_free_page_aborts),
+        cmocka_unit_test(validator_sees_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
