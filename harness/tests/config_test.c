@@ -99,7 +99,7 @@ static void test_unknown_key_is_named_with_its_place(void **state)
     expect_fault(
         "matrix/m.yaml", "seed: 1", "sed: 1",
         "2:1: unknown key 'sed', expected one of: name, seed, arms, sample_ms, mem_guard_pct, steal_max_pct, probe, "
-        "gates, rounds_max, budget_s, confirm, cells");
+        "gates, rounds_max, budget_s, confirm, known, cells");
 }
 
 static void test_wrong_types_are_named_with_their_place(void **state)
@@ -218,6 +218,33 @@ static void test_gates_are_checked_with_their_place(void **state)
                  "5:17: allocator 'parent': expected build_defs or preload, not both");
 }
 
+static void expect_known_fault(const char *entries, const char *message)
+{
+    expect_fault("matrix/m.yaml", "arms:\n",
+                 xfmt("gates: [{metric: ops_per_s, threshold_pct: 3}]\nknown:\n%sarms:\n  base: [parent]\n", entries),
+                 message);
+}
+
+static void test_what_is_known_is_checked_with_its_place(void **state)
+{
+    (void)state;
+    static const char entry[] = "  - {cell: one, metric: ops_per_s, until: 2027-01-31, why: the new locks}\n";
+    expect_known_fault("  - {cell: two, metric: ops_per_s, until: 2027-01-31, why: x}\n",
+                       "5:12: known 'two': no cell of that id");
+    expect_known_fault("  - {cell: one, metric: peak_rss_kib, until: 2027-01-31, why: x}\n",
+                       "5:25: known 'peak_rss_kib': no gate of that metric");
+    expect_known_fault("  - {cell: one, metric: ops_per_s, arm: parent, until: 2027-01-31, why: x}\n",
+                       "5:41: known 'parent': no candidate of that name");
+    expect_known_fault("  - {cell: one, metric: ops_per_s, until: 2027-02-29, why: x}\n",
+                       "5:43: known '2027-02-29': expected a day, YYYY-MM-DD");
+    expect_known_fault("  - {cell: one, metric: ops_per_s, until: soon, why: x}\n",
+                       "5:43: known 'soon': expected a day, YYYY-MM-DD");
+    expect_known_fault("  - {cell: one, metric: ops_per_s, until: 2027-2-03, why: x}\n",
+                       "5:43: known '2027-2-03': expected a day, YYYY-MM-DD");
+    expect_known_fault("  - {cell: one, metric: ops_per_s, until: 2027-01-31}\n", "5:5: key 'why' is missing here");
+    expect_known_fault(xfmt("%s%s", entry, entry), "5:12: known 'one': this metric is there twice");
+}
+
 static void test_empty_and_missing_files(void **state)
 {
     (void)state;
@@ -266,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_values_must_be_in_range),
         cmocka_unit_test(test_numbers_and_booleans_are_taken_whole),
         cmocka_unit_test(test_gates_are_checked_with_their_place),
+        cmocka_unit_test(test_what_is_known_is_checked_with_its_place),
         cmocka_unit_test(test_empty_and_missing_files),
         cmocka_unit_test(test_variant_takes_over_and_overrides),
     };

@@ -35,8 +35,38 @@ like "$err" '^::error title=hzb m::verdict: inconclusive, exit code 11.::warning
     'and on GitHub'
 arms crashing
 gated --annotate
-like "$rc $err" '^12 ::error .*ops_per_s in one: .*failed \(crashing.*::warning title=hzb m::one, crashing: 10 signal ' 'what crashes is an error, and counted'
+like "$rc $err" '^12 ::error .*ops_per_s in one: .*failed \(crashing.*::warning title=hzb m::one, crashing: [0-9]+ signal ' 'what crashes is an error, and counted'
 if command -v xmllint >/dev/null; then
     is "$(suite)" '2 0 2 0' 'in junit.xml, too'
 fi
+
+# A regression that somebody knows of.
+arms slow 'confirm: true' 'known: [{cell: one, metric: ops_per_s, until: 2999-12-31, why: "locks, slower <by design>"}]'
+cells=. gated --annotate
+is "$rc" 10 'what is known in one cell is not known in another'
+is "$(cell ops_per_s known one | tr -d '\n' | cut -c1-4) $(cell ops_per_s known two)" 'HASH null' 'verdict.json tells them apart'
+like "$err" '::warning [^:]*::ops_per_s in one: .*regression, known until 2999-12-31: locks, slower <by design> ' \
+    'a known one is a warning'
+gated --strict --annotate
+is "$rc $(json '$v->{overall}') $(cell ops_per_s verdict)" '0 clean regression' 'a regression that is known makes no night red'
+is "$(json 'join "; ", @{$v->{cells}[0]{known}}{qw(until why)}')" '2999-12-31; locks, slower <by design>' \
+    'verdict.json has its last day and the reason'
+like "$out" 'regression, known until 2999-12-31: locks, slower <by design>' 'the table too'
+run report "$dir" --scripts "$(dirname "$0")/../../plots"
+like "$(<"$dir/report.md")" '1 regression \(1 confirmed\), 1 of them known.*! +one .* regression confirmed, known.*Known until 2999-12-31: ops_per_s in one. locks' \
+    'report.md too'
+like "$(<"$dir/report.html")" 'known until 2999-12-31: locks, slower &lt;by design&gt;' 'and report.html'
+if command -v xmllint >/dev/null; then
+    is "$(suite)" '2 0 0 1' 'in junit.xml it is skipped'
+fi
+perl -pi -e 's/"created_utc": "[^"]*"/"created_utc": "3000-01-01T00:00:00Z"/' "$dir/manifest.json"
+run gate "$dir" --annotate
+is "$rc" 10 'but red again when its last day has passed'
+like "$out" 'No longer known, as their last day has passed:.  ops_per_s in one until 2999-12-31: locks' 'which is said'
+like "$err" '::warning title=hzb m::no longer known: ops_per_s in one' 'and annotated'
+run report "$dir" --scripts "$(dirname "$0")/../../plots"
+like "$(<"$dir/report.md")" 'No longer known since 2999-12-31: ops_per_s in one. locks' 'and reported'
+arms slow 'known: [{cell: one, metric: ops_per_s, until: 2999-02-30, why: x}]'
+run_matrix
+like "$rc $err" "^64 .*m.yaml:[0-9]+:[0-9]+: known '2999-02-30': expected a day, YYYY-MM-DD" 'a day that is none is an error'
 done_testing

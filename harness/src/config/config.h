@@ -73,6 +73,14 @@ typedef struct CfgGate {
     bool exact; // a count: one more in any round is a regression, whatever the statistics say
 } CfgGate;
 
+// A regression that somebody knows of and lives with until a day.
+typedef struct CfgKnown {
+    char *cell, *metric;
+    char *arm;   // a candidate; NULL = any
+    char *until; // YYYY-MM-DD, the last day in UTC
+    char *why;
+} CfgKnown;
+
 typedef struct CfgAllocators {
     CfgAllocator *allocators;
     unsigned allocators_count;
@@ -96,6 +104,8 @@ typedef struct CfgMatrix {
     unsigned rounds_max; // of a cell whose interval is still wide; 0 = each cell's `rounds`
     double budget_s;     // no rounds above a cell's `rounds` after that much measuring; 0 = without limit
     bool confirm;        // plan a second, independent set of rounds for what the first one flags
+    CfgKnown *known;
+    unsigned known_count;
     CfgCell *cells;
     unsigned cells_count;
 } CfgMatrix;

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/util.h"
 #include "config/columns.h"
@@ -255,6 +256,68 @@ static bool check_gates(const Config *config)
     return !fault;
 }
 
+static bool is_day(const char *text)
+{
+    struct tm day = {0}, real;
+    const char *end = strlen(text) == strlen("YYYY-MM-DD") ? strptime(text, "%Y-%m-%d", &day) : NULL;
+    if (!end || *end) return false;
+    real = day; // timegm() makes the 31st of a short month the 1st of the next
+    return timegm(&real) != -1 && real.tm_mday == day.tm_mday && real.tm_mon == day.tm_mon;
+}
+
+static bool is_one_line(const char *text)
+{
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text)) return false;
+    return true;
+}
+
+static const CfgCell *cell_of(const CfgMatrix *matrix, const char *id)
+{
+    for (unsigned i = 0; i < matrix->cells_count; i++)
+        if (strcmp(matrix->cells[i].id, id) == 0) return &matrix->cells[i];
+    return NULL;
+}
+
+static bool is_cand(const CfgMatrix *matrix, const char *name)
+{
+    const StrList cands = {matrix->arms.cand, matrix->arms.cand_count};
+    return list_has(&cands, name);
+}
+
+static bool is_gated(const CfgMatrix *matrix, const char *metric)
+{
+    for (unsigned i = 0; i < matrix->gates_count; i++)
+        if (strcmp(matrix->gates[i].metric, metric) == 0) return true;
+    return false;
+}
+
+static bool same_known(const CfgKnown *a, const CfgKnown *b)
+{
+    bool same_arm = !a->arm || !b->arm || strcmp(a->arm, b->arm) == 0;
+    return same_arm && strcmp(a->cell, b->cell) == 0 && strcmp(a->metric, b->metric) == 0;
+}
+
+static bool check_known(const Config *config, const CfgKnown *known)
+{
+    const CfgMatrix *m = config->matrix;
+    const char *what = known->cell, *fault = NULL;
+    if (!cell_of(m, known->cell))
+        fault = "no cell of that id";
+    else if (!is_gated(m, what = known->metric))
+        fault = "no gate of that metric";
+    else if (known->arm && !is_cand(m, what = known->arm))
+        fault = "no candidate of that name";
+    else if (!is_day(what = known->until))
+        fault = "expected a day, YYYY-MM-DD";
+    else if (!is_one_line(what = known->why))
+        fault = "expected one line";
+    for (const CfgKnown *other = m->known; !fault && other < known; other++)
+        if (same_known(other, known)) what = known->cell, fault = "this metric is there twice";
+    if (fault) yaml_error_at(config->matrix_path, what, "known '%s': %s", what, fault);
+    return !fault;
+}
+
 static bool check_matrix(const Config *config)
 {
     const CfgMatrix *m = config->matrix;
@@ -271,7 +334,10 @@ static bool check_matrix(const Config *config)
     }
     for (unsigned i = 0; i < m->cells_count; i++)
         if (!check_cell(config, &m->cells[i])) return false;
-    return check_gates(config);
+    if (!check_gates(config)) return false;
+    for (unsigned i = 0; i < m->known_count; i++)
+        if (!check_known(config, &m->known[i])) return false;
+    return true;
 }
 
 bool config_check(const Config *config)

@@ -92,6 +92,12 @@ static const cyaml_schema_field_t gate_fields[] = {
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t gate_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgGate, gate_fields)};
+static const cyaml_schema_field_t known_fields[] = {
+    STRING("cell", REQUIRED, CfgKnown, cell), STRING("metric", REQUIRED, CfgKnown, metric),
+    STRING("arm", OPTIONAL, CfgKnown, arm),   STRING("until", REQUIRED, CfgKnown, until),
+    STRING("why", REQUIRED, CfgKnown, why),   CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t known_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgKnown, known_fields)};
 static const cyaml_schema_field_t matrix_fields[] = {
     STRING("name", REQUIRED, CfgMatrix, name),
     CYAML_FIELD_UINT("seed", REQUIRED, CfgMatrix, seed),
@@ -105,6 +111,8 @@ static const cyaml_schema_field_t matrix_fields[] = {
     CYAML_FIELD_UINT("rounds_max", OPTIONAL, CfgMatrix, rounds_max),
     CYAML_FIELD_FLOAT("budget_s", OPTIONAL, CfgMatrix, budget_s),
     CYAML_FIELD_BOOL("confirm", OPTIONAL, CfgMatrix, confirm),
+    CYAML_FIELD_SEQUENCE("known", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, CfgMatrix, known, &known_value, 0,
+                         CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("cells", CYAML_FLAG_POINTER, CfgMatrix, cells, &cell_value, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };

@@ -39,6 +39,8 @@ typedef struct CellRounds {
 typedef struct Rule {
     CfgGate *gates;
     unsigned gates_count;
+    CfgKnown *known;
+    unsigned known_count;
     CellRounds *cells;
     unsigned cells_count;
     double budget_s;
@@ -48,6 +50,7 @@ typedef struct Rule {
 typedef struct Experiment {
     char *run_id; // name of the result folder
     char *matrix;
+    char *created_utc; // of a record, else NULL
     Arm *arms;
     unsigned arm_count;
     Workload *workloads;

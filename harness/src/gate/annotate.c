@@ -57,6 +57,11 @@ void annotate(const Results *results, const Comparisons *comparisons, const Find
         put(out, "warning", title, "%s, %s: %.0f %s (%s)", failure->cell_id, failure->allocator, failure->count,
             failure->status, failure->reason);
     }
+    for (unsigned i = 0; i < findings->expired_count; i++) {
+        char *line = known_line(&findings->expired[i]);
+        put(out, "warning", title, "no longer known: %s", line);
+        free(line);
+    }
     if (open > 0) put(out, "warning", title, "%u of %u comparisons are inconclusive", open, gated);
     free(title);
 }

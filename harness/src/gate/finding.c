@@ -47,10 +47,18 @@ unsigned findings_of(const Findings *findings, Verdict verdict)
     return count;
 }
 
+unsigned findings_known(const Findings *findings)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < findings->count; i++)
+        count += findings->items[i].known != NULL;
+    return count;
+}
+
 bool finding_is_red(const Finding *finding)
 {
     return finding->verdict == VERDICT_FAILED ||
-           (finding->verdict == VERDICT_REGRESSION && finding->confirmation != CONFIRM_NO);
+           (finding->verdict == VERDICT_REGRESSION && finding->confirmation != CONFIRM_NO && !finding->known);
 }
 
 double finding_gain(const Finding *finding, double ratio)

@@ -54,6 +54,7 @@ typedef struct Finding {
     ThresholdFrom threshold_from;
     Verdict verdict;
     Confirmation confirmation;
+    const CfgKnown *known; // of a regression that is known, or NULL
 } Finding;
 
 // Samples of one allocator in one cell that went wrong in one way.
@@ -68,6 +69,8 @@ typedef struct Findings {
     unsigned count;
     Failure *failures;
     unsigned failure_count;
+    CfgKnown *expired; // what was known until a day that has passed
+    unsigned expired_count;
 } Findings;
 
 // The numbers of a finding, by the names that both files give them; `n` is the first.
@@ -79,7 +82,8 @@ void finding_set_number(Finding *finding, unsigned i, double value);
 
 Finding *findings_add(Findings *findings, const Finding *finding);
 unsigned findings_of(const Findings *findings, Verdict verdict);
-// Makes the gate red: failed, or a regression that no second set of rounds contradicts.
+unsigned findings_known(const Findings *findings);
+// Makes the gate red: failed, or a regression that is not known and that no second set of rounds contradicts.
 bool finding_is_red(const Finding *finding);
 // Relative change of the candidate, above 0 if it got better. NAN if unknown.
 double finding_gain(const Finding *finding, double ratio);

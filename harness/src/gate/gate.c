@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gate/failures.h"
+#include "gate/known.h"
 #include "gate/rule.h"
 #include "stats/stats.h"
 
@@ -132,6 +133,7 @@ Comparisons gate_judge(const Results *results, const Noise *noise)
 {
     Comparisons list = gate_judge_cells(results, &results->cells, SET_FIRST, COMPARE_ALL, noise);
     confirm(results, noise, &list);
+    known_mark(&results->experiment, &list);
     return list;
 }
 
@@ -146,7 +148,7 @@ static bool some_sample_failed(const RunRows *runs)
 // An A/A arm that is flagged is no regression, but makes all that was found doubtful.
 static bool leaves_it_open(const Comparison *c)
 {
-    return is_regression(c) || (compare_is_gated(c) && c->found.verdict == VERDICT_INCONCLUSIVE);
+    return (is_regression(c) && !c->found.known) || (compare_is_gated(c) && c->found.verdict == VERDICT_INCONCLUSIVE);
 }
 
 bool gate_is_blind(const Results *results, const Comparisons *comparisons)
@@ -180,5 +182,6 @@ Findings gate_findings(const Results *results, const Comparisons *comparisons)
     for (unsigned i = 0; i < comparisons->count; i++)
         findings_add(&findings, &comparisons->items[i].found);
     failures_collect(&results->runs, &findings);
+    known_collect_expired(&results->experiment, &findings);
     return findings;
 }

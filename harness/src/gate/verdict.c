@@ -64,6 +64,12 @@ static json_t *number_json(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+static json_t *known_json(const CfgKnown *known)
+{
+    return json_pack("{s:s, s:s, s:s?, s:s, s:s}", "cell_id", known->cell, "metric", known->metric, "cand", known->arm,
+                     "until", known->until, "why", known->why);
+}
+
 static json_t *finding_json(const Finding *f)
 {
     assert(f->n >= 0 && f->missing >= 0);
@@ -79,6 +85,7 @@ static json_t *finding_json(const Finding *f)
     json_object_set_new(object, "threshold_from",
                         isfinite(f->threshold) ? json_string(threshold_from_names[f->threshold_from]) : json_null());
     json_object_set_new(object, "missing", json_integer((int)f->missing));
+    json_object_set_new(object, "known", f->known ? known_json(f->known) : json_null());
     return object;
 }
 
@@ -94,6 +101,14 @@ static json_t *failures_json(const Findings *findings)
     return array;
 }
 
+static json_t *expired_json(const Findings *findings)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; i < findings->expired_count; i++)
+        json_array_append_new(array, known_json(&findings->expired[i]));
+    return array;
+}
+
 bool verdict_write_json(const char *dir, const Findings *findings, HzbExit exit_code)
 {
     assert(findings->overall != OVERALL_UNJUDGED);
@@ -101,9 +116,9 @@ bool verdict_write_json(const char *dir, const Findings *findings, HzbExit exit_
     for (unsigned i = 0; i < findings->count; i++)
         if (findings->items[i].verdict != VERDICT_UNGATED)
             json_array_append_new(cells, finding_json(&findings->items[i]));
-    json_t *root =
-        json_pack("{s:i, s:i, s:s, s:o, s:o}", "version", VERDICT_JSON_VERSION, "exit_code", (int)exit_code, "overall",
-                  overall_names[findings->overall], "cells", cells, "failures", failures_json(findings));
+    json_t *root = json_pack("{s:i, s:i, s:s, s:o, s:o, s:o}", "version", VERDICT_JSON_VERSION, "exit_code",
+                             (int)exit_code, "overall", overall_names[findings->overall], "cells", cells, "failures",
+                             failures_json(findings), "known_expired", expired_json(findings));
     char *path = xfmt("%s/" VERDICT_FILE, dir);
     bool ok = root && json_dump_file(root, path, JSON_INDENT(2)) == 0;
     if (!ok) hzb_error("%s: cannot be written", path);

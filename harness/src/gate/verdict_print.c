@@ -7,12 +7,13 @@
 #include "base/util.h"
 #include "gate/gate.h"
 
-static const char *verdict_text(const Finding *f)
+static char *verdict_text(const Finding *f)
 {
     static const char *const regression[] = {"REGRESSION", "regression, not confirmed", "REGRESSION, confirmed"};
     static const char *const improved[] = {"improved", "improved, not confirmed", "improved, confirmed"};
-    if (f->verdict == VERDICT_REGRESSION) return regression[f->confirmation];
-    return f->verdict == VERDICT_IMPROVED ? improved[f->confirmation] : verdict_names[f->verdict];
+    if (f->known) return xfmt("regression, known until %s: %s", f->known->until, f->known->why);
+    if (f->verdict == VERDICT_REGRESSION) return xstrdup(regression[f->confirmation]);
+    return xstrdup(f->verdict == VERDICT_IMPROVED ? improved[f->confirmation] : verdict_names[f->verdict]);
 }
 
 static char *limit_text(const Finding *found)
@@ -53,11 +54,18 @@ char *verdict_line(const Finding *f)
     const bool is_count = isnan(f->threshold);
     char *change = is_count ? count_text(f) : change_text(f->ratio);
     char *interval = is_count ? xstrdup("") : xfmt(" (%s .. %s)", lo, hi);
-    char *line = xfmt("%s in %s: %s%s, %s", f->metric, f->cell_id, change, interval, verdict_text(f));
-    char *const texts[] = {lo, hi, change, interval};
+    char *verdict = verdict_text(f);
+    char *line = xfmt("%s in %s: %s%s, %s", f->metric, f->cell_id, change, interval, verdict);
+    char *const texts[] = {lo, hi, change, interval, verdict};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     return line;
+}
+
+char *known_line(const CfgKnown *known)
+{
+    return xfmt("%s in %s%s%s until %s: %s", known->metric, known->cell, known->arm ? " of " : "",
+                known->arm ? known->arm : "", known->until, known->why);
 }
 
 static void print_comparison(const Comparison *c, int cell_width, int arms_width, FILE *out)
@@ -66,14 +74,15 @@ static void print_comparison(const Comparison *c, int cell_width, int arms_width
     char *p = isnan(c->found.p_holm) ? xstrdup("-") : xfmt("%.4f", c->found.p_holm);
     char *limit = limit_text(&c->found), *visible = visible_text(c);
     char *arms = xfmt("%s : %s", c->found.cand, c->found.base), *missing = missing_text(c);
+    char *verdict = verdict_text(&c->found);
     if (c->gate->exact) {
         free(change);
         change = count_text(&c->found);
     }
     fprintf(out, "  %-*s  %-14s  %-*s  %3.0f  %10s  %9s ..%9s  %6s  %6s  %7s  %s%s%s\n", cell_width, c->found.cell_id,
-            c->found.metric, arms_width, arms, c->found.n, change, lo, hi, p, limit, visible, verdict_text(&c->found),
-            missing, compare_is_gated(c) ? "" : " (A/A)");
-    char *const texts[] = {change, lo, hi, p, limit, visible, arms, missing};
+            c->found.metric, arms_width, arms, c->found.n, change, lo, hi, p, limit, visible, verdict, missing,
+            compare_is_gated(c) ? "" : " (A/A)");
+    char *const texts[] = {change, lo, hi, p, limit, visible, arms, missing, verdict};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
 }
@@ -85,6 +94,16 @@ static void print_failures(const Findings *findings, FILE *out)
         const Failure *failure = &findings->failures[i];
         fprintf(out, "  %s, %s: %.0f %s (%s)\n", failure->cell_id, failure->allocator, failure->count, failure->status,
                 failure->reason);
+    }
+}
+
+static void print_expired(const Findings *findings, FILE *out)
+{
+    if (findings->expired_count > 0) fputs("\nNo longer known, as their last day has passed:\n", out);
+    for (unsigned i = 0; i < findings->expired_count; i++) {
+        char *line = known_line(&findings->expired[i]);
+        fprintf(out, "  %s\n", line);
+        free(line);
     }
 }
 
@@ -102,6 +121,7 @@ void verdict_print(const Results *results, const Comparisons *comparisons, const
     for (unsigned i = 0; i < comparisons->count; i++)
         if (comparisons->items[i].gate) print_comparison(&comparisons->items[i], (int)cell_width, (int)arms_width, out);
     print_failures(findings, out);
+    print_expired(findings, out);
     if (results->runs.count < results->plan.count)
         fprintf(out, "\n%u of %u samples are recorded.\n", results->runs.count, results->plan.count);
     fputs("\nvisible: the least change that these rounds would have flagged in four of five cases\n", out);

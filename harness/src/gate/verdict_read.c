@@ -137,6 +137,25 @@ static bool number_at(const char *where, const json_t *object, const char *key, 
     return false;
 }
 
+static bool known_at(const char *where, const json_t *object, CfgKnown *known)
+{
+    const char *cell = text_at(where, object, "cell_id"), *metric = text_at(where, object, "metric"),
+               *until = text_at(where, object, "until"), *why = text_at(where, object, "why");
+    const char *arm = json_string_value(json_object_get(object, "cand"));
+    if (!cell || !metric || !until || !why) return false;
+    *known = (CfgKnown){xstrdup(cell), xstrdup(metric), arm ? xstrdup(arm) : NULL, xstrdup(until), xstrdup(why)};
+    return true;
+}
+
+// Nothing or null: an older hzb knew of nothing.
+static bool set_known(const char *where, const json_t *object, Finding *finding)
+{
+    if (!json_is_object(object)) return true;
+    CfgKnown *known = xcalloc(1, sizeof *known);
+    finding->known = known;
+    return known_at(where, object, known);
+}
+
 static bool verdict_cell(const char *where, const json_t *object, Findings *findings)
 {
     const char *cell_id = text_at(where, object, "cell_id"), *metric = text_at(where, object, "metric"),
@@ -156,16 +175,19 @@ static bool verdict_cell(const char *where, const json_t *object, Findings *find
     const json_t *confirmed = json_object_get(object, "confirmed");
     if (json_is_boolean(confirmed)) finding.confirmation = json_is_true(confirmed) ? CONFIRM_YES : CONFIRM_NO;
     char *direction = xfmt("%s.direction", where), *verdict = xfmt("%s.verdict", where);
+    char *known_where = xfmt("%s.known", where);
     bool ok = set_direction(direction, json_string_value(json_object_get(object, "direction")), &finding) &&
-              set_verdict(verdict, json_string_value(json_object_get(object, "verdict")), &finding);
+              set_verdict(verdict, json_string_value(json_object_get(object, "verdict")), &finding) &&
+              set_known(known_where, json_object_get(object, "known"), &finding);
+    free(known_where);
     free(direction);
     free(verdict);
     if (!ok) return false;
-    Finding *known = find(findings, &finding);
-    if (!known) return findings_add(findings, &finding) != NULL;
-    finding.workload = known->workload;
-    finding.params = known->params;
-    *known = finding;
+    Finding *in_stats = find(findings, &finding);
+    if (!in_stats) return findings_add(findings, &finding) != NULL;
+    finding.workload = in_stats->workload;
+    finding.params = in_stats->params;
+    *in_stats = finding;
     return true;
 }
 
@@ -182,6 +204,15 @@ static bool verdict_failure(const char *where, const json_t *object, Findings *f
     failure.reason = xstrdup(reason ? reason : "");
     findings->failures = xrealloc(findings->failures, findings->failure_count + 1, sizeof failure);
     findings->failures[findings->failure_count++] = failure;
+    return true;
+}
+
+static bool verdict_expired(const char *where, const json_t *object, Findings *findings)
+{
+    CfgKnown known;
+    if (!known_at(where, object, &known)) return false;
+    findings->expired = xrealloc(findings->expired, findings->expired_count + 1, sizeof known);
+    findings->expired[findings->expired_count++] = known;
     return true;
 }
 
@@ -212,7 +243,8 @@ static bool take_verdict(const char *path, const json_t *root, Findings *finding
     free(where);
     if (at >= 0) findings->overall = (Overall)(OVERALL_CLEAN + at);
     return at >= 0 && each(path, root, "cells", verdict_cell, findings) &&
-           each(path, root, "failures", verdict_failure, findings);
+           each(path, root, "failures", verdict_failure, findings) &&
+           (!json_object_get(root, "known_expired") || each(path, root, "known_expired", verdict_expired, findings));
 }
 
 static bool load_verdict(const char *path, Findings *findings)

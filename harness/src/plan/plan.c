@@ -185,10 +185,13 @@ static bool select_gate(const CfgMatrix *matrix, const PlannedCell *cells, unsig
     return !metric;
 }
 
+// A comparison of other arms than the matrix's knows nothing beforehand.
 static Rule make_rule(const CfgMatrix *matrix, const PlannedCell *cells, unsigned count, const Options *options)
 {
     Rule rule = {.gates = matrix->gates,
                  .gates_count = matrix->gates_count,
+                 .known = matrix->known,
+                 .known_count = options->sides.count > 0 ? 0 : matrix->known_count,
                  .cells = xcalloc(count, sizeof *rule.cells),
                  .cells_count = count,
                  .budget_s = matrix->budget_s,

@@ -82,16 +82,20 @@ static json_t *limits_to_json(const Limits *limits)
 
 static json_t *rule_to_json(const Rule *rule)
 {
-    json_t *gates = json_array(), *cells = json_array();
+    json_t *gates = json_array(), *known = json_array(), *cells = json_array();
     for (unsigned i = 0; i < rule->gates_count; i++)
         json_array_append_new(gates, json_pack("{s:s, s:f, s:b}", "metric", rule->gates[i].metric, "threshold_pct",
                                                rule->gates[i].threshold_pct, "exact", rule->gates[i].exact));
+    for (unsigned i = 0; i < rule->known_count; i++)
+        json_array_append_new(known, json_pack("{s:s, s:s, s:s?, s:s, s:s}", "cell_id", rule->known[i].cell, "metric",
+                                               rule->known[i].metric, "cand", rule->known[i].arm, "until",
+                                               rule->known[i].until, "why", rule->known[i].why));
     for (unsigned i = 0; i < rule->cells_count; i++)
         json_array_append_new(cells, json_pack("{s:s, s:i, s:i, s:i}", "cell_id", rule->cells[i].cell_id, "rounds_min",
                                                (int)rule->cells[i].min, "rounds_first", (int)rule->cells[i].first,
                                                "rounds_least", (int)rule->cells[i].least));
-    return json_pack("{s:o, s:o, s:f, s:b}", "gates", gates, "cells", cells, "budget_s", rule->budget_s, "confirm",
-                     rule->confirm);
+    return json_pack("{s:o, s:o, s:o, s:f, s:b}", "gates", gates, "known", known, "cells", cells, "budget_s",
+                     rule->budget_s, "confirm", rule->confirm);
 }
 
 static json_t *modes_to_json(const Modes *modes)
@@ -199,6 +203,21 @@ static bool lists_from_json(const json_t *root, Experiment *experiment)
     return ok;
 }
 
+static bool known_from_json(const json_t *object, Rule *rule)
+{
+    json_t *known = json_object_get(object, "known"), *item; // an older hzb knew of nothing
+    size_t i;
+    rule->known = xcalloc(json_array_size(known), sizeof(CfgKnown));
+    json_array_foreach(known, i, item)
+    {
+        CfgKnown *entry = &rule->known[rule->known_count++];
+        *entry = (CfgKnown){text_of(item, "cell_id"), text_of(item, "metric"), text_of(item, "cand"),
+                            text_of(item, "until"), text_of(item, "why")};
+        if (!entry->cell || !entry->metric || !entry->until || !entry->why) return false;
+    }
+    return true;
+}
+
 // Records from before there were rules have none, which decides nothing.
 static bool rule_from_json(const json_t *object, Rule *rule)
 {
@@ -225,7 +244,7 @@ static bool rule_from_json(const json_t *object, Rule *rule)
                          (unsigned)json_integer_value(json_object_get(item, "rounds_least"))};
         ok = ok && cell->cell_id;
     }
-    return ok;
+    return ok && known_from_json(object, rule);
 }
 
 json_t *manifest_json(const char *dir)
@@ -286,6 +305,7 @@ bool manifest_load(const char *dir, Experiment *experiment)
     limits->probe = probe != 0; // an older hzb did not
     experiment->run_id = text_of(root, "run_id");
     experiment->matrix = text_of(root, "matrix");
+    experiment->created_utc = text_of(root, "created_utc");
     experiment->known_libs = texts_of(root, "known_libraries");
     experiment->modes_before = manifest_modes(root);
     if (!ok || !experiment->run_id || !experiment->matrix) {

@@ -36,9 +36,11 @@ char *report_sentence(const Report *report)
     const char *separator = " ";
     for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
         unsigned count = findings_of(findings, verdict), confirmed = confirmed_regressions(findings);
+        const unsigned known = findings_known(findings);
         if (count == 0) continue;
         char *next = xfmt("%s%s%u %s", text, separator, count, verdict_names[verdict]);
         if (verdict == VERDICT_REGRESSION) next = xfmt("%s (%u confirmed)", next, confirmed);
+        if (verdict == VERDICT_REGRESSION && known > 0) next = xfmt("%s, %u of them known", next, known);
         free(text);
         text = next;
         separator = ", ";

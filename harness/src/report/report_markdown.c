@@ -114,9 +114,10 @@ static char *versus_text(const Finding *finding)
     return text;
 }
 
-static const char *sign_of(Verdict verdict)
+static const char *sign_of(const Finding *finding)
 {
-    switch (verdict) {
+    if (finding->known) return "! ";
+    switch (finding->verdict) {
     case VERDICT_REGRESSION:
     case VERDICT_FAILED:
         return "- ";
@@ -133,15 +134,16 @@ static void add_finding(const Report *report, const Finding *finding, Lines *lin
 {
     static const char *const confirmed[] = {"", " unconfirmed", " confirmed"};
     StrList row = {0};
-    list_add(&row, sign_of(finding->verdict));
+    list_add(&row, sign_of(finding));
     list_add(&row, finding->cell_id);
     add_text(&row, metric_label(finding->metric));
     add_text(&row, xfmt("%s -> %s", finding->base, finding->cand));
     add_text(&row, median_text(report, finding->cell_id, finding->base, finding->metric));
     add_text(&row, median_text(report, finding->cell_id, finding->cand, finding->metric));
     add_text(&row, versus_text(finding));
-    add_text(&row, xfmt("%s%s", verdict_names[finding->verdict],
-                        finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmation] : ""));
+    add_text(&row, xfmt("%s%s%s", verdict_names[finding->verdict],
+                        finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmation] : "",
+                        finding->known ? ", known" : ""));
     lines_add(lines, &row);
 }
 
@@ -151,6 +153,20 @@ static StrList head_row(const char *const texts[], unsigned count)
     for (unsigned i = 0; i < count; i++)
         list_add(&row, texts[i]);
     return row;
+}
+
+static void known_list(const Findings *findings, FILE *out)
+{
+    for (unsigned i = 0; i < findings->count; i++) {
+        const CfgKnown *known = findings->items[i].known;
+        if (known)
+            fprintf(out, "\nKnown until %s: %s in %s. %s\n", known->until, known->metric, known->cell, known->why);
+    }
+    for (unsigned i = 0; i < findings->expired_count; i++) {
+        const CfgKnown *known = &findings->expired[i];
+        fprintf(out, "\nNo longer known since %s: %s in %s. %s\n", known->until, known->metric, known->cell,
+                known->why);
+    }
 }
 
 static void findings_table(const Report *report, FILE *out)
@@ -220,6 +236,7 @@ void report_markdown(const Report *report, FILE *out)
         findings_table(report, out);
     else
         medians_table(report, out);
+    known_list(&report->findings, out);
     bad_samples(report, out);
     fprintf(out, "`%s` on %s, %s, kernel %s, %s\n", report->results.experiment.run_id,
             report_fact(report, "host", "hostname"), report_fact(report, "host", "cpu_model"),

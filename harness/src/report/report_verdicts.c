@@ -78,6 +78,23 @@ static void p_cell(const Finding *finding, FILE *out)
     fputs("</td>", out);
 }
 
+static void known_text(const CfgKnown *known, FILE *out)
+{
+    fputs("<small>", out);
+    html_fmt(out, "known until %s: %s", known->until, known->why);
+    fputs("</small>", out);
+}
+
+static void expired_list(const Findings *findings, FILE *out)
+{
+    for (unsigned i = 0; i < findings->expired_count; i++) {
+        const CfgKnown *known = &findings->expired[i];
+        fputs("<p>", out);
+        html_fmt(out, "No longer known since %s: %s in %s. %s", known->until, known->metric, known->cell, known->why);
+        fputs("</p>\n", out);
+    }
+}
+
 static void row(const Finding *finding, double span, FILE *out)
 {
     static const char *const confirmed[] = {"", "not confirmed", "confirmed"};
@@ -88,9 +105,11 @@ static void row(const Finding *finding, double span, FILE *out)
     html_fmt(out, "%s of %s", metric, finding->cand);
     fputs("</small><small>", out);
     html_fmt(out, "against %s", finding->base);
-    fprintf(out, "</small></td><td class=\"l\"><span class=\"v-%s\">%s</span><small>%s</small></td>",
+    fprintf(out, "</small></td><td class=\"l\"><span class=\"v-%s\">%s</span><small>%s</small>",
             verdict_names[finding->verdict], verdict_names[finding->verdict],
             finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmation] : "");
+    if (finding->known) known_text(finding->known, out);
+    fputs("</td>", out);
     change_cell(finding, out);
     fprintf(out, "<td class=\"v-%s\">", verdict_names[finding->verdict]);
     ci_picture(finding, span, out);
@@ -134,6 +153,7 @@ void report_verdicts(const Report *report, FILE *out)
         "picture has worse on the left and better on the right, from %.0f to +%.0f %%; its band is the threshold, "
         "its dot the change.</p>\n",
         -span * 100, span * 100);
+    expired_list(findings, out);
     if (quiet < findings->count) table(findings, VERDICT_REGRESSION, VERDICT_IMPROVED, span, out);
     if (quiet == 0) return;
     fprintf(out, "<details%s><summary>%u unchanged, identical or not gated</summary>\n",
