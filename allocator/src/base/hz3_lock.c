@@ -138,6 +138,7 @@ void hz3_lock_release(Hz3Lock *lock)
         return;
     }
     if (HZ3_DEBUG) {
+        hz3_assert((held_ranks >> lock->rank & 1) != 0);
         held_ranks &= ~(1u << lock->rank);
     }
     release_word(lock);
@@ -145,12 +146,14 @@ void hz3_lock_release(Hz3Lock *lock)
 
 void hz3_lock_fork_begin(void)
 {
+    hz3_assert(!is_forking);
     is_forking = true;
     atomic_fetch_add_explicit(&forks_pending, 1, memory_order_relaxed);
 }
 
 void hz3_lock_fork_end(bool in_child)
 {
+    hz3_assert(is_forking);
     is_forking = false;
     if (in_child) {
         atomic_store_explicit(&forks_pending, 0, memory_order_relaxed);

@@ -1,6 +1,7 @@
 #include "base/hz3_size_class.h"
 
 #include "base/hz3_knobs.h"
+#include "base/hz3_log.h"
 
 Hz3Class hz3_classes[HZ3_CLASS_COUNT] = {
 #define HZ3_SMALL_CLASS(bytes, run_pages)                                                                              \
@@ -32,6 +33,8 @@ const uint8_t hz3_class_of_units[HZ3_UNIT_COUNT] = {
 #include "base/hz3_size_class.def"
 
 _Static_assert(HZ3_SMALL_MAX < HZ3_PAGE_SIZE, "medium sizes begin with a page");
+_Static_assert(HZ3_COLOUR_MASK < HZ3_PAGE_SIZE, "the colour moves a block inside the first page of its run");
+_Static_assert(HZ3_FRONT_CAP_MIN >= 1 && HZ3_FRONT_CAP_MIN <= HZ3_FRONT_CAP_MAX, "every bin has room for an object");
 
 static uint32_t clamp(uint64_t n, uint32_t min, uint32_t max)
 {
@@ -57,6 +60,7 @@ void hz3_size_class_init(void)
 
 uint32_t hz3_class_of_aligned(size_t size, size_t align)
 {
+    hz3_assert(size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE && align != 0 && (align & (align - 1)) == 0);
     for (uint32_t c = hz3_class_of(size); c <= HZ3_CLASS_LAST; c++) {
         if (hz3_classes[c].size % align == 0) {
             return c;

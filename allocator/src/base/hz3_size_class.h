@@ -3,6 +3,7 @@
 #ifndef HZ3_SIZE_CLASS_H
 #define HZ3_SIZE_CLASS_H
 
+#include "base/hz3_log.h"
 #include "base/hz3_types.h"
 
 // The units of 16 bytes that a small class serves. An enumerator without a value is one more than the one before it: a
@@ -52,6 +53,7 @@ void hz3_size_class_init(void);
 // size ≤ HZ3_SMALL_MAX
 static inline uint32_t hz3_class_of_small(size_t size)
 {
+    hz3_assert(size <= HZ3_SMALL_MAX);
     return hz3_class_of_units[(size + 15) >> 4];
 }
 
@@ -65,6 +67,7 @@ static inline bool hz3_class_is_medium(uint32_t cls)
 
 static inline uint32_t hz3_class_of_medium(size_t size)
 {
+    hz3_assert(size != 0 && size <= HZ3_MEDIUM_MAX);
     return HZ3_CLASS_MEDIUM_FIRST + (uint32_t)((size - 1) >> HZ3_PAGE_SHIFT);
 }
 
@@ -113,6 +116,7 @@ static inline uint32_t hz3_sc_to_pages(uint32_t sc)
 // Pages for an object above 32 KiB: at most 12.5 % more than asked.
 static inline size_t hz3_large_pages(size_t size)
 {
+    hz3_assert(size != 0 && size <= HZ3_REQUEST_MAX);
     size_t pages = (size + HZ3_PAGE_SIZE - 1) >> HZ3_PAGE_SHIFT;
     uint32_t log2 = 63u - (uint32_t)__builtin_clzl(pages | 8);
     size_t step = (size_t)1 << (log2 - 3);

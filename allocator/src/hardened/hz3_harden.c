@@ -202,6 +202,7 @@ static uint16_t live_state(const Block *b)
 // The block becomes the program's.
 static void *hand_out(const Block *b)
 {
+    hz3_assert(b->base <= b->begin && b->begin + b->asked <= b->end);
     note_asked(b);
     if (hz3_arena_owns(b->begin)) {
         uint32_t before = atomic_exchange_explicit(state_of(b->begin), live_state(b), memory_order_acq_rel) & WHAT;

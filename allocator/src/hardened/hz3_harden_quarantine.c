@@ -2,6 +2,7 @@
 
 #include "base/hz3_harden_random.h"
 #include "base/hz3_lock.h"
+#include "base/hz3_log.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
@@ -33,6 +34,7 @@ static void add_bytes(Waiting *w, size_t bytes)
 
 static void *take_at(Waiting *w, uint32_t i)
 {
+    hz3_assert(i < w->count && w->count <= WAITING_MAX && hz3_lock_is_held(&locks[w - waiting]));
     void *object = w->object[i];
     w->object[i] = w->object[--w->count];
     add_bytes(w, (size_t)0 - hz3_classes[hz3_tag_of(hz3_page_of(object))].size);

@@ -1,6 +1,7 @@
 #include "large/hz3_harden_guard.h"
 
 #include "base/hz3_lock.h"
+#include "base/hz3_log.h"
 #include "base/hz3_os.h"
 
 // Address space costs nothing but itself; a program under RLIMIT_AS gets it back when it runs out (hz3_guard_map).
@@ -37,6 +38,7 @@ static void unmap_all(const Range *ranges, uint32_t n)
 
 static Range take_oldest(void)
 {
+    hz3_assert(hz3_lock_is_held(&sealed.lock) && sealed.count > 0);
     Range oldest = sealed.range[sealed.first];
     sealed.first = (sealed.first + 1) % SEALED_MAX;
     sealed.count--;

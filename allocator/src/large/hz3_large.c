@@ -19,6 +19,7 @@ static void *span_alloc(uint32_t pages, uint32_t align_pages, bool *is_zero)
     if (page == HZ3_PAGE_NONE) {
         return NULL;
     }
+    hz3_assert(page % HZ3_PAGES_PER_SEG + pages <= HZ3_PAGES_PER_SEG && page % align_pages == 0);
     *is_zero = hz3_segment_is_clean(&hz3_arena.seg[page / HZ3_PAGES_PER_SEG], page % HZ3_PAGES_PER_SEG, pages);
     hz3_arena.run[page].pages = (uint16_t)pages;
     hz3_tag_set(page + 1, pages - 1, HZ3_TAG_SPAN_CONT);
@@ -30,6 +31,7 @@ static void *span_alloc(uint32_t pages, uint32_t align_pages, bool *is_zero)
 
 void *hz3_large_alloc(size_t size, size_t align, bool *is_zero)
 {
+    hz3_assert(size != 0 && size <= HZ3_REQUEST_MAX && align != 0 && (align & (align - 1)) == 0);
     size_t pages = hz3_large_pages(size);
     size_t align_pages = align > HZ3_PAGE_SIZE ? align >> HZ3_PAGE_SHIFT : 1;
     bool fits_segment = size <= HZ3_SPAN_MAX && align <= HZ3_SPAN_MAX;
@@ -56,6 +58,7 @@ void hz3_span_free(void *p)
     hz3_require(atomic_compare_exchange_strong_explicit(&hz3_arena.sc_tag[page], &span, HZ3_TAG_NONE,
                                                         memory_order_acquire, memory_order_relaxed),
                 "free", p, "double free: this block is free already");
+    hz3_assert(hz3_arena.run[page].pages >= 1 && hz3_arena.run[page].pages <= HZ3_SPAN_MAX >> HZ3_PAGE_SHIFT);
     hz3_release_pages(page, hz3_arena.run[page].pages, HZ3_RELEASE_LARGE);
     hz3_purger_poll_freed();
 }

@@ -88,6 +88,7 @@ static void unmap(Hz3Mapping m)
 
 void *hz3_mapping_alloc(size_t bytes, size_t align, bool *is_zero)
 {
+    hz3_assert(bytes != 0 && (bytes & (HZ3_PAGE_SIZE - 1)) == 0 && align != 0 && (align & (align - 1)) == 0);
     if (!promise_room()) {
         return NULL;
     }

@@ -1,6 +1,7 @@
 #include "policy/hz3_epoch.h"
 
 #include "base/hz3_knobs.h"
+#include "base/hz3_log.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front_drain.h"
 #include "large/hz3_mapping.h"
@@ -68,6 +69,7 @@ static size_t trim_mappings(const Gate *gate)
 
 static bool run(void)
 {
+    hz3_assert(runs_here);
     hz3_stat_add(epochs, 1);
     Gate gate = gate_for(atomic_fetch_add_explicit(&epoch, 1, memory_order_relaxed) + 1);
     size_t moved = hz3_front_drain(HZ3_FRONT_IDLE);

@@ -104,6 +104,7 @@ static size_t reclaim_pages(uint32_t shard)
 
 static uint32_t reclaim_and_claim(uint32_t shard, uint32_t pages, uint32_t align_pages, size_t *front_bytes)
 {
+    hz3_assert(hz3_lock_is_held(&leader));
     *front_bytes = hz3_mem_budget_emergency_flush();
     uint64_t generation = generation_now();
     if (generation == atomic_load_explicit(&generation_at_failure, memory_order_relaxed) &&
@@ -146,6 +147,8 @@ static HZ3_NOINLINE uint32_t claim_as_leader(uint32_t shard, uint32_t pages, uin
 
 uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pages, uint32_t cls)
 {
+    hz3_assert(shard < hz3_shard_count() && cls <= HZ3_CLASS_LAST);
+    hz3_assert(pages >= 1 && pages <= HZ3_SPAN_MAX >> HZ3_PAGE_SHIFT);
     if (HZ3_UNLIKELY(!hz3_arena_exists())) {
         return HZ3_PAGE_NONE;
     }
@@ -183,6 +186,7 @@ size_t hz3_mem_budget_resident_pages(void)
 // uses that much.
 static void keep_below(size_t limit, size_t wanted)
 {
+    hz3_assert(atomic_load_explicit(&budget.runs, memory_order_relaxed));
     size_t margin = limit / 64 + 1;
     size_t resident = hz3_mem_budget_resident_pages() + wanted;
     if (resident + margin > limit) {

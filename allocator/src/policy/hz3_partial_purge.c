@@ -1,6 +1,7 @@
 #include "policy/hz3_partial_purge.h"
 
 #include "base/hz3_knobs.h"
+#include "base/hz3_log.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
@@ -11,7 +12,7 @@
 
 // Runs looked at under one lock; ranges of one run: every second of its pages.
 #define RUNS_PER_LOCK 32u
-#define RUN_RANGES_MAX (HZ3_SMALL_RUN_PAGES_MAX / 2)
+#define RUN_RANGES_MAX ((HZ3_SMALL_RUN_PAGES_MAX + 1) / 2)
 
 typedef struct Claim {
     uint32_t run;
@@ -29,6 +30,7 @@ typedef struct Batch {
 
 static void add_ranges(Batch *b, uint32_t run, uint32_t pages)
 {
+    hz3_assert(pages != 0 && b->claims < RUNS_PER_LOCK && b->n + RUN_RANGES_MAX <= HZ3_PURGE_BATCH);
     b->claim[b->claims++] = (Claim){run, pages};
     b->pages += (uint32_t)__builtin_popcount(pages);
     while (pages != 0) {
@@ -42,6 +44,7 @@ static void add_ranges(Batch *b, uint32_t run, uint32_t pages)
 // Under the lock: goes on with the walk, ages what it meets and claims what is old enough.
 static void collect(Central *c, uint32_t cls, uint32_t min_age, uint64_t max_runs, Batch *b)
 {
+    hz3_assert(hz3_lock_is_held(&c->lock));
     while (c->next_scanned != HZ3_PAGE_NONE && b->looked_at < RUNS_PER_LOCK && b->looked_at < max_runs &&
            b->n + RUN_RANGES_MAX <= HZ3_PURGE_BATCH) {
         uint32_t run = c->next_scanned;
@@ -86,6 +89,7 @@ static size_t purge_and_publish(Central *c, uint32_t cls, Batch *b)
     for (uint32_t i = 0; i < b->claims; i++) {
         const Claim *claim = &b->claim[i];
         uint32_t bits = pages_given(b, &given, &range, claim);
+        hz3_assert(range <= b->n && (bits & ~claim->pages) == 0);
         hz3_run_publish_pages(claim->run, cls, claim->pages, bits);
         hz3_partial_settle(c, claim->run, cls);
         had_news = had_news || bits != claim->pages; // refused: try again

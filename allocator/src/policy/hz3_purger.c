@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/hz3_knobs.h"
+#include "base/hz3_log.h"
 #include "base/hz3_os.h"
 #include "base/hz3_stats.h"
 #include "pages/hz3_arena.h"
@@ -63,6 +64,7 @@ static bool is_over(void)
 static void *purger_main(void *unused)
 {
     (void)unused;
+    hz3_assert(!atomic_load_explicit(&purger_is_known, memory_order_relaxed));
     purger = pthread_self();
     atomic_store_explicit(&purger_is_known, true, memory_order_release);
     hz3_os_thread_name("hz3_purger");
