@@ -13,6 +13,7 @@
 #   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-software                   the test suites of redis, sqlite, python, perl, git: as with glibc?
 #   make check-format                     is every C file as clang-format 14 writes it?
+#   make check-busy BUSY=20               all tests beside so many endless loops: does the suite mind a busy machine?
 #   make check-hardened                   every black-box test that lane hardened is held to
 #   make diagrams                         the diagrams, from plots/diagrams/*.graph into the pages that show them
 #   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine
@@ -29,7 +30,7 @@ CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP
 
 PROGRAMS :=
-TESTS := .ci/format.t .ci/links.t .ci/prose.t
+TESTS := .ci/format.t .ci/links.t .ci/prose.t .ci/within.t
 INSTALLS :=
 
 .DEFAULT_GOAL := all
@@ -76,6 +77,11 @@ check-all: test-programs
 	    'detectors=!make BUILD=$(BUILD) check-detectors' \
 	    'others=$(CHECK_OTHERS)'
 
+BUSY ?= 20
+
+check-busy: test-programs
+	@BUILD=$(BUILD) .ci/busy $(BUSY) perl .ci/tap $(TESTS)
+
 check-format:
 	@bash .ci/format
 
@@ -84,4 +90,4 @@ install: all $(INSTALLS)
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all setup test test-built test-programs check-all check-format install clean
+.PHONY: all setup test test-built test-programs check-all check-busy check-format install clean

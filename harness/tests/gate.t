@@ -27,7 +27,7 @@ like "$out" 'REGRESSION, confirmed' 'the table says it'
 
 rows() { (($(wc -l <"$dir/runs.csv") > $1)); }
 start -w one
-until_true rows 15
+until_true 20 rows 15
 kill -9 "$pid"
 wait "$pid" 2>/dev/null
 run resume "$dir" --lock "$work/lock"

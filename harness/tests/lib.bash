@@ -3,6 +3,7 @@ set -u
 export LC_ALL=C
 : "${BUILD:?the folder of hzb, as an absolute path}"
 hzb=$BUILD/hzb
+. "$(dirname "${BASH_SOURCE[0]}")/../../.ci/patience.bash"
 work=$(mktemp -d)
 memory_folder() { echo "/dev/shm/hzb-$UID-${1##*/}-$(stat -c %i "$1" 2>/dev/null)"; }
 # A killed hzb that is never resumed leaves its folder for memory files behind.
@@ -102,15 +103,7 @@ start() {
     : >"$work/out"
     "$hzb" run "$matrix" -o "$results" --lock "$work/lock" "$@" >"$work/out" 2>"$work/err" &
     pid=$!
-    until_true test -s "$work/out"
+    until_true 20 test -s "$work/out"
     dir=$(<"$work/out")
-}
-# until_true COMMAND...: for 20 s at most.
-until_true() {
-    for _ in {1..1000}; do
-        "$@" && return
-        sleep 0.02
-    done
-    return 1
 }
 run_matrix() { run run "$matrix" -o "$results" --lock "$work/lock" "$@"; }

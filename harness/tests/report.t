@@ -130,7 +130,7 @@ if ! command -v chromium >/dev/null; then
 fi
 browse() { # browse ARGS...: stdout of the browser; its console on $work/console
     rm -rf "$work/profile"
-    timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-dev-shm-usage \
+    "$(dirname "$0")/../../.ci/within" 120 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-dev-shm-usage \
         --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
         --user-data-dir="$work/profile" --enable-logging=stderr --allow-file-access-from-files "$@" 2>"$work/console"
 }

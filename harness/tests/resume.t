@@ -6,7 +6,7 @@ row_count() { csv_column "$1/runs.csv" seq | wc -l; }
 has_rows() { (($(row_count "$1") >= $2)); }
 
 start
-until_true has_rows "$dir" 2
+until_true 20 has_rows "$dir" 2
 kill -9 $pid
 wait $pid 2>/dev/null
 is "$(($(row_count "$dir") < 15))" 1 'killed in the middle'
@@ -32,7 +32,7 @@ ok $? 'the plan is the same'
 ok $? 'nothing is left in memory files'
 
 start
-until_true has_rows "$dir" 1
+until_true 20 has_rows "$dir" 1
 kill -TERM $pid
 wait $pid
 is $? 130 'a signal ends it at once'
@@ -47,7 +47,7 @@ allocators:
   - {name: b, preload: "{build}/tests/libhzbfake_b.so"}
 YAML
 start
-until_true has_rows "$dir" 1
+until_true 20 has_rows "$dir" 1
 kill -9 $pid
 wait $pid 2>/dev/null
 rows=$(row_count "$dir")
@@ -70,12 +70,12 @@ allocators:
 YAML
 child_of() { read -r child _ <"/proc/$1/task/$1/children"; }
 start -a '^a$'
-until_true child_of $pid
-until_true grep -q fake "$dir/logs/1.out"
+until_true 20 child_of $pid
+until_true 20 grep -q fake "$dir/logs/1.out"
 kill -9 $pid
 wait $pid 2>/dev/null
 gone() { ! alive "$child"; }
-until_true gone
+until_true 20 gone
 gone
 ok $? 'a measured process dies with hzb'
 
@@ -91,7 +91,7 @@ allocators:
   - {name: b, preload: "{build}/tests/libhzbfake_b.so"}
 YAML
 start
-until_true has_rows "$dir" 1
+until_true 20 has_rows "$dir" 1
 cp "$BUILD/tests/libhzbfake_b.so" "$work/liba.new"
 mv "$work/liba.new" "$work/liba.so"
 wait $pid
@@ -101,7 +101,7 @@ like "$(<"$work/err")" "$work/liba.so changed while it was being measured" 'with
 exec 9>"$work/lock"
 flock 9
 start -w two --rounds 1
-until_true grep -q waiting "$work/err"
+until_true 20 grep -q waiting "$work/err"
 like "$(<"$work/err")" 'waiting for another hzb' 'one hzb measures at a time'
 is "$(row_count "$dir")" 0 'the other waits'
 flock -u 9

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
@@ -45,7 +44,6 @@ static void fork_in_handler(int signal_number)
 static void child_of_handler_goes_on(void)
 {
     in_forked_child = 2;
-    alarm(30);
     heap_exercise(5, 20);
     malloc_trim(0);
     heap_exercise(6, 20);
@@ -73,7 +71,6 @@ static void fork_in_signal_handler(const void *arg)
     size_t n_threads = (size_t)(uintptr_t)arg;
     pthread_t threads[BUSY_THREADS];
     forks_wanted = 80;
-    signal(SIGALRM, SIG_DFL);
     struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
     sigaction(SIGPROF, &action, NULL);
     sigset_t set, old;
@@ -141,8 +138,6 @@ static void step_handler(int signal_number, siginfo_t *info, void *context)
         if (in_forked_child) registers[REG_EFL] &= ~(greg_t)TRAP_FLAG;
         forks_per_window = in_forked_child ? 0 : stepping_forks + 1;
         in_forked_child = 1;
-        prctl(PR_SET_PDEATHSIG, SIGKILL); // an alarm does not end a fork that hangs with its signals blocked
-        alarm(30);
     } else {
         stepping_forks++;
         child_at_work = true;

@@ -50,7 +50,6 @@ static void fork_with_busy_threads(const void *arg)
         pid_t pid = fork();
         EXPECT(pid >= 0, "fork %d", i);
         if (pid == 0) {
-            alarm(30);
             heap_exercise((uint64_t)i, 30);
             free_kept_blocks();
             malloc_trim(0);
@@ -69,7 +68,6 @@ static void *fork_from_here(void *arg)
         pid_t pid = fork();
         EXPECT(pid >= 0, "fork %d", i);
         if (pid == 0) {
-            alarm(30);
             heap_exercise((uint64_t)i, 20);
             exit(0); // with handlers and destructors
         }
@@ -209,7 +207,6 @@ static void a_childs_threads_free_each_others_blocks(const void *arg)
     pid_t pid = fork();
     EXPECT(pid >= 0, "fork");
     if (pid == 0) {
-        alarm(30);
         pthread_t thread;
         EXPECT(pthread_create(&thread, NULL, free_on_another_cpu, blocks) == 0, "a thread of the child");
         pthread_join(thread, NULL);
@@ -282,7 +279,7 @@ static void burst_returns_to_the_kernel(const char *who)
     for (size_t i = 0; i < BLOCKS; i++)
         free(blocks[i]);
     size_t after = peak;
-    for (int waited_ms = 0; waited_ms < 8000 && after > before + 16 * MIB; waited_ms += 50) {
+    for (Patience patience = patience_of_s(8); after > before + 16 * MIB && patience_lasts(&patience);) {
         sleep_ms(50);
         if (hz3_epoch_force) hz3_epoch_force();
         after = rss_bytes();
@@ -312,7 +309,7 @@ static const TestCase cases[] = {
     {.name = "a_childs_threads_free_each_others_blocks", .run = a_childs_threads_free_each_others_blocks},
     {.name = "fork_then_exec_vfork_and_posix_spawn", .run = fork_then_exec},
     {.name = "popen_reads_a_child", .run = popen_reads_a_child},
-    {.name = "fork_beside_a_reader_and_a_flush", .run = fork_beside_a_reader_and_a_flush, .child = {.timeout_s = 30}},
+    {.name = "fork_beside_a_reader_and_a_flush", .run = fork_beside_a_reader_and_a_flush},
     {.name = "epochs_release_memory_in_the_child", .run = epochs_release_memory_in_the_child},
 };
 

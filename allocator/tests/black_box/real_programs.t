@@ -8,8 +8,9 @@ lanes=(scale fast)
 work=$(mktemp -d)
 server=
 . "$top/.ci/tap.bash"
+. "$top/.ci/patience.bash"
 
-# By timeout, which passes the signal on and follows with another.
+# By .ci/within, which passes the signal on and follows with another.
 stop_server() {
     [ -n "$server" ] && kill "$server" 2> /dev/null && wait "$server"
     server=
@@ -24,7 +25,7 @@ export LC_ALL=C HOME=$work GIT_CONFIG_NOSYSTEM=1 PYTHONHASHSEED=0 PYTHONDONTWRIT
 export NODE_DISABLE_COLORS=1
 
 # Runs a program under the lane at hand; the library's lines at exit prove that it was there.
-bound="timeout -k 5 100 env"
+bound="$top/.ci/within 100 env"
 under() { $bound ${library:+LD_PRELOAD=$library HZ3_STATS=1} "$@"; }
 
 # ---- the programs: each function runs one in an empty folder and writes what must not depend on the allocator ----
@@ -157,6 +158,11 @@ END
 }
 
 redis_needs="redis-server redis-cli redis-benchmark"
+redis_is_ready() {
+    [ "$(redis-cli -p $port ping 2> /dev/null)" = PONG ] && grep -q "Ready to accept" server.log
+}
+redis_is_ready_or_gone() { redis_is_ready || ! kill -0 $server 2> /dev/null; }
+redis_has_saved() { redis-cli -p $port info persistence | grep -q 'rdb_bgsave_in_progress:0'; }
 redis_start() { # on a free port of the loopback
     local try
     for try in 1 2 3 4 5; do
@@ -165,11 +171,7 @@ redis_start() { # on a free port of the loopback
         $bound ${library:+LD_PRELOAD=$library HZ3_STATS=1} redis-server --port $port --bind 127.0.0.1 --save '' \
             --appendonly no --dir "$PWD" > server.log &
         server=$!
-        for _ in $(seq 100); do
-            [ "$(redis-cli -p $port ping 2> /dev/null)" = PONG ] && grep -q "Ready to accept" server.log && return 0
-            kill -0 $server 2> /dev/null || break
-            sleep 0.05
-        done
+        until_true 10 redis_is_ready_or_gone && redis_is_ready && return 0
         stop_server
     done
     return 1
@@ -187,10 +189,7 @@ run_redis() {
     local status=0
     redis-benchmark -q -p $port -n 20000 -c 20 -P 8 -d 200 -t set,get,lpush,lrange_100,hset,mset > bench.log 2>&1 ||
         status=1
-    for _ in $(seq 100); do
-        redis-cli -p $port info persistence | grep -q 'rdb_bgsave_in_progress:0' && break
-        sleep 0.05
-    done
+    until_true 20 redis_has_saved
     redis-cli -p $port info persistence | grep 'rdb_last_bgsave_status'
     redis-cli -p $port get key:4999 | tail -c 20
     redis-cli -p $port shutdown nosave

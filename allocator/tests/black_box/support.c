@@ -103,6 +103,19 @@ static void limit_set(__rlimit_resource_t resource, rlim_t limit)
     if (limit && setrlimit(resource, &(struct rlimit){limit, limit}) != 0) _exit(127);
 }
 
+static unsigned limit_s(const ChildOptions *options)
+{
+    return options->timeout_s ? (unsigned)options->timeout_s : DEFAULT_TIMEOUT_S;
+}
+
+// Many threads that spin stretch the patience with them, so that CPU time has a limit, too. A case's own child keeps
+// the case's where that is lower.
+static void limit_cpu_time(const ChildOptions *options)
+{
+    rlim_t seconds = 2 * limit_s(options) * (rlim_t)sysconf(_SC_NPROCESSORS_ONLN);
+    setrlimit(RLIMIT_CPU, &(struct rlimit){seconds, seconds + 5});
+}
+
 static _Noreturn void child_exec(const char *const argv[], const char *const *env, const ChildOptions *options,
                                  const int fds[3])
 {
@@ -116,15 +129,9 @@ static _Noreturn void child_exec(const char *const argv[], const char *const *en
     dup2(fds[2], NOTE_FD);
     limit_set(RLIMIT_DATA, options->data_limit);
     limit_set(RLIMIT_AS, options->as_limit);
+    limit_cpu_time(options);
     execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
     _exit(127);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 typedef struct Capture {
@@ -148,15 +155,12 @@ static bool capture_read(Capture *capture)
     return true;
 }
 
-// Time in which this process itself stood still, stopped together with the child, is not the child's.
-#define STEP_MAX_MS 1000
-
 // Until the child has ended, its group is killed and its pipes are drained. A grandchild that has left the group may
 // keep a pipe open: then the end of the pipe does not count.
-static void child_watch(pid_t pid, Capture captures[3], int64_t left_ms, ChildResult *result)
+static void child_watch(pid_t pid, Capture captures[3], unsigned seconds, ChildResult *result)
 {
     bool ended = false;
-    int64_t last_ms = now_ms();
+    Patience patience = patience_of_s(seconds);
     while (true) {
         struct pollfd fds[3];
         int open_fds = 0;
@@ -168,20 +172,17 @@ static void child_watch(pid_t pid, Capture captures[3], int64_t left_ms, ChildRe
         for (int i = 0; i < 3 && ready > 0; i++) {
             if (fds[i].fd >= 0 && fds[i].revents && !capture_read(&captures[i])) captures[i].fd = -1;
         }
-        if (ready <= 0 && ended) return;
+        if (ready <= 0 && ended) break;
         if (!ended && waitpid(pid, &result->status, WNOHANG) == pid) {
             ended = true;
             kill(-pid, SIGKILL); // before the pipes are drained, which a grandchild may fill on and on
         }
-        int64_t step_ms = now_ms() - last_ms;
-        last_ms += step_ms;
-        left_ms -= step_ms < STEP_MAX_MS ? step_ms : STEP_MAX_MS;
-        if (!ended && left_ms < 0) {
+        if (!ended && !result->timed_out && !patience_lasts(&patience)) {
             result->timed_out = true;
             kill(-pid, SIGKILL);
-            left_ms = INT64_MAX;
         }
     }
+    result->timed_out |= WIFSIGNALED(result->status) && WTERMSIG(result->status) == SIGXCPU;
 }
 
 void child_run(const char *const argv[], const ChildOptions *options, ChildResult *result)
@@ -210,8 +211,7 @@ void child_run(const char *const argv[], const ChildOptions *options, ChildResul
     Capture captures[3] = {{pipes[0][0], result->out, sizeof result->out, 0},
                            {pipes[1][0], result->err, sizeof result->err, 0},
                            {pipes[2][0], result->note, sizeof result->note, 0}};
-    int timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S;
-    child_watch(pid, captures, (int64_t)timeout_s * 1000, result);
+    child_watch(pid, captures, limit_s(options), result);
     for (int i = 0; i < 3; i++)
         close(pipes[i][0]);
 }

@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "../patience.h"
+
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define PAGE ((size_t)4096)
@@ -24,7 +26,7 @@ typedef struct ChildOptions {
     const char *const *env; // "NAME=value" entries, NULL at the end; "NAME=" removes the name
     rlim_t as_limit;        // RLIMIT_AS from the program's first instruction on; 0: as the parent's
     rlim_t data_limit;      // RLIMIT_DATA likewise
-    int timeout_s;          // 0: 60
+    int timeout_s;          // as patience.h counts; 0: 60
 } ChildOptions;
 
 typedef struct ChildResult {
@@ -86,7 +88,7 @@ void heap_exercise(uint64_t seed, size_t blocks_per_size);
 // Threads that do so until they are stopped.
 void busy_threads_start(pthread_t *threads, size_t n);
 void busy_threads_stop(const pthread_t *threads, size_t n);
-// Fails the case unless the child exits with 0.
+// Fails the case unless the child exits with 0, and in time.
 void child_wait(pid_t pid, const char *what);
 
 // From now on each of these system calls fails with `error` in this process and in what it executes. SYS_clone3 stands

@@ -1,10 +1,14 @@
 // Heap users to run beside, before and after what a test is about, and what hz3 counts.
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
 #include "support.h"
+
+#define CHILD_S 40
 
 // Every kind of call and size, deep enough to leave the caches.
 void heap_exercise(uint64_t seed, size_t blocks_per_size)
@@ -30,11 +34,18 @@ void heap_exercise(uint64_t seed, size_t blocks_per_size)
     }
 }
 
+// Polls, for some tests forbid their process to sleep.
 void child_wait(pid_t pid, const char *what)
 {
     int status = 0;
     pid_t ended;
-    while ((ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR) {
+    Patience patience = patience_of_s(CHILD_S);
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
+        if (!patience_lasts(&patience)) {
+            kill(pid, SIGKILL);
+            EXPECT(false, "%s did not end in time", what);
+        }
+        poll(NULL, 0, 1);
     }
     EXPECT(ended == pid && status == 0, "%s ended with wait status 0x%x", what, (unsigned)status);
 }

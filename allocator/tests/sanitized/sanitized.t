@@ -7,7 +7,7 @@ seconds=${SANITIZED_S:-1}
 check() { # check NAME WORD COMMAND...: passed if it said the word and skipped nothing
     local name=$1 word=$2 said status
     shift 2
-    said=$(timeout $((seconds * 10 + 110)) "$@" 2>&1)
+    said=$(.ci/within $((seconds * 10 + 110)) "$@" 2>&1)
     status=$?
     if [ $status -eq 0 ] && { [[ $said != *$word* ]] || grep -v '^ok 1 ' <<< "$said" | grep -q '# SKIP'; }; then
         skip "$name" "not all of it is to be had here"

@@ -6,7 +6,7 @@ seconds=${FRONT_STRESS_S:-4}
 
 storm() { # storm PROGRAM FRONT
     # No epochs by themselves: one that is under way at the end has pages in its hands.
-    HZ3_EPOCH_TICK_MS=0 HZ3_ARENA_SIZE=256M HZ3_FRONT=$2 timeout $((seconds * 5 + 60)) "$build/tests/$1" "$seconds" 2>&1
+    HZ3_EPOCH_TICK_MS=0 HZ3_ARENA_SIZE=256M HZ3_FRONT=$2 .ci/within $((seconds * 5 + 60)) "$build/tests/$1" "$seconds" 2>&1
 }
 
 while read -r program front; do

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../patience.h"
 #include "base/hz3_lock.h"
 
 #define THREADS 8
@@ -60,7 +61,15 @@ static void wait_for(_Atomic uint32_t *count, uint32_t wanted)
     }
 }
 
-// In each round one thread holds the lock until the others sleep on it; then all of them must get through.
+static void await_a_sleeper(void)
+{
+    Patience patience = patience_of_s(1);
+    do {
+        usleep(200); // time for more of them
+    } while ((atomic_load(&lock.word) & HZ3_LOCK_CONTENDED) == 0 && patience_lasts(&patience));
+}
+
+// In each round one thread holds the lock until others sleep on it; then all of them must get through.
 static void sleep_and_pass(uint32_t index, void *arg)
 {
     (void)arg;
@@ -72,7 +81,7 @@ static void sleep_and_pass(uint32_t index, void *arg)
         atomic_fetch_add(&arrived, 1);
         wait_for(&arrived, round * THREADS);
         if (index == 0) {
-            usleep(200);
+            await_a_sleeper();
             atomic_fetch_add(&rounds_slept, (atomic_load(&lock.word) & HZ3_LOCK_CONTENDED) != 0);
         } else {
             hz3_lock_acquire(&lock);

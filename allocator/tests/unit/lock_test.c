@@ -125,7 +125,7 @@ static void fork_with_lock(int (*check)(void))
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        alarm(10);
+        unit_watchdog(10);
         hz3_lock_fork_child(&leaf);
         _exit(check());
     }

@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "../patience.h"
 
 #define THREADS_MAX 32
 
@@ -32,9 +35,25 @@ void unit_need_env(char **argv, const char *const *env)
     }
 }
 
+static Patience watchdog;
+
+static void on_tick(int number)
+{
+    int saved_errno = errno;
+    if (patience_lasts(&watchdog)) {
+        alarm(1);
+    } else {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    errno = saved_errno;
+}
+
 void unit_watchdog(unsigned seconds)
 {
-    alarm(seconds);
+    watchdog = patience_of_s(seconds);
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_tick, .sa_flags = SA_RESTART}, NULL);
+    alarm(1);
 }
 
 uint64_t unit_random(uint64_t *state)
@@ -57,7 +76,7 @@ static _Noreturn void run_child(void (*body)(void *), void *arg, int stderr_fd)
     for (size_t i = 0; i < COUNT_OF(caught_by_cmocka); i++) {
         signal(caught_by_cmocka[i], SIG_DFL);
     }
-    alarm(10);
+    unit_watchdog(10);
     dup2(stderr_fd, STDERR_FILENO);
     body(arg);
     _exit(0);

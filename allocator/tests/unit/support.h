@@ -20,7 +20,8 @@
 // its knobs before main.
 void unit_need_env(char **argv, const char *const *env);
 
-// Ends the program when it has not ended by itself: a lock that never wakes is a failure and not a hang.
+// Ends the program by SIGALRM when it has not ended by itself in that time, as ../patience.h counts it: a lock that
+// never wakes is a failure and not a hang.
 void unit_watchdog(unsigned seconds);
 
 uint64_t unit_random(uint64_t *state);
