@@ -42,9 +42,15 @@ Hz3Knobs hz3_knobs;
 #define EXPANDED_TEXT(...) TEXT(__VA_ARGS__)
 
 static const Knob knobs[] = {
-#define HZ3_KNOB(name, type, default_value, min, max, meaning)                                                         \
-    {"HZ3_" #name, KNOB_##type,    EXPANDED_TEXT(HZ3_##name), EXPANDED_TEXT(default_value), #min, #max,                \
-     meaning,      &hz3_knobs.name},
+#define HZ3_KNOB(knob, knob_type, knob_default, knob_min, knob_max, knob_meaning)                                      \
+    {.name = "HZ3_" #knob,                                                                                             \
+     .type = KNOB_##knob_type,                                                                                         \
+     .build_value = EXPANDED_TEXT(HZ3_##knob),                                                                         \
+     .default_value = EXPANDED_TEXT(knob_default),                                                                     \
+     .min = #knob_min,                                                                                                 \
+     .max = #knob_max,                                                                                                 \
+     .meaning = knob_meaning,                                                                                          \
+     .value = &hz3_knobs.knob},
 #include "base/hz3_knobs.def"
 #undef HZ3_KNOB
 };

@@ -5,14 +5,13 @@
 
 #define SPIN_MAX 64
 
-// Bounds a sleep, in case the kernel refuses the wake that should have ended it. Tests raise it, so that none passes by
-// it.
+// Bounds a sleep, in case the kernel refuses the wake that should have ended it. Tests raise it, so that a lost wake
+// shows as a hang.
 #ifndef HZ3_LOCK_SLEEP_MAX_MS
 #define HZ3_LOCK_SLEEP_MAX_MS 1000
 #endif
 
-// Set in the rank field by a fork's prepare, for the holder's eyes only: to be released by the fork's parent and by
-// nobody else.
+// A fork's prepare sets it in the rank field, which only the holder reads: only the fork's parent releases such a lock.
 #define FORK_TOOK 0x40000000u
 
 // Forks that are taking the leaves. While there are any, other threads wait here before they take a lock, or a fork

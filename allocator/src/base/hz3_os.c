@@ -101,8 +101,8 @@ void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-// With its memory, so that a store cannot find that there is none. No more than the process may write: that is a
-// signal.
+// With its memory, so that no store finds out that there is none. A file longer than the process may write would end it
+// by a signal.
 static bool fill_file(int fd, size_t bytes)
 {
     struct rlimit limit;

@@ -1,5 +1,4 @@
-// What is known of the size classes (hz3_size_class.def). Small sizes find theirs in a table, medium ones by
-// arithmetic.
+// The size classes that hz3_size_class.def lists. A small size finds its class in a table, a medium one by arithmetic.
 #ifndef HZ3_SIZE_CLASS_H
 #define HZ3_SIZE_CLASS_H
 

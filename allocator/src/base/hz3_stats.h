@@ -49,8 +49,8 @@ HZ3_COLD void *hz3_alloc_failed(void);
 void hz3_stats_init(void);
 // The child's counts are its own: they leave the parent's file alone.
 void hz3_stats_fork_child(void);
-// The one-shot lines of HZ3_STATS=1. front: whose slabs serve this process, "cpu" or "thread". ledger_drops: what
-// hz3_ledger_drops() says.
+// The lines that HZ3_STATS=1 prints once. front: whose slabs serve this process, "cpu" or "thread". ledger_drops: the
+// value of hz3_ledger_drops().
 void hz3_stats_print(const char *front, uint32_t ledger_drops);
 
 #endif

@@ -11,8 +11,8 @@
 
 #define WAITING_MAX 1024u
 
-// Pointers as the program gave them; the class of one is its page's tag, which stays while the object is not in its
-// run.
+// Pointers as the program gave them. The class of one is the tag of its page, which stays as long as the object is
+// outside of its run.
 typedef struct Waiting {
     uint32_t count;
     _Atomic size_t bytes; // read without the lock by hz3_quarantine_bytes

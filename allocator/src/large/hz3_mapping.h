@@ -1,7 +1,7 @@
 // Objects with an mmap of their own: above 1 MiB, alignments above 1 MiB, and everything when the arena is full. A
-// registry outside of user memory knows each of them, so that a foreign pointer is recognised; freed mappings wait in a
-// bounded best-fit cache that splits and merges them, like the page heap of tcmalloc. Thread-safe; no syscall under the
-// lock.
+// registry outside of user memory knows each of them, so that a foreign pointer is recognised. Freed mappings wait in a
+// bounded best-fit cache that splits and merges them, like the page heap of tcmalloc. All functions are thread-safe,
+// and none makes a system call under the lock.
 #ifndef HZ3_MAPPING_H
 #define HZ3_MAPPING_H
 

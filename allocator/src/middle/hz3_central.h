@@ -26,15 +26,15 @@ typedef enum Hz3DrainDepth {
 void hz3_central_drain_small(Hz3DrainDepth depth);
 // Medium classes: transfer arrays go to the boundary, at most max_runs objects. Returns how many.
 uint64_t hz3_central_drain_medium(Hz3DrainDepth depth, uint64_t max_runs);
-// Both; max_medium_runs bounds the medium part.
-// Returns the pages that the boundary released meanwhile, those of other threads included.
+// Both, or the small ones only; max_medium_runs bounds the medium part. Returns the pages that the boundary released
+// meanwhile, those of other threads included.
 size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs);
 
 // Objects in transfer arrays and inboxes: what drains can still return. A snapshot.
 size_t hz3_central_waiting_objects(bool medium);
 
-// Medium runs of `shards` shards from `shard` on, transfer arrays → page maps, at most this many pages. Returns the
-// pages.
+// Moves medium runs of `shards` shards, from `shard` on, out of their transfer arrays into the page maps, at most
+// max_pages pages. Returns the pages.
 size_t hz3_central_drain_medium_of(uint32_t shard, uint32_t shards, uint64_t max_pages);
 
 // Bytes of objects that wait here. A snapshot.

@@ -7,8 +7,8 @@
 
 uint32_t hz3_in_purging_pages(void);
 
-// By a thread that takes pages for a moment: add before they look taken, sub after they are free again. The same thread
-// does both.
+// For a thread that takes pages for a moment: it adds them before they look taken, and subtracts them itself when they
+// are free again.
 void hz3_in_purging_add(uint32_t pages);
 void hz3_in_purging_sub(uint32_t pages);
 

@@ -20,8 +20,7 @@ static uint64_t aligned_bits(uint32_t align)
     return align >= 64 ? 1 : UINT64_MAX / ((1ull << align) - 1);
 }
 
-// Up to `want` runs from one word by one CAS. Lowest first: it packs, and it takes the same pages again, which are
-// warm.
+// Up to `want` runs from one word by one CAS. Lowest first: that packs, and it takes the same, warm pages again.
 static uint32_t claim_in_word(Hz3SegMeta *meta, uint32_t w, uint32_t pages, uint64_t aligned, bool dirty_only,
                               uint32_t *page_idx, uint32_t want)
 {
@@ -247,8 +246,8 @@ void hz3_segment_publish_by(const char *caller, Hz3SegMeta *meta, uint32_t page_
     HZ3_FOR_EACH_WORD(w, page_idx, pages)
     {
         uint64_t mask = hz3_word_mask(w, page_idx, pages);
-        // seq_cst, not release: packing's hints are ordered against it (hz3_segment_packing.h); the same instruction on
-        // x86.
+        // seq_cst, not release: packing's hints are ordered against it (hz3_segment_packing.h). On x86 the instruction
+        // is the same.
         uint64_t before = atomic_fetch_or_explicit(&meta->free_bits[w], mask, memory_order_seq_cst);
         hz3_require((before & mask) == 0, "release", meta, "internal error: pages that were free already");
     }

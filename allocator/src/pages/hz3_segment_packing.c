@@ -6,8 +6,8 @@
 #include "pages/hz3_ledger_list.h"
 #include "pages/hz3_segment.h"
 
-// A level for every length that is asked for: 1..16, and the spans' lengths above, eight a doubling to 256
-// (hz3_large_pages).
+// A level for every length that is asked for: each of 1 to 16 pages, then the lengths of spans, which are eight for
+// each doubling up to 256 (hz3_large_pages).
 #define LEVELS 48u
 
 // [slot / 64][level]: what a claim or a release changes lies on one or two cache lines that CPUs take from each other,

@@ -22,7 +22,7 @@ void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots);
 // After pages of the slot became free.
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages);
 
-// After a claim of pages of the slot was rolled back (hz3_segment.h): their hints are set, and the slot enters the
+// After a claim of pages of the slot was rolled back (hz3_segment.h): sets their hints and enters the slot into the
 // ledger.
 void hz3_pack_rolled_back(uint32_t slot);
 

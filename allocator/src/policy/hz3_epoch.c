@@ -38,9 +38,9 @@ typedef struct Gate {
     uint64_t partial_runs;
 } Gate;
 
-// The one place that decides how much an epoch may give back. Idle: everything. Busy: what lay untouched for some
-// epochs, so that a program which keeps reusing its memory does not fault it in again, and no more than a bounded
-// piece.
+// The one place that decides how much an epoch may give back. Of an idle program: everything. Of a busy one: what lay
+// untouched for some epochs, and of that a bounded piece. A program that keeps reusing its memory should not have to
+// fault it in again.
 static Gate gate_for(uint32_t now)
 {
     bool is_quiet = events_now() == atomic_load_explicit(&events_seen, memory_order_relaxed);

@@ -6,8 +6,8 @@
 //   mappings     freed ones that nobody took again → kernel
 //   S65 ledger   dirty pages, within the gate → kernel
 //   S65 partial  free pages inside runs that live on → kernel
-// Epochs come from the purger thread or, without it, from slow paths (hz3_purger.h), and from hz3_epoch_force() in
-// hz3.h.
+// Epochs are run by the purger thread or, where there is none, by slow paths (hz3_purger.h). The program can ask for
+// one by hz3_epoch_force() of hz3.h.
 #ifndef HZ3_EPOCH_H
 #define HZ3_EPOCH_H
 

@@ -113,8 +113,11 @@ static uint64_t scan_central(Central *c, uint32_t cls, uint32_t min_age, uint64_
     }
     hz3_central_unlock(c);
     while (goes_on && looked_at < max_runs) {
-        Batch b;
-        b.claims = b.n = b.pages = b.looked_at = 0;
+        Batch b; // its arrays need no zeros
+        b.claims = 0;
+        b.n = 0;
+        b.pages = 0;
+        b.looked_at = 0;
         hz3_lock_acquire(&c->lock);
         collect(c, cls, min_age, max_runs - looked_at, &b);
         goes_on = c->next_scanned != HZ3_PAGE_NONE;
@@ -131,8 +134,7 @@ size_t hz3_partial_purge(uint32_t min_age, uint64_t max_runs)
     if (!hz3_knobs.S65_PARTIAL_PURGE) {
         return 0;
     }
-    // The first of this call is where the last one ran out of budget, so that a busy class keeps no other from its
-    // turn.
+    // This call begins where the last one ran out of budget, so that a busy class keeps no other from its turn.
     static _Atomic uint32_t first_of_next;
     uint32_t first = atomic_load_explicit(&first_of_next, memory_order_relaxed);
     uint32_t n = hz3_shard_count() * HZ3_CLASS_SMALL_LAST;

@@ -8,8 +8,8 @@
 
 // Gives back pages that the caller owns and nobody can reach any more. Checks the range, clears sc_tag, marks the
 // pages dirty, frees them and tells packing and the ledger. page_idx 0 is legal: no page of a segment holds metadata.
-// Returns the pages released; a range outside the segment or already free is an internal error and aborts. Thread-safe,
-// lock-free.
+// Returns the pages released. A range outside of the segment, or free already, is an internal error and aborts. Takes
+// no lock; any number of threads may call it at once.
 int hz3_release_range_definitely_free_meta(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages,
                                            Hz3ReleaseReason reason);
 

@@ -151,6 +151,7 @@ static void mixed_worker(uint32_t index, void *arg)
             claim_and_give(1 + unit_random_below(&rng, HZ3_WORD_RUN_MAX), 1u << unit_random_below(&rng, 4), self, &rng);
         }
     }
+    claim_whole_and_give(self); // the last thread to come here is alone, so at least one gets the whole
 }
 
 static void no_page_has_two_owners(void **state)
