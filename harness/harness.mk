@@ -28,6 +28,7 @@ $(BUILD)/hzb: $(HZB_OBJECTS)
 
 # Functions that a test replaces.
 HZB_WRAP_sweep_test := probe_machine probe_recent
+HZB_WRAP_quiet_test := load1 cpu_ticks psi_cpu_us monotonic_ns sleep
 
 $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%): $(BUILD)/tests/hzb_%: $(HZB_OBJ)/tests/%.o $(HZB_OBJ)/tests/support.o \
 		$(filter-out %/commands/main.o,$(HZB_OBJECTS))

@@ -68,7 +68,10 @@ allocators:
   - name: b
   - name: plain
 YAML
-child_of() { read -r child _ <"/proc/$1/task/$1/children"; }
+child_of() { # sets child; the file has no newline at its end
+    read -r child _ <"/proc/$1/task/$1/children"
+    [[ -n $child ]]
+}
 start -a '^a$'
 until_true 20 child_of $pid
 until_true 20 grep -q fake "$dir/logs/1.out"
@@ -79,7 +82,7 @@ until_true 20 gone
 gone
 ok $? 'a measured process dies with hzb'
 
-run resume "$work/none"
+run resume "$work/none" --lock "$work/lock"
 is "$rc" 74 'no such folder is exit code 74'
 like "$err" "$work/none" 'which names it'
 
@@ -97,6 +100,30 @@ mv "$work/liba.new" "$work/liba.so"
 wait $pid
 is $? 13 'a library that changes while it is measured stops the run'
 like "$(<"$work/err")" "$work/liba.so changed while it was being measured" 'with a message that names it'
+
+# What failed is measured again when it is asked for.
+write_allocators <<YAML
+allocators:
+  - name: plain
+  - {name: a, preload: "{build}/tests/libhzbfake_a.so"}
+  - {name: b, preload: "{build}/tests/libhzbfake_b.so"}
+YAML
+run_matrix -w two
+dir=$out
+perl -i -F, -lane '$n++; if ($n == 2 || $n == 5) { s/,ok,,/$n == 2 ? ",timeout,timeout: 20 s," : ",failed,exit: code 3,"/e } print' "$dir/runs.csv"
+before=$(sed -n 4p "$dir/runs.csv") # of the first block, which is measured again as a whole
+run resume "$dir" --lock "$work/lock"
+is "$(csv_column "$dir/runs.csv" status | sort | uniq -c | sort -n | sed 's/^ *//' | paste -sd' ')" '1 failed 1 timeout 4 ok' 'a plain resume leaves a finished record as it is'
+run resume "$dir" --again --lock "$work/lock"
+is "$rc $(csv_column "$dir/runs.csv" status | sort -u)" '0 ok' 'resume --again measures them again'
+like "$err" '2 blocks were measured again' 'and says how many blocks that were'
+is "$(csv_column "$dir/runs.csv" seq)" "$(seq 6)" 'in their places'
+[[ $(sed -n 4p "$dir/runs.csv") != "$before" ]]
+ok $? 'with the whole block'
+is "$(csv_column "$dir/rejected.csv" seq | paste -sd' ') $(csv_column "$dir/rejected.csv" invalid_reason | sort -u | paste -sd,)" \
+    '1 2 3 4 5 6 again: exit: code 3,again: timeout: 20 s' 'the old rows are kept as rejected'
+run resume "$dir" --again --lock "$work/lock" --wait-quiet 1
+like "$err" '(quiet after|not quiet after).*0 blocks were measured again' 'and nothing is left to measure again, on a machine that was waited for'
 
 exec 9>"$work/lock"
 flock 9

@@ -178,3 +178,21 @@ void folder_remove(const char *path)
 {
     nftw(path, remove_entry, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);
 }
+
+static int64_t size_seen; // nftw() passes nothing through
+
+static int add_size(const char *path, const struct stat *st, int kind, struct FTW *walk)
+{
+    (void)path;
+    (void)kind;
+    (void)walk;
+    size_seen += st->st_blocks * INT64_C(512); // whatever the file system's own blocks are
+    return 0;
+}
+
+int64_t folder_size(const char *path)
+{
+    size_seen = 0;
+    nftw(path, add_size, REMOVE_FDS, FTW_PHYS);
+    return size_seen;
+}

@@ -34,6 +34,11 @@ enum {
     KEY_LEAST,
     KEY_NEWEST,
     KEY_ANNOTATE,
+    KEY_AGAIN,
+    KEY_WAIT_QUIET,
+    KEY_KEEP,
+    KEY_DAYS,
+    KEY_YES,
 };
 
 #define OPTIONS_CONFIG                                                                                                 \
@@ -63,6 +68,10 @@ enum {
     {                                                                                                                  \
         "lock", KEY_LOCK, "FILE", 0, "The host's lock (default: /tmp/hzb.lock)", 4                                     \
     }
+#define OPTION_WAIT_QUIET                                                                                              \
+    {                                                                                                                  \
+        "wait-quiet", KEY_WAIT_QUIET, "SECONDS", 0, "Begin when the machine is quiet, or after that time", 3           \
+    }
 
 static const struct argp_option plan_options[] = {OPTIONS_CONFIG, OPTIONS_SELECT, {0}};
 static const struct argp_option run_options[] = {
@@ -70,10 +79,22 @@ static const struct argp_option run_options[] = {
     OPTIONS_SELECT,
     OPTION_LANE,
     OPTION_LOCK,
+    OPTION_WAIT_QUIET,
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say how many processes and how long; touch nothing", 3},
     {"output", 'o', "DIR", 0, "Make the result folder in DIR (default: results)", 3},
     {0}};
-static const struct argp_option resume_options[] = {OPTION_LANE, OPTION_LOCK, {0}};
+static const struct argp_option resume_options[] = {
+    OPTION_LANE,
+    OPTION_LOCK,
+    OPTION_WAIT_QUIET,
+    {"again", KEY_AGAIN, 0, 0, "Measure blocks with disturbed or failed samples again", 3},
+    {0}};
+static const struct argp_option prune_options[] = {
+    {"keep", KEY_KEEP, "N", 0, "Keep the newest N folders of each matrix", 3},
+    {"days", KEY_DAYS, "D", 0, "Keep folders of the last D days", 3},
+    {"yes", KEY_YES, 0, 0, "Remove; without it only say what would be", 3},
+    {"output", 'o', "DIR", 0, "Folder of result folders (default: results)", 3},
+    {0}};
 static const struct argp_option list_options[] = {OPTIONS_CONFIG, {0}};
 static const struct argp_option doctor_options[] = {OPTIONS_CONFIG, {"json", KEY_JSON, 0, 0, "For programs", 3}, {0}};
 static const struct argp_option plot_options[] = {
@@ -127,6 +148,7 @@ static const struct argp_option selftest_options[] = {
 static const struct argp_option compare_options[] = {
     OPTIONS_COMPARE,
     OPTION_STRICT,
+    OPTION_WAIT_QUIET,
     {"dry-run", KEY_DRY_RUN, 0, 0, "Build; say how many processes and how long", 3},
     {"bisect", KEY_BISECT, 0, 0, "Exit as git bisect run wants it: 0 not worse, 1 worse, 125 no answer", 3},
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
@@ -153,6 +175,7 @@ static const Command commands[] = {
      false},
     {"resume", "[RESULTS]", "Go on with a plan that was interrupted (default: results/latest).", resume_options,
      command_resume, false, true, false},
+    {"prune", "", "Remove old result folders.", prune_options, command_prune, false, false, false},
     {"list", "[MATRIX]", "List allocators, workloads and the cells of a matrix.", list_options, command_list, false,
      true, false},
     {"doctor", "", "Say what about this machine makes figures doubtful.", doctor_options, command_doctor, false, false,
@@ -224,16 +247,27 @@ static bool parse_plain(int key, char *text, Options *options)
         int key;
         const char **text;
         bool *flag;
-    } plain[] = {{KEY_CONFIG, &options->config_dir, NULL},   {KEY_BUILD, &options->build_dir, NULL},
-                 {KEY_PLOTS, &options->plots_dir, NULL},     {KEY_LOCK, &options->lock_path, NULL},
-                 {KEY_POOL, &options->pool_dir, NULL},       {KEY_METRIC, &options->metric, NULL},
-                 {KEY_REFERENCE, &options->reference, NULL}, {'o', &options->output, NULL},
-                 {KEY_MATRIX, &options->matrix, NULL},       {KEY_BISECT, NULL, &options->bisect},
-                 {'a', &options->allocator_regex, NULL},     {'w', &options->cell_regex, NULL},
-                 {KEY_DRY_RUN, NULL, &options->dry_run},     {KEY_TEST, NULL, &options->test},
-                 {KEY_MARKDOWN, NULL, &options->markdown},   {KEY_JSON, NULL, &options->json},
-                 {KEY_STRICT, NULL, &options->strict},       {KEY_SUMMARY, NULL, &options->summary},
-                 {KEY_ANNOTATE, NULL, &options->annotate}};
+    } plain[] = {{KEY_CONFIG, &options->config_dir, NULL},
+                 {KEY_BUILD, &options->build_dir, NULL},
+                 {KEY_PLOTS, &options->plots_dir, NULL},
+                 {KEY_LOCK, &options->lock_path, NULL},
+                 {KEY_POOL, &options->pool_dir, NULL},
+                 {KEY_METRIC, &options->metric, NULL},
+                 {KEY_REFERENCE, &options->reference, NULL},
+                 {'o', &options->output, NULL},
+                 {KEY_MATRIX, &options->matrix, NULL},
+                 {KEY_BISECT, NULL, &options->bisect},
+                 {'a', &options->allocator_regex, NULL},
+                 {'w', &options->cell_regex, NULL},
+                 {KEY_DRY_RUN, NULL, &options->dry_run},
+                 {KEY_TEST, NULL, &options->test},
+                 {KEY_MARKDOWN, NULL, &options->markdown},
+                 {KEY_JSON, NULL, &options->json},
+                 {KEY_STRICT, NULL, &options->strict},
+                 {KEY_SUMMARY, NULL, &options->summary},
+                 {KEY_ANNOTATE, NULL, &options->annotate},
+                 {KEY_AGAIN, NULL, &options->again},
+                 {KEY_YES, NULL, &options->yes}};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (plain[i].key != key) continue;
         if (plain[i].text)
@@ -263,6 +297,15 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_NEWEST:
         options->newest = count_of("--newest", text, state);
+        return 0;
+    case KEY_KEEP:
+        options->keep = count_of("--keep", text, state);
+        return 0;
+    case KEY_DAYS:
+        options->days = count_of("--days", text, state);
+        return 0;
+    case KEY_WAIT_QUIET:
+        options->wait_quiet_s = count_of("--wait-quiet", text, state);
         return 0;
     case KEY_LEAST:
         options->least_pct = percentage_of("--least", text, state);

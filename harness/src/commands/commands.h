@@ -18,6 +18,7 @@ HzbExit command_gate(const Options *options);
 HzbExit command_baseline(const Options *options);
 HzbExit command_selftest(const Options *options);
 HzbExit command_report(const Options *options);
+HzbExit command_prune(const Options *options);
 HzbExit command_merge(const Options *options);
 HzbExit command_history(const Options *options);
 HzbExit command_import_hyperfine(const Options *options);

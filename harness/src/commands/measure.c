@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "process/quiet.h"
 #include "record/machine_modes.h"
 #include "record/resultdir.h"
 #include "sweep/diag.h"
@@ -12,7 +13,8 @@
 HzbExit measure(const Options *options, const char *dir)
 {
     if (!host_lock(options->lock_path ? options->lock_path : LOCK_PATH)) return HZB_IO;
-    HzbExit result = sweep(dir, options->test);
+    if (options->wait_quiet_s > 0) quiet_wait(options->wait_quiet_s);
+    HzbExit result = sweep(dir, options->test ? SWEEP_VERIFY : options->again ? SWEEP_AGAIN : SWEEP_REST);
     const bool measured = result == HZB_OK || result == HZB_BAD_SAMPLES;
     if (measured && options->lane == LANE_DIAG && !options->test && !diag_run(dir)) return HZB_IO;
     return result;

@@ -40,9 +40,11 @@ typedef struct Options {
     unsigned rounds;       // 0 = as the matrix says
     double least_pct;      // of a change of level
     unsigned newest;       // runs in which a change of level is looked at
+    unsigned keep, days;   // what is not pruned: so many folders of each matrix, and those of so many days
+    unsigned wait_quiet_s; // for a quiet machine, at most
     bool seed_given;
     uint64_t seed;
-    bool dry_run, test, markdown, json, summary, strict, annotate, bisect;
+    bool dry_run, test, markdown, json, summary, strict, annotate, bisect, again, yes;
 } Options;
 
 // The folder that holds result folders and baselines.

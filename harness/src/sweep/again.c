@@ -136,15 +136,20 @@ static HzbExit measure_block_again(Sweep *sweep, unsigned first, unsigned end)
     return result == HZB_OK && !runs_replace(sweep->dir, &sweep->runs) ? HZB_IO : result;
 }
 
-static HzbExit again_if_lost(Sweep *sweep, unsigned first, unsigned end)
+static HzbExit again_for(Sweep *sweep, unsigned first, unsigned end, const RunRow *bad)
 {
-    const RunRow *missed = missed_in(sweep, first, end);
-    if (!missed || times_set_aside(sweep, missed) >= TIMES_MAX) return HZB_OK;
-    char *why = xstrdup(missed->field[RUN_invalid_reason]);
+    char *why = xstrdup(bad->field[RUN_invalid_reason]);
     progress_block_again(&sweep->plan.rows[first], why);
     HzbExit result = set_aside(sweep, first, end, why) ? measure_block_again(sweep, first, end) : HZB_IO;
     free(why);
     return result;
+}
+
+static HzbExit again_if_lost(Sweep *sweep, unsigned first, unsigned end)
+{
+    const RunRow *missed = missed_in(sweep, first, end);
+    if (!missed || times_set_aside(sweep, missed) >= TIMES_MAX) return HZB_OK;
+    return again_for(sweep, first, end, missed);
 }
 
 HzbExit again_lost_blocks(Sweep *sweep)
@@ -158,5 +163,25 @@ HzbExit again_lost_blocks(Sweep *sweep)
         }
     }
     sweep->lost_again = result == HZB_OK;
+    return result;
+}
+
+// --- what the user asks for ---
+
+HzbExit again_bad_blocks(Sweep *sweep)
+{
+    HzbExit result = HZB_OK;
+    unsigned blocks = 0;
+    for (unsigned first = 0, end; result == HZB_OK && first < sweep->runs.count; first = end) {
+        const RunRow *bad = NULL;
+        end = block_end(sweep, first);
+        for (unsigned i = first; i < end && !bad; i++) {
+            const RunRow *row = &sweep->runs.rows[i];
+            if (!row_status_is(row, "ok") && !row_status_is(row, "skipped")) bad = row;
+        }
+        blocks += bad != NULL;
+        if (bad) result = again_for(sweep, first, end, bad);
+    }
+    if (result == HZB_OK) hzb_note("%u blocks were measured again", blocks);
     return result;
 }

@@ -11,5 +11,8 @@ HzbExit again_last_block_if_mixed(Sweep *sweep);
 // Measures blocks of the first set again in which the machine disturbed some sample, while their cells have fewer valid
 // rounds than were planned at least. Each at most twice, in its place in the record.
 HzbExit again_lost_blocks(Sweep *sweep);
+// Measures every block of either set again in which some sample is neither ok nor skipped, once, however often that was
+// done before.
+HzbExit again_bad_blocks(Sweep *sweep);
 
 #endif

@@ -260,7 +260,7 @@ static HzbExit open_sweep(Sweep *sweep)
     return judge_last_block(sweep) ? HZB_OK : HZB_IO;
 }
 
-HzbExit sweep(const char *dir, bool verify_only)
+HzbExit sweep(const char *dir, SweepWhat what)
 {
     Sweep state = {.dir = dir};
     HzbExit result = open_sweep(&state);
@@ -277,8 +277,9 @@ HzbExit sweep(const char *dir, bool verify_only)
                                  .dir = whole_dir,
                                  .work_dir = work_dir,
                                  .signal_fd = block_signals(&signals_before),
-                                 .verify_only = verify_only};
+                                 .verify_only = what == SWEEP_VERIFY};
     result = run_all(&state);
+    if (result == HZB_OK && what == SWEEP_AGAIN) result = again_bad_blocks(&state);
     progress_end();
     folder_remove(work_dir);
     if (result != HZB_OK) {
