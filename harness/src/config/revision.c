@@ -43,6 +43,18 @@ static bool make_library(const char *tree, const char *objects, const char *comm
     return ok;
 }
 
+// Without what says from which lines and by which link it came. So a commit that changes only comments makes the same
+// bytes as the one before.
+static bool strip_library(const char *built)
+{
+    char *said = NULL;
+    const char *argv[] = {"strip", "--strip-debug", "--remove-section=.note.gnu.build-id", built, NULL};
+    bool ok = command_output(argv, STDERR_JOINED, &said) == 0;
+    if (!ok) hzb_error("strip %s: %s", built, said ? said : "strip cannot be run");
+    free(said);
+    return ok;
+}
+
 // Filled under another name, so that a folder named after a commit is whole.
 static bool keep_library(const char *revs, const char *built, const char *commit)
 {
@@ -59,15 +71,13 @@ static bool keep_library(const char *revs, const char *built, const char *commit
     return ok;
 }
 
-// Debug information contains the folder's path. So all revisions are built in the same folder, and equal sources give
-// equal bytes.
 static bool build(const char *revs, const char *commit)
 {
     char *tree = xfmt("%s/tree", revs), *objects = xfmt("%s/objects", revs);
     char *built = xfmt("%s/%s", objects, library_file);
     folder_remove(objects); // of a build that was killed
     bool ok = git_worktree_add(tree, commit) && folder_make(objects) && make_library(tree, objects, commit) &&
-              keep_library(revs, built, commit);
+              strip_library(built) && keep_library(revs, built, commit);
     git_worktree_remove(tree);
     folder_remove(objects);
     free(tree);
