@@ -24,6 +24,7 @@ Options are those of \`build/hzb run\`, among them:
 Paths in options start from the repository's top folder.
 A matrix with gates is decided by \`hzb gate\`: verdict.json and a table. One that was cut short goes on when it is called
 again without options. Pinned libraries that are missing are pinned from this build: \`hzb baseline set NAME hz3\`.
+When a night ends clean, what it measured becomes the baseline last-good.
 Exit code: 0 clean, 10 regression, 12 bad samples, 13 environment changed, 64 usage, 69 a package
 cannot be installed, 70 internal, 74 input or output, 130 interrupted.
 TXT
@@ -94,6 +95,10 @@ if ((gated && (code == 0 || code == 12))); then # what was measured is whole
     code=0
     build/hzb gate "$said" ${GITHUB_ACTIONS:+--annotate} >"$said/verdict.txt" || code=$?
     cat "$said/verdict.txt"
+fi
+# A step is seen against the last night that ended clean, a drift against what somebody pinned.
+if ((gated && code == 0)) && grep -q 'baseline:last-good' "$file"; then
+    build/hzb baseline advance last-good hz3 "$said" -o "$(dirname "$said")" >&2 || after=$?
 fi
 build/hzb plot "$said" >/dev/null || after=$?
 build/hzb table "$said" | tee "$said/table.txt" || after=$?

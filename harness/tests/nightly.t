@@ -69,4 +69,45 @@ like "$(<"$dir/report.md")" 'No longer known since 2999-12-31: ops_per_s in one.
 arms slow 'known: [{cell: one, metric: ops_per_s, until: 2999-02-30, why: x}]'
 run_matrix
 like "$rc $err" "^64 .*m.yaml:[0-9]+:[0-9]+: known '2999-02-30': expected a day, YYYY-MM-DD" 'a day that is none is an error'
+
+# Two baselines: one that was pinned, one that advances.
+baseline() { run baseline "$@" -o "$results" --config "$work/conf"; }
+sha() { sha256sum "$BUILD/tests/libhzbfake_a.so" | cut -c1-12; }
+two_bases() {
+    arms "$1"
+    sed -i 's/base: \[base\]/base: ["baseline:pinned", "baseline:last-good"]/' "$matrix"
+}
+of_base() { # of_base BASE KEY: of ops_per_s
+    json "map { \$_->{$2} // 'null' } grep { \$_->{metric} eq 'ops_per_s' && \$_->{base} eq 'baseline:$1' } @{\$v->{cells}}"
+}
+baseline set pinned base
+baseline set last-good base
+two_bases equal
+run_matrix -w one
+dir=$out
+baseline advance last-good equal
+like "$rc $err" '^64 .* is not judged; first: hzb gate' 'what is not judged is no last good one'
+run gate "$dir"
+is "$rc $(json '$v->{overall}')" '0 clean' 'a clean night against both'
+baseline advance last-good nobody "$dir"
+like "$rc $err" "^64 .*allocator 'nobody' was not measured" 'only what was measured advances'
+baseline advance last-good equal
+like "$rc $out" "^0 last-good $(sha) " 'it becomes the last good one'
+baseline list
+like "$out" "last-good +equal +$(sha).pinned +base +" 'under its own name'
+gated
+is "$rc $(of_base last-good verdict) $(of_base last-good n)" '0 identical 0' 'the next night has nothing to compare with it'
+is "$(of_base pinned verdict) $(of_base pinned n)" 'unchanged 10' 'but still with the pinned one'
+two_bases slow
+gated
+is "$rc $(of_base last-good verdict) $(of_base pinned verdict)" '10 regression regression' 'a step is seen against both'
+baseline advance last-good slow "$dir"
+is "$rc $out" "0 last-good stays: the verdict of ${dir##*/} is regression" 'and does not advance'
+baseline list
+like "$out" 'last-good +equal ' 'the last good one'
+two_bases equal
+gated
+perl -pi -e 's/"sha256": "[0-9a-f]{12}/"sha256": "000000000000/' "$dir/manifest.json"
+baseline advance last-good equal "$dir"
+like "$rc $err" '^13 .*is not the library that was measured \(sha256 000000000000\)' 'nor does a library that was built anew since'
 done_testing

@@ -16,7 +16,8 @@ typedef struct Arm {
     char *stats_file_env;
     char *build; // what the library says of itself; "" when it says nothing
     StrList env;
-    char *same_as;    // a candidate with the library and environment of this base: nothing to run, nothing to decide
+    char *same_as;    // a candidate with the library and environment of every base, the first of which this is: nothing
+                      // to run, nothing to decide
     char *build_defs; // built when it is first run; NULL = the library is found
     bool missing;     // optional and not found: its samples are recorded as skipped
     FileId id;

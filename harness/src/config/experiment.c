@@ -82,19 +82,23 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
     return true;
 }
 
-// A/A arms are the same on purpose and do run.
+// A/A arms are the same on purpose and do run. So does a candidate that is the same as one of several bases, for the
+// others' sake.
 static void find_identical(Experiment *experiment)
 {
     for (unsigned c = 0; c < experiment->arm_count; c++) {
         Arm *cand = &experiment->arms[c];
-        for (unsigned b = 0; strcmp(cand->role, "cand") == 0 && b < experiment->arm_count; b++) {
-            const Arm *other = &experiment->arms[b];
-            if (strcmp(other->role, "base") != 0 || cand->missing || other->missing || !arms_are_same(cand, other))
-                continue;
-            cand->same_as = xstrdup(other->name);
-            hzb_note("allocator '%s' is '%s' (same library and environment): not run", cand->name, other->name);
-            break;
+        const Arm *first = NULL;
+        bool all = strcmp(cand->role, "cand") == 0 && !cand->missing;
+        for (unsigned b = 0; b < experiment->arm_count; b++) {
+            const Arm *base = &experiment->arms[b];
+            if (strcmp(base->role, "base") != 0) continue;
+            if (!first) first = base;
+            all = all && !base->missing && arms_are_same(cand, base);
         }
+        if (!all || !first) continue;
+        cand->same_as = xstrdup(first->name);
+        hzb_note("allocator '%s' is '%s' (same library and environment): not run", cand->name, first->name);
     }
 }
 

@@ -22,6 +22,12 @@ bool compare_is_gated(const Comparison *comparison)
     return comparison->gate && strcmp(comparison->cand->role, "cand") == 0;
 }
 
+bool compare_is_identical(const Comparison *c)
+{
+    return strcmp(c->cand->role, "cand") == 0 && !c->cand->missing && !c->base->missing &&
+           arms_are_same(c->cand, c->base);
+}
+
 double compare_worse_sign(const Comparison *comparison)
 {
     return comparison->found.direction == DIRECTION_DOWN ? 1 : -1;
@@ -163,7 +169,8 @@ static void add(const Results *results, RoundSet set, Comparisons *list, Compari
     c.d = c.d_lo = c.d_hi = NAN;
     for (unsigned i = 0; i < FINDING_NUMBERS; i++)
         finding_set_number(&c.found, i, NAN);
-    measure(results, set, &c);
+    c.found.n = 0;
+    if (!compare_is_identical(&c)) measure(results, set, &c);
     list->items = xrealloc(list->items, list->count + 1, sizeof c);
     list->items[list->count++] = c;
 }

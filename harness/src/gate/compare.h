@@ -38,6 +38,8 @@ typedef enum CompareScope { COMPARE_GATED, COMPARE_ALL } CompareScope;
 void compare_cell(const Results *results, const char *cell_id, RoundSet set, CompareScope scope,
                   Comparisons *comparisons);
 bool compare_is_gated(const Comparison *comparison);
+// A candidate with the library and the environment of its base: there is nothing to tell them apart by.
+bool compare_is_identical(const Comparison *comparison);
 // The sign that makes more than 0 worse.
 double compare_worse_sign(const Comparison *comparison);
 

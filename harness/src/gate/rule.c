@@ -1,7 +1,6 @@
 #include "gate/rule.h"
 
 #include <math.h>
-#include <string.h>
 
 const double rule_alpha = 0.05;
 
@@ -81,11 +80,6 @@ static Verdict interval_verdict(const Comparison *c)
 
 // --- both, and what comes before the figures ---
 
-static bool is_this_very_base(const Comparison *c)
-{
-    return strcmp(c->cand->same_as, c->base->name) == 0;
-}
-
 // What the machine disturbed has not failed.
 static bool candidate_failed(const Comparison *c)
 {
@@ -114,7 +108,7 @@ static bool can_be_believed(const Comparison *c, Verdict verdict)
 Verdict rule_verdict(const Comparison *c)
 {
     if (!c->gate) return VERDICT_UNGATED;
-    if (c->cand->same_as) return is_this_very_base(c) ? VERDICT_IDENTICAL : VERDICT_INCONCLUSIVE;
+    if (compare_is_identical(c)) return VERDICT_IDENTICAL;
     if (candidate_failed(c)) return VERDICT_FAILED;
     if (gives_nothing_back_in_most_rounds(c)) return VERDICT_REGRESSION;
     if (!has_pairs(c)) return VERDICT_INCONCLUSIVE;

@@ -9,7 +9,7 @@
 
 static bool has_p(const Comparison *c)
 {
-    return compare_is_gated(c) && !c->gate->exact;
+    return compare_is_gated(c) && !c->gate->exact && !compare_is_identical(c);
 }
 
 // Of an experiment, whatever was measured of it.
@@ -47,7 +47,7 @@ static bool can_still_be_decided(const Comparison *c, unsigned family)
 // more rounds, unless it was the machine that spoilt them.
 static bool is_answered(const Comparison *c, unsigned family)
 {
-    if (!has_p(c) || c->cand->same_as) return true;
+    if (!has_p(c)) return true;
     if (c->found.n == 0) return c->rounds_ok > 0 || c->cand_failures || !c->disturbed;
     return c->found.verdict == VERDICT_UNCHANGED ||
            (is_narrow(c, rule_rounds_needed(family)) && !can_still_be_decided(c, family));
