@@ -56,8 +56,15 @@ history trend --metric ops_per_s -a a -w one
 is "$rc" 0 'a trend is drawn'
 svg=$results/history/m_one_a_ops_per_s.svg
 like "$out" "$svg" 'its path is printed'
-grep -q '>m one, a, ops/s, against plain, on ' "$svg" && grep -q '>c12<' "$svg"
-ok $? 'with its title and the commit of the change'
+grep -q '>m one, a, ops/s, against plain, on ' "$svg" && grep -q '>c12<' "$svg" && grep -q '>2026-01-13<' "$svg"
+ok $? 'with its title, the commit of the change, and dates'
+history trend --metric ops_per_s -a a
+page=$results/history/trend.html
+is "$(tail -1 <<<"$out")" "$page" 'all figures are on one page'
+is "$(grep -c '<figure>' "$page") $(grep -c '<li><a href="#s[12]">m .*worse, since 20260112' "$page")" '2 2' \
+    'which begins with what got worse, and links to it'
+like "$(<"$page")" '<p class="dim">16 runs, 2026-01-01 to 2026-01-16, commits c1 to c16; more is better.</p>' \
+    'and says what each figure is made of'
 history trend -w nowhere
 is "$rc" 74 'a trend of nothing is an error'
 history changes -w '('

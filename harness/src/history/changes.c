@@ -38,14 +38,19 @@ char *change_line(const Series *series, const ChangePoint *change)
     return line;
 }
 
+bool change_is_alarm(const Series *series, const ChangePoint *change, const Options *options)
+{
+    bool is_new = change->at + options_newest(options) >= series->count;
+    return is_new && persists(series, change, options_least(options));
+}
+
 // Returns how many changes of the series are for the worse, persist, and began within its newest runs.
 static unsigned print_series(const Series *series, const Options *options)
 {
-    unsigned alarms = 0, newest = options_newest(options);
+    unsigned alarms = 0;
     for (unsigned c = 0; c < series->change_count; c++) {
         const ChangePoint *change = &series->changes[c];
-        bool is_new = change->at + newest >= series->count;
-        bool alarm = is_new && persists(series, change, options_least(options));
+        bool alarm = change_is_alarm(series, change, options);
         char *line = change_line(series, change);
         printf("%s%s\n", alarm ? "! " : "  ", line);
         free(line);

@@ -76,7 +76,7 @@ sqlite3 *history_open(const char *results)
     return db;
 }
 
-static char *reference_of(sqlite3 *db)
+char *history_reference(sqlite3 *db)
 {
     sqlite3_stmt *statement = history_query(db, "SELECT reference FROM pin");
     char *name = NULL;
@@ -183,7 +183,7 @@ static bool add_folder(sqlite3 *db, const char *dir, const char *reference)
 bool history_add(const char *results, const char *dir)
 {
     sqlite3 *db = history_open(results);
-    char *reference = db ? reference_of(db) : NULL;
+    char *reference = db ? history_reference(db) : NULL;
     bool ok = reference && run_sql(db, "BEGIN") && add_folder(db, dir, reference) && run_sql(db, "COMMIT");
     sqlite3_close(db);
     free(reference);

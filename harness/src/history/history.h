@@ -18,6 +18,8 @@ bool history_add(const char *results, const char *dir);
 // Prints a line a run.
 bool history_list(const char *results);
 
+// The allocator that the ratios are to; NULL with a message.
+char *history_reference(sqlite3 *db);
 // Prepares a statement; NULL with a message.
 sqlite3_stmt *history_query(sqlite3 *db, const char *sql);
 

@@ -54,7 +54,8 @@ static void add_point(SeriesList *list, sqlite3_stmt *statement)
                                               .commit = column_text(statement, 8),
                                               .bin_sha256 = column_text(statement, 9),
                                               .reference_sha256 = column_text(statement, 10),
-                                              .ratio = sqlite3_column_double(statement, 11)};
+                                              .ratio = sqlite3_column_double(statement, 11),
+                                              .created_utc = column_text(statement, 12)};
 }
 
 static void find_changes(Series *series, double least)
@@ -72,7 +73,7 @@ bool series_load(sqlite3 *db, const Options *options, SeriesList *list)
     bool ok = true;
     sqlite3_stmt *statement = history_query(
         db, "SELECT matrix, host, cell_id, params, allocator, metric, direction, run_id,"
-            " git_sha || CASE dirty WHEN 1 THEN '-dirty' ELSE '' END, bin_sha256, reference_sha256, ratio"
+            " git_sha || CASE dirty WHEN 1 THEN '-dirty' ELSE '' END, bin_sha256, reference_sha256, ratio, created_utc"
             " FROM ratios JOIN runs USING(run_id) WHERE ratio IS NOT NULL"
             " AND allocator <> (SELECT reference FROM pin) ORDER BY 1, 2, 3, 4, 5, 6, created_utc, run_id");
     while (statement && ok && sqlite3_step(statement) == SQLITE_ROW) {

@@ -9,7 +9,7 @@
 #include "stats/changepoint.h"
 
 typedef struct Point {
-    char *run_id, *commit, *bin_sha256, *reference_sha256;
+    char *run_id, *created_utc, *commit, *bin_sha256, *reference_sha256;
     double ratio;
 } Point;
 

@@ -5,22 +5,25 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/html.h"
 #include "history/changes.h"
 #include "history/history.h"
 #include "history/series.h"
+#include "report/page_frame.h"
 #include "report/plot.h"
 
 static bool write_trend(const char *path, const Series *series)
 {
     FILE *out = file_create(path);
     if (!out) return false;
-    fputs("allocator,number,run_id,commit,ratio,level,change\n", out);
+    fputs("allocator,created_utc,run_id,commit,ratio,level,change\n", out);
     for (unsigned i = 0; i < series->count; i++) {
         bool change = false;
         for (unsigned c = 0; c < series->change_count; c++)
             change = change || series->changes[c].at == i;
-        fprintf(out, "%s,%u,%s,%s,%.6g,%.6g,%d\n", series->key[KEY_ALLOCATOR], i + 1, series->points[i].run_id,
-                series->points[i].commit, series->points[i].ratio, series_level(series, i), change);
+        fprintf(out, "%s,%s,%s,%s,%.6g,%.6g,%d\n", series->key[KEY_ALLOCATOR], series->points[i].created_utc,
+                series->points[i].run_id, series->points[i].commit, series->points[i].ratio, series_level(series, i),
+                change);
     }
     return file_finish(out, path);
 }
@@ -44,37 +47,115 @@ static char *file_name(const SeriesList *list, unsigned index)
     return name;
 }
 
-static bool draw_trend(const char *scripts, const char *dir, const char *reference, const SeriesList *list,
-                       unsigned index)
+// --- the page ---
+
+typedef struct Page {
+    const Options *options;
+    const SeriesList *list;
+    const char *reference;
+    char *dir;
+} Page;
+
+static char *series_title(const Page *page, unsigned index)
 {
-    const Series *series = &list->items[index];
-    char *name = file_name(list, index);
-    char *path = xfmt("%s/%s.csv", dir, name), *what = series_name(series);
-    char *title = xfmt("%s, against %s, on %s", what, reference, series->key[KEY_HOST]);
-    bool ok = write_trend(path, series) && plots_draw(scripts, dir, "trend", name, title);
-    for (unsigned c = 0; ok && c < series->change_count; c++) {
-        char *line = change_line(series, &series->changes[c]);
-        puts(line);
-        free(line);
-    }
-    free(name);
-    free(path);
+    const Series *series = &page->list->items[index];
+    char *what = series_name(series);
+    char *title = xfmt("%s, against %s, on %s", what, page->reference, series->key[KEY_HOST]);
     free(what);
+    return title;
+}
+
+static bool draw_figure(const Page *page, unsigned index)
+{
+    char *name = file_name(page->list, index), *title = series_title(page, index);
+    char *path = xfmt("%s/%s.csv", page->dir, name);
+    bool ok = write_trend(path, &page->list->items[index]) &&
+              plots_draw(options_plots_dir(page->options), page->dir, "trend", name, title);
+    free(name);
     free(title);
+    free(path);
     return ok;
 }
 
-static bool draw_trends(sqlite3 *db, const Options *options, const SeriesList *list)
+// The day of a time such as 2027-01-31T02:00:00Z.
+static int day_length(const char *utc)
 {
-    char *dir = xfmt("%s/history", options_output(options));
-    sqlite3_stmt *pin = history_query(db, "SELECT reference FROM pin");
-    bool ok = pin && sqlite3_step(pin) == SQLITE_ROW && folder_make(dir);
-    char *reference = ok ? xstrdup((const char *)sqlite3_column_text(pin, 0)) : NULL;
-    sqlite3_finalize(pin);
-    if (list->count == 0) hzb_error("history: no series of that cell, allocator and metric");
-    for (unsigned i = 0; ok && i < list->count; i++)
-        ok = draw_trend(options_plots_dir(options), dir, reference, list, i);
-    return ok && list->count;
+    return (int)strcspn(utc, "T");
+}
+
+static unsigned put_alarms(const Page *page, FILE *out)
+{
+    unsigned alarms = 0;
+    for (unsigned i = 0; i < page->list->count; i++) {
+        const Series *series = &page->list->items[i];
+        for (unsigned c = 0; c < series->change_count; c++) {
+            if (!change_is_alarm(series, &series->changes[c], page->options)) continue;
+            char *line = change_line(series, &series->changes[c]);
+            fprintf(out, "%s<li><a href=\"#s%u\">", alarms++ ? "" : "<ul>\n", i + 1);
+            html_text(out, line);
+            fputs("</a></li>\n", out);
+            free(line);
+        }
+    }
+    if (alarms) fputs("</ul>\n", out);
+    return alarms;
+}
+
+static void put_figure(const Page *page, unsigned index, FILE *out)
+{
+    const Series *series = &page->list->items[index];
+    const Point *first = &series->points[0], *last = &series->points[series->count - 1];
+    char *name = file_name(page->list, index), *title = series_title(page, index);
+    char *path = xfmt("%s/%s.svg", page->dir, name);
+    fprintf(out, "<section id=\"s%u\">\n", index + 1);
+    html_svg_figure(out, path, index + 1, title);
+    fputs("<p class=\"dim\">", out);
+    html_fmt(out, "%u runs, %.*s to %.*s, commits %s to %s; %s.", series->count, day_length(first->created_utc),
+             first->created_utc, day_length(last->created_utc), last->created_utc, first->commit, last->commit,
+             series->more_is_better ? "more is better" : "less is better");
+    fputs("</p>\n", out);
+    for (unsigned c = 0; c < series->change_count; c++) {
+        char *line = change_line(series, &series->changes[c]);
+        fputs("<p>", out);
+        html_text(out, line);
+        fputs("</p>\n", out);
+        free(line);
+    }
+    fputs("</section>\n", out);
+    free(name);
+    free(title);
+    free(path);
+}
+
+static bool write_page(const Page *page)
+{
+    char *path = xfmt("%s/trend.html", page->dir);
+    FILE *out = file_create(path);
+    if (out) {
+        page_begin(out, "hzb: from run to run");
+        fputs("<header>\n<h1>From run to run</h1>\n<p>Medians as ratios to ", out);
+        html_fmt(out, "%s of the same run. What got worse within the newest %u runs, and still is:", page->reference,
+                 options_newest(page->options));
+        fputs("</p>\n", out);
+        if (put_alarms(page, out) == 0) fputs("<p>nothing</p>\n", out);
+        fputs("</header>\n<main>\n", out);
+        for (unsigned i = 0; i < page->list->count; i++)
+            put_figure(page, i, out);
+        fputs("</main>\n", out);
+        page_end(out);
+    }
+    bool ok = file_finish(out, path);
+    if (ok) printf("%s\n", path);
+    free(path);
+    return ok;
+}
+
+static bool draw_page(const Page *page)
+{
+    bool ok = folder_make(page->dir);
+    for (unsigned i = 0; ok && i < page->list->count; i++)
+        ok = draw_figure(page, i);
+    return ok && write_page(page);
 }
 
 HzbExit trend_draw(const Options *options)
@@ -82,7 +163,18 @@ HzbExit trend_draw(const Options *options)
     SeriesList list = {0};
     sqlite3 *db = history_open(options_output(options));
     if (!db) return HZB_IO;
-    bool loaded = series_load(db, options, &list), drawn = loaded && draw_trends(db, options, &list);
+    char *reference = history_reference(db);
+    bool loaded = series_load(db, options, &list);
     sqlite3_close(db);
-    return drawn ? HZB_OK : loaded ? HZB_IO : HZB_USAGE;
+    if (!loaded) return HZB_USAGE;
+    if (!reference) return HZB_IO;
+    if (list.count == 0) {
+        hzb_error("history: no series of that cell, allocator and metric");
+        return HZB_IO;
+    }
+    Page page = {options, &list, reference, xfmt("%s/history", options_output(options))};
+    bool drawn = draw_page(&page);
+    free(page.dir);
+    free(reference);
+    return drawn ? HZB_OK : HZB_IO;
 }

@@ -4,7 +4,7 @@
 
 #include "config/options.h"
 
-// Draws each series that the options select, and prints where its level changed.
+// Draws each series that the options select, and puts the figures with what changed on one page, history/trend.html.
 HzbExit trend_draw(const Options *options);
 
 #endif
