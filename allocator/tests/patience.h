@@ -1,7 +1,7 @@
 // A limit of time that a busy machine stretches: where three times as many tasks want to run as there are CPUs, a
 // second uses up a third of one. A hang still ends. .ci/Patience.pm is the same for scripts.
 //
-//     for (Patience patience = patience_of_s(20); !happened() && patience_lasts(&patience);)
+//     for (Patience patience = patience_of_ms(20000); !happened() && patience_lasts(&patience);)
 //         sleep_ms(10);
 #ifndef HZ3_TESTS_PATIENCE_H
 #define HZ3_TESTS_PATIENCE_H
@@ -45,9 +45,9 @@ static inline double patience_slowness(void)
     return slowness > 1 ? slowness : 1;
 }
 
-static inline Patience patience_of_s(unsigned seconds)
+static inline Patience patience_of_ms(unsigned ms)
 {
-    return (Patience){.left_ns = (int64_t)seconds * 1000000000, .seen_ns = patience_now_ns()};
+    return (Patience){.left_ns = (int64_t)ms * 1000000, .seen_ns = patience_now_ns()};
 }
 
 // Whether some of it is left. Called often, for the machine may be busy at one time and not at another.

@@ -235,6 +235,12 @@ static void *flush_all_streams(void *arg)
     return arg;
 }
 
+static void let_others_run(void)
+{
+    for (Patience patience = patience_of_ms(200); patience_lasts(&patience);)
+        sleep_ms(10);
+}
+
 static void fork_beside_a_reader_and_a_flush(const void *arg)
 {
     (void)arg;
@@ -246,11 +252,11 @@ static void fork_beside_a_reader_and_a_flush(const void *arg)
     text[LINE_BYTES - 1] = '\n';
     pthread_t reader, flusher, forker;
     EXPECT(pthread_create(&reader, NULL, read_a_line, stream) == 0, "reader");
-    sleep_ms(200); // it has the stream and waits for the line
+    let_others_run(); // it has the stream and waits for the line
     EXPECT(pthread_create(&flusher, NULL, flush_all_streams, NULL) == 0, "flusher");
-    sleep_ms(200); // it has the list and waits for the stream
+    let_others_run(); // it has the list and waits for the stream
     EXPECT(pthread_create(&forker, NULL, fork_from_here, NULL) == 0, "forker");
-    sleep_ms(200); // it waits for the list
+    let_others_run(); // it waits for the list
     EXPECT(write(ends[1], text, LINE_BYTES) == LINE_BYTES, "write");
     pthread_join(reader, NULL);
     pthread_join(flusher, NULL);
@@ -279,7 +285,7 @@ static void burst_returns_to_the_kernel(const char *who)
     for (size_t i = 0; i < BLOCKS; i++)
         free(blocks[i]);
     size_t after = peak;
-    for (Patience patience = patience_of_s(8); after > before + 16 * MIB && patience_lasts(&patience);) {
+    for (Patience patience = patience_of_ms(8000); after > before + 16 * MIB && patience_lasts(&patience);) {
         sleep_ms(50);
         if (hz3_epoch_force) hz3_epoch_force();
         after = rss_bytes();

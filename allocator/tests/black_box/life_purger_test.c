@@ -18,7 +18,7 @@
 
 #define WORKERS 4
 #define BLOCKS 20000 // of each worker, about 2 KiB each
-#define PATIENCE_S 20
+#define PATIENCE_MS 20000
 
 __attribute__((weak)) void hz3_epoch_force(void);
 
@@ -73,7 +73,7 @@ static void await_sleep(int tid)
 {
     long before = -1;
     int quiet_ms = 0;
-    for (Patience patience = patience_of_s(PATIENCE_S); quiet_ms < 1000 && patience_lasts(&patience);) {
+    for (Patience patience = patience_of_ms(PATIENCE_MS); quiet_ms < 1000 && patience_lasts(&patience);) {
         long now = switches_of(tid);
         quiet_ms = now == before ? quiet_ms + 50 : 0;
         before = now;
@@ -111,7 +111,7 @@ static void await_rss(size_t baseline, const char *what)
 {
     size_t limit = baseline + (peak_bytes - baseline) / 50 + MIB;
     size_t rss = rss_bytes();
-    for (Patience patience = patience_of_s(PATIENCE_S); rss > limit && patience_lasts(&patience);) {
+    for (Patience patience = patience_of_ms(PATIENCE_MS); rss > limit && patience_lasts(&patience);) {
         sleep_ms(20);
         rss = rss_bytes();
     }
@@ -229,7 +229,7 @@ static void burst_and_trickle(const char *what)
     for (size_t i = 0; i < COUNT_OF(blocks); i++)
         free(blocks[i]);
     size_t limit = baseline + (peak_bytes - baseline) / 10;
-    for (Patience patience = patience_of_s(PATIENCE_S); rss_bytes() > limit && patience_lasts(&patience);) {
+    for (Patience patience = patience_of_ms(PATIENCE_MS); rss_bytes() > limit && patience_lasts(&patience);) {
         for (size_t i = 0; i < 200; i++)
             blocks[i] = malloc(2000);
         for (size_t i = 0; i < 200; i++)

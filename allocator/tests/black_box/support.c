@@ -160,7 +160,7 @@ static bool capture_read(Capture *capture)
 static void child_watch(pid_t pid, Capture captures[3], unsigned seconds, ChildResult *result)
 {
     bool ended = false;
-    Patience patience = patience_of_s(seconds);
+    Patience patience = patience_of_ms(seconds * 1000);
     while (true) {
         struct pollfd fds[3];
         int open_fds = 0;

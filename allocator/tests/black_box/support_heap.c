@@ -8,7 +8,7 @@
 
 #include "support.h"
 
-#define CHILD_S 40
+#define CHILD_MS 40000
 
 // Every kind of call and size, deep enough to leave the caches.
 void heap_exercise(uint64_t seed, size_t blocks_per_size)
@@ -39,7 +39,7 @@ void child_wait(pid_t pid, const char *what)
 {
     int status = 0;
     pid_t ended;
-    Patience patience = patience_of_s(CHILD_S);
+    Patience patience = patience_of_ms(CHILD_MS);
     while ((ended = waitpid(pid, &status, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
         if (!patience_lasts(&patience)) {
             kill(pid, SIGKILL);

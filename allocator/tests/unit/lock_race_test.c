@@ -5,7 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../patience.h"
 #include "base/hz3_lock.h"
 
 #define THREADS 8
@@ -63,7 +62,7 @@ static void wait_for(_Atomic uint32_t *count, uint32_t wanted)
 
 static void await_a_sleeper(void)
 {
-    Patience patience = patience_of_s(1);
+    Patience patience = patience_of_ms(1000);
     do {
         usleep(200); // time for more of them
     } while ((atomic_load(&lock.word) & HZ3_LOCK_CONTENDED) == 0 && patience_lasts(&patience));

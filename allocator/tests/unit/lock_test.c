@@ -17,6 +17,11 @@ static uint32_t owner_of(const Hz3Lock *lock)
     return atomic_load(&lock->word) & ~HZ3_LOCK_CONTENDED;
 }
 
+static bool is_contended(const Hz3Lock *lock)
+{
+    return (atomic_load(&lock->word) & HZ3_LOCK_CONTENDED) != 0;
+}
+
 static void in_new_thread(void *(*body)(void *), void *arg)
 {
     pthread_t thread;
@@ -116,10 +121,13 @@ static void wrong_use_aborts(void **state)
 
 // --- fork ---
 
+static _Atomic bool has_waited; // a fork for the lock
+
 // Forks between prepare and parent/child; the child answers with check(): 0 is well.
 static void fork_with_lock(int (*check)(void))
 {
     while (!hz3_lock_fork_prepare(&leaf)) {
+        atomic_store(&has_waited, true);
         sched_yield();
     }
     pid_t pid = fork();
@@ -179,12 +187,14 @@ static void own_lock_stays_held_on_both_sides(void **state)
 static pthread_barrier_t holding;
 static _Atomic bool holder_is_done;
 
-static void *hold_for_a_while(void *arg)
+static void *hold_until_a_fork_waits(void *arg)
 {
     (void)arg;
     hz3_lock_acquire(&leaf);
     pthread_barrier_wait(&holding);
-    usleep(50000);
+    for (Patience patience = patience_of_ms(10000); !atomic_load(&has_waited) && patience_lasts(&patience);) {
+        usleep(1000);
+    }
     atomic_store(&holder_is_done, true);
     hz3_lock_release(&leaf);
     return NULL;
@@ -199,8 +209,9 @@ static void fork_waits_for_other_holders(void **state)
 {
     (void)state;
     pthread_t thread;
+    atomic_store(&has_waited, false);
     pthread_barrier_init(&holding, NULL, 2);
-    assert_int_equal(pthread_create(&thread, NULL, hold_for_a_while, NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, hold_until_a_fork_waits, NULL), 0);
     pthread_barrier_wait(&holding);
     fork_with_lock(holder_was_done);
     pthread_join(thread, NULL);
@@ -210,7 +221,7 @@ static void fork_waits_for_other_holders(void **state)
 static void *acquire_and_release(void *arg)
 {
     hz3_lock_acquire(&leaf);
-    *(bool *)arg = true;
+    *(_Atomic bool *)arg = true;
     hz3_lock_release(&leaf);
     return NULL;
 }
@@ -218,11 +229,14 @@ static void *acquire_and_release(void *arg)
 static void prepare_keeps_others_out_until_parent(void **state)
 {
     (void)state;
-    static bool was_in;
+    static _Atomic bool was_in;
     pthread_t thread;
     assert_true(hz3_lock_fork_prepare(&leaf));
     assert_int_equal(pthread_create(&thread, NULL, acquire_and_release, &was_in), 0);
-    usleep(50000);
+    for (Patience patience = patience_of_ms(10000); !is_contended(&leaf) && !was_in && patience_lasts(&patience);) {
+        usleep(1000);
+    }
+    assert_true(is_contended(&leaf));
     assert_false(was_in);
     hz3_lock_fork_parent(&leaf);
     pthread_join(thread, NULL);

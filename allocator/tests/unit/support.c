@@ -11,8 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../patience.h"
-
 #define THREADS_MAX 32
 
 void unit_need_env(char **argv, const char *const *env)
@@ -51,7 +49,7 @@ static void on_tick(int number)
 
 void unit_watchdog(unsigned seconds)
 {
-    watchdog = patience_of_s(seconds);
+    watchdog = patience_of_ms(seconds * 1000);
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_tick, .sa_flags = SA_RESTART}, NULL);
     alarm(1);
 }

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "../patience.h"
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 // Starts the program again with these "NAME=value" entries (NULL at the end) unless they are set: the allocator reads
