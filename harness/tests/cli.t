@@ -61,6 +61,15 @@ like "$out" 'build: lane=fake front=auto defs=-DX=1 -DY' 'and what a library say
 run doctor --config "$work/conf"
 is "$rc" 0 'doctor exits 0 with warnings'
 like "$out" 'allocator +3 allocators are ready' 'doctor looks for the allocators'
+like "$out" 'probe +.*CPUs.*; a step of computing [0-9.]+ ns, of memory [0-9]+ ns' 'and at the distance of the CPUs'
+mkdir -p "$work/seen/one"
+touch "$work/seen/one/plan.csv"
+machine=$(cat /etc/machine-id 2>/dev/null) || machine=
+printf '{"host": {"machine_id": %s}, "modes": [%s, %s]}' "${machine:+\"}${machine:-null}${machine:+\"}" \
+    '{"pp_median_ns": 55.0, "pp_lo_ns": 54.0, "pp_hi_ns": 58.0, "probes": 9}' \
+    '{"pp_median_ns": 512.0, "pp_lo_ns": 480.0, "pp_hi_ns": 590.0, "probes": 3}' >"$work/seen/one/manifest.json"
+run doctor --config "$work/conf" -o "$work/seen"
+like "$out" 'saw 2 modes of this machine: 55 ns, 512 ns' 'doctor names the modes that earlier runs saw'
 run doctor --config "$work/conf" --json
 is "$(perl -MJSON::PP -0ne 'my $f = decode_json($_); print scalar grep { !$_->{check} || $_->{level} !~ /^(ok|warn)$/ || !$_->{finding} } @$f' "$work/out")" \
     0 'doctor speaks JSON'

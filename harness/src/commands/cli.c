@@ -96,7 +96,11 @@ static const struct argp_option prune_options[] = {
     {"output", 'o', "DIR", 0, "Folder of result folders (default: results)", 3},
     {0}};
 static const struct argp_option list_options[] = {OPTIONS_CONFIG, {0}};
-static const struct argp_option doctor_options[] = {OPTIONS_CONFIG, {"json", KEY_JSON, 0, 0, "For programs", 3}, {0}};
+static const struct argp_option doctor_options[] = {
+    OPTIONS_CONFIG,
+    {"json", KEY_JSON, 0, 0, "For programs", 3},
+    {"output", 'o', "DIR", 0, "Where earlier runs lie, which tell the machine's modes (default: results)", 3},
+    {0}};
 static const struct argp_option plot_options[] = {
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3}, {0}};
 static const struct argp_option merge_options[] = {{"output", 'o', "DIR", 0, "The new folder", 3}, {0}};

@@ -1,5 +1,6 @@
 #include "process/doctor.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -11,6 +12,10 @@
 #include "base/util.h"
 #include "config/arm.h"
 #include "config/config_load.h"
+#include "config/options.h"
+#include "process/probe.h"
+#include "record/machine_modes.h"
+#include "stats/stats.h"
 
 static void add(Doctor *doctor, const char *check, const char *level, char *finding, const char *advice)
 {
@@ -168,6 +173,47 @@ static void check_tools(Doctor *doctor)
         warn(doctor, "preload", xfmt("LD_PRELOAD is set here: %s", getenv("LD_PRELOAD")), "unset LD_PRELOAD");
 }
 
+enum { PROBES = 5 };
+
+// How far apart the CPUs are now; the mode of a machine lasts for seconds at least.
+static void check_probe(Doctor *doctor)
+{
+    double pp[PROBES], cpu[PROBES], mem[PROBES];
+    unsigned known = 0;
+    for (unsigned i = 0; i < PROBES; i++) {
+        Probe probe = probe_machine();
+        cpu[i] = probe.cpu_ns;
+        mem[i] = probe.mem_ns;
+        if (isfinite(probe.pp_ns)) pp[known++] = probe.pp_ns;
+    }
+    char *pairs = probe_pairs_text();
+    char *distance = known > 0 ? xfmt("a line goes between CPUs %s and back in %.0f ns", pairs, stats_median(pp, known))
+                               : xfmt("how far apart CPUs %s are is not known: one was never free", pairs);
+    fine(doctor, "probe",
+         xfmt("%s; a step of computing %.1f ns, of memory %.0f ns", distance, stats_median(cpu, PROBES),
+              stats_median(mem, PROBES)));
+    free(distance);
+    free(pairs);
+}
+
+static void check_modes(Doctor *doctor, const char *results)
+{
+    Modes modes = machine_modes_before(results);
+    char *text = xstrdup("");
+    for (unsigned m = 0; m < modes.count; m++) {
+        char *longer = xfmt("%s%s%.0f ns", text, m ? ", " : "", modes.items[m].median);
+        free(text);
+        text = longer;
+    }
+    if (modes.count > 1)
+        warn(doctor, "modes", xfmt("earlier runs in %s saw %u modes of this machine: %s", results, modes.count, text),
+             "hzb pairs samples of one mode; compare other figures within one mode, too");
+    else if (modes.count == 1)
+        fine(doctor, "modes", xfmt("earlier runs in %s saw one mode of this machine: %s", results, text));
+    free(text);
+    modes_free(&modes);
+}
+
 static bool check_allocators(Doctor *doctor, const Options *options)
 {
     Config config;
@@ -199,5 +245,7 @@ bool doctor_look(const Options *options, Doctor *doctor)
     check_memory(doctor);
     check_paging(doctor);
     check_tools(doctor);
+    check_probe(doctor);
+    check_modes(doctor, options_output(options));
     return check_allocators(doctor, options);
 }
