@@ -127,11 +127,14 @@ like "$err" '(quiet after|not quiet after).*0 blocks were measured again' 'and n
 
 exec 9>"$work/lock"
 flock 9
+latest=$(readlink "$results/latest")
 start -w two --rounds 1
 until_true 20 grep -q waiting "$work/err"
 like "$(<"$work/err")" 'waiting for another hzb' 'one hzb measures at a time'
 is "$(row_count "$dir")" 0 'the other waits'
+is "$(readlink "$results/latest")" "$latest" 'and latest is not its folder yet'
 flock -u 9
 wait $pid
 is $? 0 'and then runs'
+is "$(readlink "$results/latest")" "$(basename "$dir")" 'and is the latest'
 done_testing

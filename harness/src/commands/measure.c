@@ -10,9 +10,14 @@
 
 #define LOCK_PATH "/tmp/hzb.lock"
 
+static bool lock_host(const Options *options)
+{
+    return host_lock(options->lock_path ? options->lock_path : LOCK_PATH);
+}
+
 HzbExit measure(const Options *options, const char *dir)
 {
-    if (!host_lock(options->lock_path ? options->lock_path : LOCK_PATH)) return HZB_IO;
+    if (!lock_host(options)) return HZB_IO;
     if (options->wait_quiet_s > 0) quiet_wait(options->wait_quiet_s);
     HzbExit result = sweep(dir, options->test ? SWEEP_VERIFY : options->again ? SWEEP_AGAIN : SWEEP_REST);
     const bool measured = result == HZB_OK || result == HZB_BAD_SAMPLES;
@@ -34,8 +39,10 @@ HzbExit measure_new(const Options *options, Planned *planned, char **dir)
     planned_announce(planned);
     if (options->dry_run) return HZB_OK;
     *dir = measure_folder(options, output, planned);
-    if (!*dir || !resultdir_set_latest(output, planned->experiment.run_id)) return HZB_IO;
+    if (!*dir) return HZB_IO;
     printf("%s\n", *dir);
     fflush(stdout);
+    // `latest` stays what it is while this run waits for another.
+    if (!lock_host(options) || !resultdir_set_latest(output, planned->experiment.run_id)) return HZB_IO;
     return measure(options, *dir);
 }

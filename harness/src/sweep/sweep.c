@@ -27,7 +27,9 @@ enum { EXIT_SIGNAL_BASE = 128, ATTEMPTS_MAX = 3 };
 
 bool host_lock(const char *path)
 {
-    return file_lock(path, "another hzb that measures on this host") >= 0;
+    static bool held;
+    held = held || file_lock(path, "another hzb that measures on this host") >= 0;
+    return held;
 }
 
 static bool record_follows_plan(const Sweep *sweep)
