@@ -98,6 +98,10 @@ static void misbehave(const char *mode)
     if (strcmp(mode, "crash") == 0) raise(SIGSEGV);
     if (strcmp(mode, "nofinal") == 0) exit(0);
     if (strcmp(mode, "exit3") == 0) exit(3);
+    if (strcmp(mode, "complain") == 0) {
+        fputs("no room for the ring: 7 of 9\nand more\n", stderr);
+        exit(3);
+    }
     if (strcmp(mode, "garbage") == 0) {
         say("hello\n");
         pause();

@@ -12,6 +12,7 @@ allocators:
   - {name: crash, env: [FAKE_MODE=crash]}
   - {name: nofinal, env: [FAKE_MODE=nofinal]}
   - {name: exit3, env: [FAKE_MODE=exit3]}
+  - {name: complains, env: [FAKE_MODE=complain]}
   - {name: garbage, env: [FAKE_MODE=garbage]}
   - {name: eat, env: [FAKE_MODE=eat]}
   - {name: broken, preload: $work/broken.so}
@@ -39,7 +40,7 @@ verdict() { # verdict ALLOCATOR: status (reason)
         <(csv_column "$dir/runs.csv" invalid_reason) | awk -F'|' -v who="$1" '$1 == who {print $2 " (" $3 ")"}'
 }
 
-arms 'good, hang, crash, nofinal, exit3, garbage, eat, broken, a, impure, fallback'
+arms 'good, hang, crash, nofinal, exit3, complains, garbage, eat, broken, a, impure, fallback'
 run_matrix
 dir=$out
 is "$rc" 12 'bad samples make exit code 12'
@@ -50,6 +51,8 @@ ok $((! $?)) 'with all of its children'
 is "$(verdict crash)" 'signal (signal: Segmentation fault)' 'a crash is recorded'
 is "$(verdict nofinal)" 'failed (protocol: no final line)' 'exit code 0 without a final line is a failure'
 is "$(verdict exit3)" 'failed (exit: code 3, see logs)' 'an exit code is recorded'
+like "$(verdict complains)" "^failed \\(exit: code 3, see logs; it said 'no room for the ring: 7 of 9' \\(logs/[0-9]+.err\\)\\)$" \
+    'a program that fails is quoted, and where the rest is'
 is "$(verdict garbage)" "failed (protocol: not a line of HZB1: 'hello')" 'a line that is none of the protocol ends the run'
 like "$(verdict eat)" '^memlimit \(memory: [0-9]+ KiB are over the guard of 6553[56]\)$' 'a program that eats memory is killed'
 is "$(verdict a)" 'ok ()' 'a library that is mapped is proven'

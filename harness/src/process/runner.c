@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "base/host.h"
 #include "process/child.h"
 #include "process/livepage.h"
@@ -268,12 +269,27 @@ static bool write_curve(const Run *run)
     return ok;
 }
 
+// Why it failed, in its own words: the first line that it wrote to stderr, and where the rest is.
+static void quote_stderr(const Run *run, RunRow *row)
+{
+    char *path = log_path(run, "logs", "err"), *line = file_line(path);
+    if (line && *line && (row_status_is(row, "failed") || row_status_is(row, "signal"))) {
+        char *shown = printable(line), *reason = xstrdup(row->field[RUN_invalid_reason]);
+        row_set(row, RUN_invalid_reason, "%s; it said '%.120s' (logs/%u.err)", reason, shown, run->plan->seq);
+        free(shown);
+        free(reason);
+    }
+    free(line);
+    free(path);
+}
+
 static RunEnd finish(Run *run, bool interrupted, RunResult *result)
 {
     RunEnd end = interrupted ? RUN_INTERRUPTED : RUN_DONE;
     if (!interrupted) {
         observe_end(run);
         outcome_fill(run->context->experiment, run->plan, &run->seen, run->context->verify_only, &result->row);
+        quote_stderr(run, &result->row);
         take_final_counters(&run->counters, result);
         if (!write_curve(run)) end = RUN_BROKEN;
     }
