@@ -34,6 +34,8 @@ is "$rc $err" "64 hzb: --allocator 'x': expected name=/path/lib.so" 'a bad --all
 run plan "$matrix" --allocator "a,b=$BUILD/tests/libhzbfake_b.so"
 is "$rc $err" "64 hzb: --allocator 'a,b': expected a name of letters, digits, '_', '.', '-'" 'so is a name that files cannot take'
 mkdir "$work/my code" && cp "$BUILD/tests/libhzbfake_b.so" "$work/my code/lib.so"
+run plan "$matrix" --allocator "text=$matrix"
+is "$rc $err" "64 hzb: --allocator 'text': '$matrix' is no ELF file, expected a shared library" 'a text is no library'
 run plan "$matrix" --allocator "x=$work/my code/lib.so"
 is "$rc $err" "64 hzb: allocator 'x': '$work/my code/lib.so': LD_PRELOAD takes no path with a blank or a colon; put it elsewhere" \
     'and a path that LD_PRELOAD cannot take'

@@ -212,6 +212,9 @@ static void test_gates_are_checked_with_their_place(void **state)
                  "3:1: expected a base among the arms");
     expect_fault("matrix/m.yaml", cells, "  base: [parent]\nbudget_s: inf\ncells:\n",
                  "1:1: expected a budget_s of 0 or more, at most 1e+07");
+    expect_fault("matrix/m.yaml", cells,
+                 "  base: [parent]\ngates: [{metric: ops_per_s, threshold_pct: 3}]\nrounds_max: 1\ncells:\n",
+                 "7:1: expected rounds_max of at least the rounds of each cell");
     expect_fault("matrix/m.yaml", cells, "confirm: true\ncells:\n",
                  "1:1: expected gates, which rounds_max, budget_s and confirm are about");
     expect_fault("allocators.yaml", "preload: /bin/true", "preload: /bin/true\n    build_defs: -DX=1",

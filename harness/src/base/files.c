@@ -158,6 +158,17 @@ bool folder_make_all(const char *path)
     return ok && folder_make(path);
 }
 
+bool file_begins_with(const char *path, const char *text)
+{
+    size_t length = strlen(text);
+    char *head = xcalloc(length + 1, 1);
+    FILE *in = fopen(path, "re");
+    bool same = in && fread(head, 1, length, in) == length && memcmp(head, text, length) == 0;
+    if (in) fclose(in);
+    free(head);
+    return same;
+}
+
 bool folder_has(const char *folder, const char *file)
 {
     char *path = xfmt("%s/%s", folder, file);

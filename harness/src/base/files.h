@@ -44,6 +44,7 @@ int file_lock(const char *path, const char *holder);
 bool folder_make(const char *path);
 bool folder_make_all(const char *path);
 bool folder_has(const char *folder, const char *file);
+bool file_begins_with(const char *path, const char *text);
 // Bytes that a folder with all that is in it takes on the disk.
 int64_t folder_size(const char *path);
 // Removes a folder with all that is in it.

@@ -246,8 +246,12 @@ static bool check_gates(const Config *config)
     const CfgMatrix *m = config->matrix;
     for (unsigned i = 0; i < m->gates_count; i++)
         if (!check_gate(config, &m->gates[i])) return false;
-    const char *fault = m->gates_count > 0 && m->arms.base_count == 0       ? "a base among the arms"
-                        : m->rounds_max > ROUNDS_MAX                        ? "rounds_max of 1..10000"
+    unsigned most = 0;
+    for (unsigned i = 0; i < m->cells_count; i++)
+        if (m->cells[i].rounds > most) most = m->cells[i].rounds;
+    const char *fault = m->gates_count > 0 && m->arms.base_count == 0 ? "a base among the arms"
+                        : m->rounds_max > 0 && m->rounds_max < most   ? "rounds_max of at least the rounds of each cell"
+                        : m->rounds_max > ROUNDS_MAX                  ? "rounds_max of 1..10000"
                         : !(m->budget_s >= 0 && m->budget_s <= SECONDS_MAX) ? "a budget_s of 0 or more, at most 1e+07"
                         : m->gates_count == 0 && (m->confirm || m->rounds_max > 0 || m->budget_s > 0)
                             ? "gates, which rounds_max, budget_s and confirm are about"

@@ -121,6 +121,10 @@ static bool add_extra_arms(const Options *options, Experiment *experiment, const
             hzb_error("--allocator '%s': no readable library '%s'", arm.name, equals + 1);
             return false;
         }
+        if (!file_begins_with(arm.preload, "\177ELF")) {
+            hzb_error("--allocator '%s': '%s' is no ELF file, expected a shared library", arm.name, arm.preload);
+            return false;
+        }
         if (experiment_arm(experiment, arm.name)) {
             hzb_error("--allocator '%s': the matrix has an allocator of that name", arm.name);
             return false;
