@@ -101,16 +101,9 @@ static char *build_dir(void)
     return xstrdup(build ? build : "build");
 }
 
-// A program holds the host's lock until it ends, and these calls are all of one program.
-static char *fresh_lock(void)
-{
-    static unsigned locks;
-    return test_path(xfmt("lock%u", locks++));
-}
-
 static int hzb(const char *command, const char *target)
 {
-    char *argv[] = {"hzb", (char *)command, (char *)target, "--lock", fresh_lock(), NULL};
+    char *argv[] = {"hzb", (char *)command, (char *)target, "--lock", test_path("lock"), NULL};
     return cli_main(5, argv);
 }
 
@@ -124,7 +117,7 @@ static int run_told(const Told *tell, unsigned count)
                     "--build",
                     build_dir(),
                     "--lock",
-                    fresh_lock(),
+                    test_path("lock"),
                     NULL};
     told = tell;
     told_count = count;

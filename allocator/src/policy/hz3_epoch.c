@@ -103,7 +103,7 @@ bool hz3_epoch_is_pending(void)
 {
     return (hz3_knobs.S65_RELEASE_LEDGER && !hz3_ledger_is_empty()) || hz3_front_cached_bytes() != 0 ||
            hz3_central_waiting_objects(hz3_knobs.S65_RELEASE_COVERAGE) != 0 ||
-           hz3_mapping_figures().cached_bytes != 0 || hz3_s65_partial_is_pending();
+           hz3_mapping_figures().cached_bytes != 0 || hz3_partial_purge_is_pending();
 }
 
 size_t hz3_epoch_trim_all(void)

@@ -147,7 +147,7 @@ size_t hz3_partial_purge(uint32_t min_age, uint64_t max_runs)
     return purged;
 }
 
-bool hz3_s65_partial_is_pending(void)
+bool hz3_partial_purge_is_pending(void)
 {
     bool pending = false;
     HZ3_FOR_EACH_CENTRAL(shard, cls)

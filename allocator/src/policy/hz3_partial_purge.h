@@ -15,6 +15,6 @@
 size_t hz3_partial_purge(uint32_t min_age, uint64_t max_runs);
 
 // Some run has yet to be looked at, or to become old enough.
-bool hz3_s65_partial_is_pending(void);
+bool hz3_partial_purge_is_pending(void);
 
 #endif

@@ -344,9 +344,9 @@ static void free_pages_of_a_live_run_are_purged_once(void **state)
     }
     assert_true(hz3_run_is_valid(run, HZ3_CLASS_1024));
     assert_int_equal(hz3_arena.run[run].free_objs, 25);
-    assert_false(hz3_s65_partial_is_pending());
+    assert_false(hz3_partial_purge_is_pending());
     give_back(4, 5); // page 1 is free, too: the others are not purged again
-    assert_true(hz3_s65_partial_is_pending());
+    assert_true(hz3_partial_purge_is_pending());
     assert_int_equal(hz3_partial_purge(0, FOR_EVER), 1);
     void *again;
     assert_int_equal(hz3_central_take(SHARD, HZ3_CLASS_1024, &again, 1), 1);
@@ -364,7 +364,7 @@ static void a_run_is_left_alone_until_it_is_old(void **state)
     give_back(8, 32);
     assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
     assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
-    assert_true(hz3_s65_partial_is_pending());
+    assert_true(hz3_partial_purge_is_pending());
     void *touched;
     assert_int_equal(hz3_central_take(SHARD, HZ3_CLASS_1024, &touched, 1), 1);
     assert_int_equal(hz3_partial_purge(2, FOR_EVER), 0);
@@ -384,7 +384,7 @@ static void a_refused_page_of_a_run_is_tried_again(void **state)
     assert_int_equal(hz3_partial_purge(0, FOR_EVER), 0);
     assert_int_equal(((unsigned char *)object[9])[100], 0x5A);
     assert_true(hz3_run_is_valid(run, HZ3_CLASS_1024));
-    assert_true(hz3_s65_partial_is_pending());
+    assert_true(hz3_partial_purge_is_pending());
     refuse(0, 0);
     assert_int_equal(hz3_partial_purge(0, FOR_EVER), 7);
     give_back(0, 4);
@@ -408,7 +408,7 @@ static void a_walk_goes_on_where_its_budget_ended(void **state)
     }
     size_t purged = 0;
     uint32_t calls = 0;
-    for (; hz3_s65_partial_is_pending(); calls++) {
+    for (; hz3_partial_purge_is_pending(); calls++) {
         assert_true(calls < 1000);
         purged += hz3_partial_purge(0, 10);
     }

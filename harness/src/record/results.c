@@ -24,6 +24,7 @@ void results_drop_rows(Results *results)
         row_clear(&results->runs.rows[i]);
     free(results->runs.rows);
     plan_free(&results->plan);
+    modes_free(&results->modes);
     results->runs = (RunRows){0};
 }
 
