@@ -137,15 +137,15 @@ static uint64_t levels_run(void)
 static void config_parse(int argc, char **argv)
 {
     const Positional positionals[] = {
-        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL},
-        {"arena_mib", 1, 1 << 24, 1, &config.arena_mib, NULL},
-        {"min", 1, 1 << 30, 1, &config.min, NULL},
-        {"max", 1, 1 << 30, 1, &config.max, &config.min},
-        {"remote_pct", 0, 100, 1, &config.remote_pct, NULL},
-        {"churn_pct", 0, 10000, 1, &config.churn_pct, NULL},
-        {"first_pct", 1, 2000, 10, &config.first_pct, NULL},
-        {"step_pct", 1, 1000, 10, &config.step_pct, NULL},
-        {"last_pct", 1, 2000, 10, &config.last_pct, &config.first_pct},
+        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL, NULL},
+        {"arena_mib", 1, 1 << 24, 1, &config.arena_mib, NULL, NULL},
+        {"min", 1, 1 << 30, 1, &config.min, NULL, NULL},
+        {"max", 1, 1 << 30, 1, &config.max, &config.min, NULL},
+        {"remote_pct", 0, 100, 1, &config.remote_pct, NULL, NULL},
+        {"churn_pct", 0, 10000, 1, &config.churn_pct, NULL, NULL},
+        {"first_pct", 1, 2000, 10, &config.first_pct, NULL, NULL},
+        {"step_pct", 1, 1000, 10, &config.step_pct, NULL, NULL},
+        {"last_pct", 1, 2000, 10, &config.last_pct, &config.first_pct, NULL},
     };
     const CommandLine line = {
         .doc =
@@ -165,6 +165,7 @@ static void config_parse(int argc, char **argv)
     if (config.threads == 1 && config.remote_pct > 0)
         die(EXIT_USAGE, "argument remote_pct: '%" PRIu64 "': expected 0, as one thread has nobody to hand blocks to",
             config.remote_pct);
+    options_print(&line, "");
 }
 
 static void result_make(HzbResult *result)

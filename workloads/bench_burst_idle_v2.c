@@ -154,16 +154,16 @@ static void config_parse(int argc, char **argv)
 {
     const uint64_t second = 1000000000;
     const Positional positionals[] = {
-        {"objs", 1, second, 1, &config.objs, NULL},
-        {"idle_s", 0, 86400 * second, second, &config.idle_ns, NULL},
-        {"cycles", 1, 1000000, 1, &config.cycles, NULL},
-        {"keep_pct", 0, 100, 1, &config.keep_pct, NULL},
-        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL},
-        {"min", 0, 1 << 30, 1, &config.min, NULL},
-        {"max", 1, 1 << 30, 1, &config.max, &config.min},
-        {"keep_hold", 0, 1, 1, &config.keep_hold, NULL},
-        {"idle_tick_ms", 0, 3600000, 1, &config.idle_tick_ms, NULL},
-        {"dump_mode", 0, 2, 1, &config.dump_mode, NULL},
+        {"objs", 1, second, 1, &config.objs, NULL, NULL},
+        {"idle_s", 0, 86400 * second, second, &config.idle_ns, NULL, NULL},
+        {"cycles", 1, 1000000, 1, &config.cycles, NULL, NULL},
+        {"keep_pct", 0, 100, 1, &config.keep_pct, NULL, NULL},
+        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL, NULL},
+        {"min", 0, 1 << 30, 1, &config.min, NULL, NULL},
+        {"max", 1, 1 << 30, 1, &config.max, &config.min, NULL},
+        {"keep_hold", 0, 1, 1, &config.keep_hold, NULL, NULL},
+        {"idle_tick_ms", 0, 3600000, 1, &config.idle_tick_ms, NULL, NULL},
+        {"dump_mode", 0, 2, 1, &config.dump_mode, NULL, NULL},
     };
     const CommandLine line = {
         .doc = "Allocates a burst of blocks, frees most of them and sleeps, in cycles.\v"
@@ -181,6 +181,7 @@ static void config_parse(int argc, char **argv)
         .common = &config.common,
     };
     options_parse(&line, argc, argv);
+    options_print(&line, hz3_epoch_force != NULL ? " epoch_force=found" : " epoch_force=absent");
 }
 
 int main(int argc, char **argv)
@@ -189,12 +190,6 @@ int main(int argc, char **argv)
     hzb_open();
     crew_make(&crew, (unsigned)config.threads, config.objs, &config.common);
     self_memory_open((unsigned)config.dump_mode);
-    printf("[BENCH_ARGS] objs=%" PRIu64 " idle_s=%g cycles=%" PRIu64 " keep_pct=%" PRIu64 " threads=%" PRIu64
-           " min=%" PRIu64 " max=%" PRIu64 " keep_hold=%" PRIu64 " idle_tick_ms=%" PRIu64 " dump_mode=%" PRIu64
-           " touch=%s seed=%" PRIu64 " epoch_force=%s\n",
-           config.objs, (double)config.idle_ns / 1e9, config.cycles, config.keep_pct, config.threads, config.min,
-           config.max, config.keep_hold, config.idle_tick_ms, config.dump_mode, touch_name(config.common.touch),
-           config.common.seed, hz3_epoch_force != NULL ? "found" : "absent");
     if (config.keep_hold) crew_start(&crew, worker_main);
     printf("[RSS] baseline=%.1f MiB\n", mib(self_rss_bytes()));
     fflush(stdout);

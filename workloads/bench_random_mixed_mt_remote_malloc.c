@@ -1,10 +1,9 @@
 // Threads that replace blocks of random sizes in a working set; part of the blocks is freed by another thread.
-#include "crew.h"
+#include "course.h"
 #include "ring.h"
 
 #include <inttypes.h>
 #include <sched.h>
-#include <stdio.h>
 
 // A thread looks into its ring every 32 iterations and then frees up to 16 blocks for each of them. Looking every time
 // would move the cache line that a producer is filling back and forth. With an allocator that does nothing, half of the
@@ -19,7 +18,7 @@ enum {
     DRAIN_PERIOD = 32,
     DRAIN_LIMIT = 16 * DRAIN_PERIOD,
 
-    SAMPLE_PERIOD_NS = 1000000
+    SERVE_PERIOD_NS = 250000
 };
 
 typedef struct Config {
@@ -42,8 +41,7 @@ typedef struct Remote {
 
 static Config config = {.ring_slots = 65536, .common = {.touch = TOUCH_PAGE, .seed = 1}};
 static Crew crew;
-static Remote *remotes; // one a worker
-static _Atomic uint64_t workers_done;
+static Remote *remotes;       // one a worker
 static unsigned batch_blocks; // blocks of a full batch
 
 static void take_block(void *worker, Block block)
@@ -133,43 +131,16 @@ static void work(Worker *w)
 }
 
 // A thread that is done goes on emptying its ring, or the others would find it full through no fault of theirs.
-static void serve_until_all_done(Worker *w)
+static void serve(Worker *w)
 {
-    atomic_fetch_add(&workers_done, 1);
-    while (atomic_load(&workers_done) < config.threads) {
-        drain_whole_ring(w);
-        sleep_until_ns(clock_ns() + SAMPLE_PERIOD_NS / 4);
-    }
+    drain_whole_ring(w);
+    sleep_until_ns(clock_ns() + SERVE_PERIOD_NS);
 }
 
-static void *worker_main(void *argument)
+static void drain(Worker *w)
 {
-    Worker *w = argument;
-    crew_wait(&crew); // all are ready
-    crew_wait(&crew);
-    w->start_ns = clock_ns();
-    work(w);
-    w->end_ns = clock_ns();
-    serve_until_all_done(w);
-    crew_wait(&crew); // no ring gets entries any more
-    crew_wait(&crew);
     drain_whole_ring(w);
     worker_free_all(w);
-    return NULL;
-}
-
-static uint64_t sample_live_peak(void)
-{
-    uint64_t peak = 0;
-    uint64_t at_ns = clock_ns();
-    bool done;
-    do {
-        done = atomic_load(&workers_done) == config.threads;
-        uint64_t live = live_sum(crew.live_page);
-        if (live > peak) peak = live;
-        if (!done) sleep_until_ns(at_ns += SAMPLE_PERIOD_NS);
-    } while (!done);
-    return peak;
 }
 
 static unsigned choose_batch_blocks(void)
@@ -190,23 +161,6 @@ static void setup(void)
         remotes[i].ring = ring_make(config.ring_slots);
         remotes[i].batches = pages_map(config.threads * sizeof(Batch), "the batches");
     }
-    crew_start(&crew, worker_main);
-}
-
-// Returns the highest sampled live bytes.
-static uint64_t phases_run(void)
-{
-    setup();
-    crew_wait(&crew);
-    hzb_phase("work", 0);
-    crew_wait(&crew);
-    uint64_t live_peak = sample_live_peak();
-    crew_wait(&crew);
-    hzb_phase("drain", 0);
-    crew_wait(&crew);
-    crew_join(&crew);
-    hzb_phase("post", 0);
-    return live_peak;
 }
 
 static double percent(uint64_t part, uint64_t whole)
@@ -214,36 +168,29 @@ static double percent(uint64_t part, uint64_t whole)
     return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
 }
 
-static HzbResult result_make(uint64_t live_peak)
+static void count_remote(HzbResult *result)
 {
-    HzbResult result = {
-        .ops = config.threads * config.iters,
-        .work_ns = crew_span_ns(&crew),
-        .live_peak = live_peak,
-        .has_remote = true,
-    };
-    crew_account(&crew, &result);
     Remote sum = {0};
     for (unsigned i = 0; i < config.threads; i++) {
         sum.left_slot += remotes[i].left_slot;
         sum.handed_over += remotes[i].handed_over;
         sum.fallbacks += remotes[i].fallbacks;
     }
-    result.fallback_pct = percent(sum.fallbacks, sum.left_slot);
-    result.actual_remote_pct = percent(sum.handed_over, sum.left_slot);
-    return result;
+    result->has_remote = true;
+    result->fallback_pct = percent(sum.fallbacks, sum.left_slot);
+    result->actual_remote_pct = percent(sum.handed_over, sum.left_slot);
 }
 
 static void config_parse(int argc, char **argv)
 {
     const Positional positionals[] = {
-        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL},
-        {"iters", 1, UINT64_C(1000000000000), 1, &config.iters, NULL},
-        {"ws", 1, 100000000, 1, &config.ws, NULL},
-        {"min", 0, 1 << 30, 1, &config.min, NULL},
-        {"max", 1, 1 << 30, 1, &config.max, &config.min},
-        {"remote_pct", 0, 100, 1, &config.remote_pct, NULL},
-        {"ring_slots", 1, 1 << 26, 1, &config.ring_slots, NULL},
+        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL, NULL},
+        {"iters", 1, UINT64_C(1000000000000), 1, &config.iters, NULL, NULL},
+        {"ws", 1, 100000000, 1, &config.ws, NULL, NULL},
+        {"min", 0, 1 << 30, 1, &config.min, NULL, NULL},
+        {"max", 1, 1 << 30, 1, &config.max, &config.min, NULL},
+        {"remote_pct", 0, 100, 1, &config.remote_pct, NULL, NULL},
+        {"ring_slots", 1, 1 << 26, 1, &config.ring_slots, NULL, NULL},
     };
     const CommandLine line = {
         .doc =
@@ -268,18 +215,17 @@ static void config_parse(int argc, char **argv)
     if (config.threads == 1 && config.remote_pct > 0)
         die(EXIT_USAGE, "argument remote_pct: '%" PRIu64 "': expected 0, as one thread has nobody to hand blocks to",
             config.remote_pct);
+    options_print(&line, "");
 }
 
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
     hzb_open();
-    printf("[BENCH_ARGS] threads=%" PRIu64 " iters=%" PRIu64 " ws=%" PRIu64 " min=%" PRIu64 " max=%" PRIu64
-           " remote_pct=%" PRIu64 " ring_slots=%" PRIu64 " touch=%s seed=%" PRIu64 " matched=%d\n",
-           config.threads, config.iters, config.ws, config.min, config.max, config.remote_pct, config.ring_slots,
-           touch_name(config.common.touch), config.common.seed, config.common.matched);
-    fflush(stdout);
-    HzbResult result = result_make(phases_run());
+    setup();
+    HzbResult result = {.ops = config.threads * config.iters};
+    course_run(&crew, (Course){.work = work, .serve = serve, .after = drain}, &result);
+    count_remote(&result);
     result_print(&result);
     hzb_finish(&result);
     return 0;

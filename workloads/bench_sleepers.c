@@ -139,12 +139,12 @@ static void config_parse(int argc, char **argv)
 {
     const uint64_t second = 1000000000;
     const Positional positionals[] = {
-        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL},
-        {"blocks", 1, 1000000, 1, &config.blocks, NULL},
-        {"min", 0, 1 << 30, 1, &config.min, NULL},
-        {"max", 1, 1 << 30, 1, &config.max, &config.min},
-        {"idle_s", 0, 86400 * second, second, &config.idle_ns, NULL},
-        {"epochs", 0, 1000000, 1, &config.epochs, NULL},
+        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL, NULL},
+        {"blocks", 1, 1000000, 1, &config.blocks, NULL, NULL},
+        {"min", 0, 1 << 30, 1, &config.min, NULL, NULL},
+        {"max", 1, 1 << 30, 1, &config.max, &config.min, NULL},
+        {"idle_s", 0, 86400 * second, second, &config.idle_ns, NULL, NULL},
+        {"epochs", 0, 1000000, 1, &config.epochs, NULL, NULL},
     };
     const CommandLine line = {
         .doc = "Threads that each fill a cache and then sleep.\v"
@@ -163,17 +163,13 @@ static void config_parse(int argc, char **argv)
         .common = &config.common,
     };
     options_parse(&line, argc, argv);
+    options_print(&line, hz3_epoch_force != NULL ? " epoch_force=found" : " epoch_force=absent");
 }
 
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
     hzb_open();
-    printf("[BENCH_ARGS] threads=%" PRIu64 " blocks=%" PRIu64 " min=%" PRIu64 " max=%" PRIu64
-           " idle_s=%g epochs=%" PRIu64 " touch=%s seed=%" PRIu64 " epoch_force=%s\n",
-           config.threads, config.blocks, config.min, config.max, (double)config.idle_ns / 1e9, config.epochs,
-           touch_name(config.common.touch), config.common.seed, hz3_epoch_force != NULL ? "found" : "absent");
-    fflush(stdout);
     phases_run();
     result.work_ns = crew_span_ns(&crew);
     for (unsigned i = 0; i < crew.n_workers; i++)

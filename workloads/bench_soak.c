@@ -442,12 +442,12 @@ static uint64_t all_free(void)
 static void config_parse(int argc, char **argv)
 {
     const Positional positionals[] = {
-        {"minutes", 1, 100000 * MILLI, MILLI, &config.minutes_milli, NULL},
-        {"live_mib", 1, 1 << 14, 1, &config.live_mib, NULL},
-        {"ops_per_s", 1, 100000000, 1, &config.ops_per_s, NULL},
-        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL},
-        {"leak_every", 0, UINT32_MAX, 1, &config.leak_every, NULL},
-        {"corrupt_at", 0, UINT32_MAX, 1, &config.corrupt_at, NULL},
+        {"minutes", 1, 100000 * MILLI, MILLI, &config.minutes_milli, NULL, NULL},
+        {"live_mib", 1, 1 << 14, 1, &config.live_mib, NULL, NULL},
+        {"ops_per_s", 1, 100000000, 1, &config.ops_per_s, NULL, NULL},
+        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL, NULL},
+        {"leak_every", 0, UINT32_MAX, 1, &config.leak_every, NULL, NULL},
+        {"corrupt_at", 0, UINT32_MAX, 1, &config.corrupt_at, NULL, NULL},
     };
     const CommandLine line = {
         .doc =

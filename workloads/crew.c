@@ -61,6 +61,7 @@ void crew_account(const Crew *crew, HzbResult *result)
         result->checksum += rng_mix(w->checksum ^ rng_mix(i));
     }
     result->live_at_fail = atomic_load(&crew->live_at_fail);
+    result->blocks = allocated;
     if (allocated != freed || live_bytes != 0)
         die(EXIT_INTERNAL, "%" PRIu64 " blocks allocated, %" PRIu64 " freed, %" PRId64 " bytes still count as live",
             allocated, freed, live_bytes);
@@ -71,6 +72,7 @@ void result_print(const HzbResult *result)
     printf("ops/s=%.0f\n", (double)result->ops * 1e9 / (double)result->work_ns);
     if (result->has_remote)
         printf("[EFFECTIVE_REMOTE] actual=%.2f%% fallback=%.2f%%\n", result->actual_remote_pct, result->fallback_pct);
+    printf("blocks: %" PRIu64 "\n", result->blocks);
     printf("live peak: %.1f MiB\n", (double)result->live_peak / (1 << 20));
     if (result->alloc_failed > 0)
         printf("alloc failed: %" PRIu64 " (first at live=%" PRIu64 " bytes)\n", result->alloc_failed,

@@ -12,6 +12,7 @@ typedef struct HzbResult {
     uint64_t alloc_failed;
     uint64_t live_peak;
     uint64_t live_at_fail;
+    uint64_t blocks; // allocated and freed; printed, not sent
     bool has_remote; // the two below are meaningful
     double fallback_pct;
     double actual_remote_pct;

@@ -4,16 +4,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { KEY_TOUCH = 256, KEY_SEED, KEY_MATCHED };
 
 static const char *const touch_names[] = {[TOUCH_NONE] = "none", [TOUCH_PAGE] = "page", [TOUCH_ALL] = "all"};
-
-const char *touch_name(Touch touch)
-{
-    return touch_names[touch];
-}
 
 static bool number_parse(const char *text, uint64_t scale, uint64_t *value)
 {
@@ -29,6 +25,30 @@ static bool number_parse(const char *text, uint64_t scale, uint64_t *value)
     return *end == '\0';
 }
 
+// The index of `text` among the words, or -1.
+static int word_index(const char *const *words, const char *text)
+{
+    for (int i = 0; words[i] != NULL; i++)
+        if (strcmp(words[i], text) == 0) return i;
+    return -1;
+}
+
+static void word_set(struct argp_state *state, const Positional *p, const char *text)
+{
+    int index = word_index(p->words, text);
+    if (index >= 0) {
+        *p->value = (uint64_t)index;
+        return;
+    }
+    char expected[128] = "";
+    for (int i = 0; p->words[i] != NULL; i++) {
+        const char *joint = i == 0 ? "" : p->words[i + 1] == NULL ? " or " : ", ";
+        size_t used = strlen(expected);
+        snprintf(expected + used, sizeof expected - used, "%s%s", joint, p->words[i]);
+    }
+    argp_error(state, "argument %s: '%s': expected %s", p->name, text, expected);
+}
+
 static void positional_reject(struct argp_state *state, const Positional *p, uint64_t min, const char *text)
 {
     argp_error(state, "argument %s: '%s': expected a %s number from %.15g to %.15g", p->name, text,
@@ -41,6 +61,10 @@ static void positional_set(struct argp_state *state, const CommandLine *line, co
         argp_error(state, "argument %u: '%s': expected at most %u arguments", state->arg_num + 1, text,
                    line->n_positionals);
     const Positional *p = &line->positionals[state->arg_num];
+    if (p->words != NULL) {
+        word_set(state, p, text);
+        return;
+    }
     uint64_t min = p->at_least != NULL && *p->at_least > p->min ? *p->at_least : p->min;
     uint64_t value;
     if (!number_parse(text, p->scale, &value) || value < min || value > p->max) positional_reject(state, p, min, text);
@@ -134,4 +158,21 @@ void options_parse(const CommandLine *line, int argc, char **argv)
     };
     struct argp argp = {.options = options, .parser = option_handle, .args_doc = line->args_doc, .doc = line->doc};
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, (void *)(uintptr_t)line);
+}
+
+void options_print(const CommandLine *line, const char *more)
+{
+    printf("[BENCH_ARGS]");
+    for (unsigned i = 0; i < line->n_positionals; i++) {
+        const Positional *p = &line->positionals[i];
+        if (p->words != NULL)
+            printf(" %s=%s", p->name, p->words[*p->value]);
+        else
+            printf(" %s=%.15g", p->name, (double)*p->value / (double)p->scale);
+    }
+    if (!line->no_touch) printf(" touch=%s", touch_names[line->common->touch]);
+    printf(" seed=%" PRIu64, line->common->seed);
+    if (line->has_matched) printf(" matched=%d", line->common->matched);
+    printf("%s\n", more);
+    fflush(stdout);
 }

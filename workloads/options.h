@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// A number that the user writes in place. With scale > 1 decimals are allowed and the value is stored times scale.
+// A number that the user writes in place, or one of `words`, whose index is then the value. With scale > 1 decimals are
+// allowed and the value is stored times scale.
 typedef struct Positional {
     const char *name;
     uint64_t min;
@@ -15,6 +16,7 @@ typedef struct Positional {
     uint64_t scale;
     uint64_t *value;          // holds the default, if it may be left out
     const uint64_t *at_least; // another argument that it must not be below, or NULL
+    const char *const *words; // ended by NULL; NULL for a number
 } Positional;
 
 typedef struct CommonOptions {
@@ -37,6 +39,7 @@ typedef struct CommandLine {
 // Fills what the command line points to, or says what is wrong and exits with 64.
 void options_parse(const CommandLine *line, int argc, char **argv);
 
-const char *touch_name(Touch touch);
+// Prints all arguments and shared options as the [BENCH_ARGS] line, with `more` at its end.
+void options_print(const CommandLine *line, const char *more);
 
 #endif

@@ -1,8 +1,9 @@
 # The workloads: benchmark programs that speak the HZB1 protocol, all but bench_soak, which writes CSV.
 
 WORKLOADS_OBJ := $(BUILD)/obj/workloads
-WORKLOADS_COMMON := util object live hzb_client options crew self_memory
-WORKLOADS_PROGRAMS := bench_random_mixed_mt_remote_malloc bench_burst_idle_v2 bench_arena_fill bench_sleepers bench_soak
+WORKLOADS_COMMON := util object live hzb_client options crew course batches self_memory
+WORKLOADS_PROGRAMS := bench_random_mixed_mt_remote_malloc bench_burst_idle_v2 bench_arena_fill bench_sleepers bench_soak \
+	bench_larson bench_deep bench_producer_consumer
 
 # The compiler may neither drop nor merge what the benchmarks measure.
 WORKLOADS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -pthread -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
@@ -19,21 +20,24 @@ $(WORKLOADS_PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(WORKLOADS_OBJ)/%.o $(WORKLOADS
 	@echo '  LD  $(@F)'
 	@$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -o $@
 
-WORKLOADS_CMOCKA := ring_test protocol_test
+WORKLOADS_CMOCKA := ring_test batches_test protocol_test
+WORKLOADS_CMOCKA_TSAN := ring_test batches_test
 WORKLOADS_CMOCKA_PROGRAMS := $(WORKLOADS_CMOCKA:%=$(BUILD)/tests/workloads_%)
-TESTS += $(WORKLOADS_CMOCKA_PROGRAMS) $(BUILD)/tests/workloads_ring_test_tsan \
-	$(wildcard workloads/tests/*.t plots/tests/*.t)
+WORKLOADS_TSAN_PROGRAMS := $(WORKLOADS_CMOCKA_TSAN:%=$(BUILD)/tests/workloads_%_tsan)
+WORKLOADS_TESTED := util batches
+TESTS += $(WORKLOADS_CMOCKA_PROGRAMS) $(WORKLOADS_TSAN_PROGRAMS) $(wildcard workloads/tests/*.t plots/tests/*.t)
 
 $(WORKLOADS_OBJ)/tests/%.o: WORKLOADS_CFLAGS += -Iworkloads
 
-$(WORKLOADS_CMOCKA_PROGRAMS): $(BUILD)/tests/workloads_%: $(WORKLOADS_OBJ)/tests/%.o $(WORKLOADS_OBJ)/util.o
+$(WORKLOADS_CMOCKA_PROGRAMS): $(BUILD)/tests/workloads_%: $(WORKLOADS_OBJ)/tests/%.o \
+		$(WORKLOADS_TESTED:%=$(WORKLOADS_OBJ)/%.o)
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
 	@$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -lcmocka -o $@
 
 # Always gcc: Debian's clang comes without the sanitizers' runtime.
-$(BUILD)/tests/workloads_ring_test_tsan: workloads/tests/ring_test.c workloads/util.c $(wildcard workloads/*.h) \
-		workloads/workloads.mk
+$(WORKLOADS_TSAN_PROGRAMS): $(BUILD)/tests/workloads_%_tsan: workloads/tests/%.c $(WORKLOADS_TESTED:%=workloads/%.c) \
+		$(wildcard workloads/*.h) workloads/workloads.mk
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
 	@gcc $(filter-out -MMD -MP,$(WORKLOADS_CFLAGS)) -Iworkloads -fsanitize=thread $(filter %.c,$^) -lcmocka -o $@

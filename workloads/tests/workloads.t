@@ -8,38 +8,7 @@ burst=$build/bench_burst_idle_v2
 sleepers=$build/bench_sleepers
 hz3=$(realpath "$build")/libhakozuna_hz3_scale.so
 peer=$(/sbin/ldconfig -p | awk '/libjemalloc\.so\.2 / {print $NF; exit}')
-. "$(dirname "$0")/../../.ci/tap.bash"
-
-refuses() { # refuses WHAT-THE-MESSAGE-SAYS PROGRAM ARGUMENTS...
-    local said code want=$1
-    shift
-    said=$("$@" 2>&1)
-    code=$?
-    [ $code -eq 64 ] && [[ $said == *"$want"* ]]
-    report $? "$(basename "$1") ${*:2}: $want" "exit $code: $said"
-}
-
-# Plays the harness, which alone is told the checksum; an allocator in $PRELOAD is loaded into the workload only.
-checksum() { # checksum PROGRAM ARGUMENTS...
-    perl -MSocket -e '
-        use Fcntl;
-        socketpair(my $near, my $far, AF_UNIX, SOCK_STREAM, 0) or die $!;
-        fcntl($far, F_SETFD, 0);
-        if (!fork) {
-            $ENV{HZB_FD} = fileno $far;
-            $ENV{LD_PRELOAD} = $ENV{PRELOAD} if $ENV{PRELOAD};
-            open STDOUT, ">", "/dev/null";
-            exec @ARGV or exit 127;
-        }
-        close $far;
-        while (<$near>) { if (/^HZB1 ops=.* checksum=([0-9a-f]{16}) /) { print $1; syswrite $near, "x"; } }
-        wait; exit($? >> 8);' "$@"
-}
-
-same_checksum() { # same_checksum NAME A B: equal and not empty
-    [ -n "$2" ] && [ "$2" = "$3" ]
-    report $? "$1" "checksums '$2' and '$3'"
-}
+. "$(dirname "$0")/support.bash"
 
 refuses "argument threads: '0': expected a whole number from 1 to 1024" "$mixed" 0 10 10 16 64 0
 refuses "argument threads: '1025': expected a whole number from 1 to 1024" "$mixed" 1025 10 10 16 64 0
@@ -99,13 +68,6 @@ said=$( (ulimit -v 600000 && "$mixed" 1 60000 40000 32768 32768 0) 2>&1)
     [ "${BASH_REMATCH[1]}" -gt 100000000 ]
 report $? "failed mallocs are counted, with the live bytes at the first one, and the run goes on" "$said"
 
-caught() { # caught NAME PROGRAM ARGUMENTS...
-    local said code
-    said=$(LD_PRELOAD=$build/tests/liboverlapping_malloc.so "${@:2}" 2>&1)
-    code=$?
-    [ $code -eq 70 ] && [[ $said == *"was overwritten while alive"* ]]
-    report $? "$1" "exit $code: $said"
-}
 caught "random_mixed finds a block that was handed out twice" "$mixed" 2 1000 10 1000 1100 0
 caught "random_mixed finds it when another thread frees it" "$mixed" 2 1000 10 1000 1100 100
 caught "burst_idle finds a block that was handed out twice" "$burst" 100 0 1 0 1 1000 1100

@@ -1,0 +1,209 @@
+// Many blocks of one size, then all of them freed: in the order they came, the opposite one, a random one, and part of
+// them by another thread.
+//
+// It answers to MicroQuill's SmartHeap benchmarks, sh6bench (one thread's blocks) and sh8bench (blocks that other threads
+// free), and with a depth of 25 to 1,600 to glibc's bench-malloc-simple. Stressed is what an allocator does when its
+// caches overflow and run empty by turns, thousands of objects at a time.
+#include "batches.h"
+#include "course.h"
+
+#include <sched.h>
+
+enum { BATCHES_ON_THE_WAY = 4 };
+
+typedef enum Order { FIFO, LIFO, RANDOM, TURNS } Order;
+
+static const char *const orders[] = {[FIFO] = "fifo", [LIFO] = "lifo", [RANDOM] = "random", [TURNS] = "turns", NULL};
+
+typedef struct Config {
+    uint64_t threads, rounds, depth, min, max, order, remote_pct;
+    CommonOptions common;
+} Config;
+
+// A worker's full batches, from the one before it, and the empty ones that it fills for the next.
+typedef struct Neighbour {
+    BatchQueue full, empty;
+    uint64_t handed_over, allocated;
+} Neighbour;
+
+static Config config = {.depth = 10000,
+                        .min = 16,
+                        .max = 1000,
+                        .order = TURNS,
+                        .common = {.touch = TOUCH_PAGE, .seed = 1}};
+static Crew crew;
+static Neighbour *neighbours; // one a worker
+static uint32_t *shuffled;    // 0..depth-1 in a random order, the same for all
+
+// The cube of a random number below 1, times the range: half of all rounds have a size of its lowest eighth.
+static uint32_t size_draw(Worker *w)
+{
+    uint64_t u = rng_next(&w->rng) >> 43; // 21 bits
+    return (uint32_t)(config.min + ((config.max - config.min + 1) * (u * u * u >> 42) >> 21));
+}
+
+static bool is_remote(Worker *w)
+{
+    return (rng_next(&w->rng) >> 32) < rng_percent_limit(config.remote_pct);
+}
+
+static void batch_free(Worker *w, Batch *batch)
+{
+    for (uint64_t i = 0; i < batch->count; i++)
+        worker_free(w, batch->blocks[i]);
+    worker_publish_live(w);
+    Neighbour *sender = &neighbours[(w->index + config.threads - 1) % config.threads];
+    batch_queue_put(&sender->empty, batch);
+}
+
+static bool inbox_serve(Worker *w)
+{
+    Batch *batch = batch_queue_take(&neighbours[w->index].full);
+    if (batch == NULL) return false;
+    batch_free(w, batch);
+    return true;
+}
+
+// Whoever waits for the next thread does what the one before it asked for, so a circle of waiting threads moves on.
+static Batch *batch_get(Worker *w)
+{
+    for (;;) {
+        Batch *batch = batch_queue_take(&neighbours[w->index].empty);
+        if (batch != NULL) return batch;
+        if (!inbox_serve(w)) sched_yield();
+    }
+}
+
+// Takes the next thread's share out of the blocks.
+static void hand_over(Worker *w)
+{
+    Batch *batch = batch_get(w);
+    batch->count = 0;
+    for (uint64_t i = 0; i < config.depth; i++) {
+        if (!is_remote(w) || w->blocks[i].ptr == NULL) continue;
+        batch->blocks[batch->count++] = w->blocks[i];
+        w->blocks[i].ptr = NULL;
+    }
+    neighbours[w->index].handed_over += batch->count;
+    batch_queue_put(&neighbours[(w->index + 1) % config.threads].full, batch);
+}
+
+static void free_at(Worker *w, uint64_t index)
+{
+    if (w->blocks[index].ptr == NULL) return;
+    worker_free(w, w->blocks[index]);
+    w->blocks[index].ptr = NULL;
+}
+
+static void free_in_order(Worker *w, Order order)
+{
+    for (uint64_t i = 0; i < config.depth; i++)
+        free_at(w, order == FIFO ? i : order == LIFO ? config.depth - 1 - i : shuffled[i]);
+    worker_publish_live(w);
+}
+
+static void work(Worker *w)
+{
+    uint64_t count = 0;
+    for (uint64_t round = 0; round < config.rounds; round++) {
+        uint32_t size = size_draw(w);
+        worker_checksum_add(w, size);
+        for (uint64_t i = 0; i < config.depth; i++)
+            worker_alloc(w, &w->blocks[i], size, count++);
+        if (config.remote_pct > 0) {
+            while (inbox_serve(w)) {
+            }
+            hand_over(w);
+        }
+        free_in_order(w, config.order == TURNS ? (Order)(round % TURNS) : (Order)config.order);
+    }
+    neighbours[w->index].allocated = count;
+}
+
+static void serve(Worker *w)
+{
+    if (!inbox_serve(w)) sched_yield();
+}
+
+static void after(Worker *w)
+{
+    while (inbox_serve(w)) {
+    }
+}
+
+static void setup(void)
+{
+    hzb_phase("setup", 0);
+    crew_make(&crew, (unsigned)config.threads, config.threads * config.depth, &config.common);
+    neighbours = pages_map(config.threads * sizeof *neighbours, "the threads' queues");
+    for (unsigned i = 0; i < config.threads; i++) {
+        batch_queue_make(&neighbours[i].full);
+        batch_queue_make(&neighbours[i].empty);
+        if (config.remote_pct == 0) continue;
+        Batch *batches = batches_make(BATCHES_ON_THE_WAY, config.depth);
+        for (unsigned k = 0; k < BATCHES_ON_THE_WAY; k++)
+            batch_queue_put(&neighbours[i].empty, &batches[k]);
+    }
+    shuffled = pages_map(config.depth * sizeof *shuffled, "a random order");
+    Rng rng = rng_make(config.common.seed, LIVE_SLOTS);
+    for (uint32_t i = 0; i < config.depth; i++) {
+        uint32_t other = (uint32_t)rng_bounded((uint32_t)rng_next(&rng), i + 1);
+        shuffled[i] = shuffled[other];
+        shuffled[other] = i;
+    }
+}
+
+static void count_remote(HzbResult *result)
+{
+    uint64_t handed_over = 0, allocated = 0;
+    for (unsigned i = 0; i < config.threads; i++) {
+        handed_over += neighbours[i].handed_over;
+        allocated += neighbours[i].allocated;
+    }
+    result->has_remote = true;
+    result->actual_remote_pct = 100.0 * (double)handed_over / (double)allocated;
+}
+
+static void config_parse(int argc, char **argv)
+{
+    const Positional positionals[] = {
+        {"threads", 1, LIVE_SLOTS, 1, &config.threads, NULL, NULL},
+        {"rounds", 1, UINT64_C(1000000000), 1, &config.rounds, NULL, NULL},
+        {"depth", 1, 10000000, 1, &config.depth, NULL, NULL},
+        {"min", 0, 1 << 30, 1, &config.min, NULL, NULL},
+        {"max", 1, 1 << 30, 1, &config.max, &config.min, NULL},
+        {.name = "order", .value = &config.order, .words = orders},
+        {"remote_pct", 0, 100, 1, &config.remote_pct, NULL, NULL},
+    };
+    const CommandLine line = {
+        .doc = "Allocates many blocks of one size, then frees all of them.\v"
+               "In each of `rounds` rounds a thread draws a size of min to max bytes (16 to 1000, small ones more "
+               "often), allocates `depth` blocks of it (10000) and frees them. `order` is fifo, lifo, random, or turns "
+               "(the default), which takes the three by turns. remote_pct % (0) of the blocks go to the next thread "
+               "in one batch, which frees them.\n\n"
+               "One op is one block: one malloc and one free.",
+        .args_doc = "threads rounds [depth min max order remote_pct]",
+        .positionals = positionals,
+        .n_positionals = sizeof positionals / sizeof *positionals,
+        .n_required = 2,
+        .common = &config.common,
+    };
+    options_parse(&line, argc, argv);
+    if (config.threads == 1 && config.remote_pct > 0)
+        die(EXIT_USAGE, "argument remote_pct: '%u': expected 0, as one thread has nobody to hand blocks to",
+            (unsigned)config.remote_pct);
+    options_print(&line, "");
+}
+
+int main(int argc, char **argv)
+{
+    config_parse(argc, argv);
+    hzb_open();
+    setup();
+    HzbResult result = {.ops = config.threads * config.rounds * config.depth};
+    course_run(&crew, (Course){.work = work, .serve = serve, .after = after}, &result);
+    if (config.remote_pct > 0) count_remote(&result);
+    result_print(&result);
+    hzb_finish(&result);
+    return 0;
+}
