@@ -1,9 +1,9 @@
 // Many blocks of one size, then all of them freed: in the order they came, the opposite one, a random one, and part of
 // them by another thread.
 //
-// It answers to MicroQuill's SmartHeap benchmarks, sh6bench (one thread's blocks) and sh8bench (blocks that other threads
-// free), and with a depth of 25 to 1,600 to glibc's bench-malloc-simple. Stressed is what an allocator does when its
-// caches overflow and run empty by turns, thousands of objects at a time.
+// It answers to MicroQuill's SmartHeap benchmarks, sh6bench (one thread's blocks) and sh8bench (blocks that other
+// threads free), and with a depth of 25 to 1,600 to glibc's bench-malloc-simple. Stressed is what an allocator does
+// when its caches overflow and run empty by turns, thousands of objects at a time.
 #include "batches.h"
 #include "course.h"
 
@@ -26,21 +26,11 @@ typedef struct Neighbour {
     uint64_t handed_over, allocated;
 } Neighbour;
 
-static Config config = {.depth = 10000,
-                        .min = 16,
-                        .max = 1000,
-                        .order = TURNS,
-                        .common = {.touch = TOUCH_PAGE, .seed = 1}};
+static Config config = {
+    .depth = 10000, .min = 16, .max = 1000, .order = TURNS, .common = {.touch = TOUCH_PAGE, .seed = 1}};
 static Crew crew;
 static Neighbour *neighbours; // one a worker
 static uint32_t *shuffled;    // 0..depth-1 in a random order, the same for all
-
-// The cube of a random number below 1, times the range: half of all rounds have a size of its lowest eighth.
-static uint32_t size_draw(Worker *w)
-{
-    uint64_t u = rng_next(&w->rng) >> 43; // 21 bits
-    return (uint32_t)(config.min + ((config.max - config.min + 1) * (u * u * u >> 42) >> 21));
-}
 
 static bool is_remote(Worker *w)
 {
@@ -106,7 +96,7 @@ static void work(Worker *w)
 {
     uint64_t count = 0;
     for (uint64_t round = 0; round < config.rounds; round++) {
-        uint32_t size = size_draw(w);
+        uint32_t size = rng_size_cubed(&w->rng, config.min, config.max);
         worker_checksum_add(w, size);
         for (uint64_t i = 0; i < config.depth; i++)
             worker_alloc(w, &w->blocks[i], size, count++);

@@ -43,15 +43,11 @@ static void *generation_run(void *worker)
     return NULL;
 }
 
-// One generation is alive at a time. The worker's own thread waits for it, as it must tell the crew when all is done.
+// One generation is alive at a time; the worker's own thread waits, as it must tell the crew when all is done.
 static void work(Worker *w)
 {
-    for (uint64_t generation = 0; generation < config.generations; generation++) {
-        pthread_t thread;
-        int error = pthread_create(&thread, NULL, generation_run, w);
-        if (error != 0) die(EXIT_INTERNAL, "cannot start a thread: %s", strerror(error));
-        pthread_join(thread, NULL);
-    }
+    for (uint64_t generation = 0; generation < config.generations; generation++)
+        worker_in_new_thread(w, generation_run);
 }
 
 static void config_parse(int argc, char **argv)
@@ -65,11 +61,12 @@ static void config_parse(int argc, char **argv)
         {"generations", 1, 1000000, 1, &config.generations, NULL, NULL},
     };
     const CommandLine line = {
-        .doc = "Threads replace random blocks, then end and leave them to a new thread.\v"
-               "Each of `threads` lines has `blocks` blocks (5000) of min to max bytes (8 to 1000), which the main thread "
-               "allocates. A thread of the line replaces a random one of them `iters` times (250000) and ends. The next "
-               "one goes on with the same blocks, `generations` times (20).\n\n"
-               "One op is one replacement: one free and one malloc. The time has the starts and ends of threads in it.",
+        .doc =
+            "Threads replace random blocks, then end and leave them to a new thread.\v"
+            "Each of `threads` lines has `blocks` blocks (5000) of min to max bytes (8 to 1000), which the main thread "
+            "allocates. A thread of the line replaces a random one of them `iters` times (250000) and ends. The next "
+            "one goes on with the same blocks, `generations` times (20).\n\n"
+            "One op is one replacement: one free and one malloc. The time has the starts and ends of threads in it.",
         .args_doc = "threads [blocks min max iters generations]",
         .positionals = positionals,
         .n_positionals = sizeof positionals / sizeof *positionals,

@@ -1,7 +1,7 @@
 // Some threads only allocate, the others only free: batch after batch goes one way.
 //
-// It answers to xmalloc-test (C. Lever and D. Boreham, "malloc() Performance in a Multithreaded Linux Environment", USENIX
-// 2000). Stressed is memory that crosses threads in bulk and never comes back by itself.
+// It answers to xmalloc-test (C. Lever and D. Boreham, "malloc() Performance in a Multithreaded Linux Environment",
+// USENIX 2000). Stressed is memory that crosses threads in bulk and never comes back by itself.
 #include "batches.h"
 #include "course.h"
 
@@ -10,11 +10,7 @@ typedef struct Config {
     CommonOptions common;
 } Config;
 
-static Config config = {.batch = 4096,
-                        .min = 64,
-                        .max = 64,
-                        .queued = 8,
-                        .common = {.touch = TOUCH_PAGE, .seed = 1}};
+static Config config = {.batch = 4096, .min = 64, .max = 64, .queued = 8, .common = {.touch = TOUCH_PAGE, .seed = 1}};
 static Crew crew;
 static BatchQueue full, empty;
 static _Atomic uint64_t producers_left;
@@ -79,11 +75,12 @@ static void config_parse(int argc, char **argv)
         {"queued", 1, 100000, 1, &config.queued, NULL, NULL},
     };
     const CommandLine line = {
-        .doc = "Threads that only allocate hand batches to threads that only free.\v"
-               "Each of `producers` threads allocates `batches` batches of `batch` blocks (4096) of min to max bytes (64 "
-               "to 64). One of `consumers` threads takes each batch and frees it. At most `queued` batches (8) are on "
-               "their way; then a producer sleeps, as a consumer does when there is none.\n\n"
-               "One op is one block: one malloc and one free.",
+        .doc =
+            "Threads that only allocate hand batches to threads that only free.\v"
+            "Each of `producers` threads allocates `batches` batches of `batch` blocks (4096) of min to max bytes (64 "
+            "to 64). One of `consumers` threads takes each batch and frees it. At most `queued` batches (8) are on "
+            "their way; then a producer sleeps, as a consumer does when there is none.\n\n"
+            "One op is one block: one malloc and one free.",
         .args_doc = "producers consumers batches [batch min max queued]",
         .positionals = positionals,
         .n_positionals = sizeof positionals / sizeof *positionals,
@@ -94,11 +91,6 @@ static void config_parse(int argc, char **argv)
     options_print(&line, "");
 }
 
-static void nothing_left(Worker *w)
-{
-    (void)w;
-}
-
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
@@ -106,7 +98,7 @@ int main(int argc, char **argv)
     setup();
     HzbResult result = {
         .ops = config.producers * config.batches * config.batch, .has_remote = true, .actual_remote_pct = 100};
-    course_run(&crew, (Course){.work = work, .after = nothing_left}, &result);
+    course_run(&crew, (Course){.work = work, .after = worker_free_all}, &result);
     result_print(&result);
     hzb_finish(&result);
     return 0;

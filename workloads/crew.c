@@ -37,6 +37,14 @@ void crew_join(Crew *crew)
         pthread_join(crew->workers[i].thread, NULL);
 }
 
+void worker_in_new_thread(Worker *w, void *(*thread_main)(void *))
+{
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, thread_main, w);
+    if (error != 0) die(EXIT_INTERNAL, "cannot start a thread for worker %u: %s", w->index, strerror(error));
+    pthread_join(thread, NULL);
+}
+
 uint64_t crew_span_ns(const Crew *crew)
 {
     uint64_t start_ns = UINT64_MAX, end_ns = 0;

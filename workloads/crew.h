@@ -43,6 +43,9 @@ void crew_make(Crew *crew, unsigned n_workers, uint64_t n_blocks, const CommonOp
 void crew_start(Crew *crew, void *(*worker_main)(void *));
 void crew_join(Crew *crew);
 
+// Lets a thread that is started for it go on with the worker, and waits for its end.
+void worker_in_new_thread(Worker *w, void *(*thread_main)(void *));
+
 // From the first worker's start to the last one's end.
 uint64_t crew_span_ns(const Crew *crew);
 
@@ -82,6 +85,25 @@ static inline void worker_alloc(Worker *w, Block *block, uint32_t size, uint64_t
     w->live_bytes += size;
     w->allocated++;
     worker_publish_live(w);
+}
+
+// False, and the block stays as it is, when the allocator had none. A block that is moved must keep what was in it.
+static inline bool worker_realloc(Worker *w, Block *block, uint32_t size)
+{
+    const Block before = *block;
+    object_check(before, w->touch);
+    void *moved = realloc(before.ptr, size);
+    if (__builtin_expect(moved == NULL, 0)) {
+        worker_note_failure(w);
+        return false;
+    }
+    block->ptr = moved;
+    block->size = size;
+    object_check_moved(before, *block, w->touch);
+    object_write(*block, w->touch);
+    w->live_bytes += (int64_t)size - (int64_t)before.size;
+    worker_publish_live(w);
+    return true;
 }
 
 // Leaves publishing to the caller, which often allocates next.

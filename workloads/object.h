@@ -40,8 +40,8 @@ static inline void object_write(Block block, Touch touch)
         memcpy(bytes, &stamp, block.size);
 }
 
-// Dies with a message that names the block.
-_Noreturn void object_report(Block block);
+// Dies with a message that names the block; its bytes are now at `place`.
+_Noreturn void object_report(Block block, const void *place);
 
 // The rest of the block holds one repeated byte: equal to itself shifted by one.
 static inline int object_fill_is_intact(Block block)
@@ -59,11 +59,24 @@ static inline void object_check(Block block, Touch touch)
     uint64_t found = expected;
     if (block.size >= sizeof found) {
         memcpy(&found, block.ptr, sizeof found);
-        if (touch == TOUCH_ALL && !object_fill_is_intact(block)) object_report(block);
+        if (touch == TOUCH_ALL && !object_fill_is_intact(block)) object_report(block, block.ptr);
     } else {
         memcpy(&found, block.ptr, block.size);
     }
-    if (found != expected) object_report(block);
+    if (found != expected) object_report(block, block.ptr);
+}
+
+// What `before` held must be at the place of `after` as far as it reaches.
+static inline void object_check_moved(Block before, Block after, Touch touch)
+{
+    if (touch == TOUCH_NONE) return;
+    const uint64_t stamp = object_stamp(before);
+    Block kept = before;
+    kept.ptr = after.ptr;
+    if (after.size < before.size) kept.size = after.size;
+    const bool is_stamp_whole = memcmp(kept.ptr, &stamp, kept.size < sizeof stamp ? kept.size : sizeof stamp) == 0;
+    const bool has_fill = touch == TOUCH_ALL && kept.size >= sizeof stamp;
+    if (!is_stamp_whole || (has_fill && !object_fill_is_intact(kept))) object_report(before, after.ptr);
 }
 
 #endif

@@ -57,4 +57,20 @@ static inline uint64_t rng_percent_limit(uint64_t percent)
     return (percent << 32) / 100;
 }
 
+// Sizes from min to max, small ones more often: half of them lie in the lowest eighth of the range.
+static inline uint32_t rng_size_cubed(Rng *rng, uint64_t min, uint64_t max)
+{
+    const uint64_t u = rng_next(rng) >> 43; // 21 bits: the cube fits in 63
+    return (uint32_t)(min + (((u * u * u) >> 42) * (max - min + 1) >> 21));
+}
+
+// Sizes from min (at least 1) to max: a size that is twice as large is drawn half as often, down to one in 2^31.
+static inline uint32_t rng_size_halving(Rng *rng, uint64_t min, uint64_t max)
+{
+    const uint64_t r = rng_next(rng);
+    const uint64_t low = min << __builtin_ctzll(r >> 32 | UINT64_C(1) << 31);
+    if (low > max) return (uint32_t)(min + rng_bounded((uint32_t)r, (max < 2 * min ? max + 1 : 2 * min) - min));
+    return (uint32_t)(low + rng_bounded((uint32_t)r, (max < 2 * low ? max + 1 : 2 * low) - low));
+}
+
 #endif

@@ -3,7 +3,8 @@
 WORKLOADS_OBJ := $(BUILD)/obj/workloads
 WORKLOADS_COMMON := util object live hzb_client options crew course batches self_memory
 WORKLOADS_PROGRAMS := bench_random_mixed_mt_remote_malloc bench_burst_idle_v2 bench_arena_fill bench_sleepers bench_soak \
-	bench_larson bench_deep bench_producer_consumer
+	bench_larson bench_deep bench_producer_consumer bench_lifetimes bench_false_sharing bench_realloc bench_large \
+	bench_fragment bench_string_map bench_threads
 
 # The compiler may neither drop nor merge what the benchmarks measure.
 WORKLOADS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -pthread -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
@@ -18,7 +19,18 @@ $(WORKLOADS_OBJ)/%.o: workloads/%.c workloads/workloads.mk
 
 $(WORKLOADS_PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(WORKLOADS_OBJ)/%.o $(WORKLOADS_COMMON:%=$(WORKLOADS_OBJ)/%.o)
 	@echo '  LD  $(@F)'
-	@$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ -o $@
+	@$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ $(LDLIBS) -o $@
+
+# The one program with a part in C++.
+WORKLOADS_CXXFLAGS := -std=c++17 $(filter-out -std=%,$(WORKLOADS_CFLAGS))
+
+$(WORKLOADS_OBJ)/%.o: workloads/%.cpp workloads/workloads.mk
+	@mkdir -p $(@D)
+	@echo '  CXX $<'
+	@$(CXX) $(WORKLOADS_CXXFLAGS) -c $< -o $@
+
+$(BUILD)/bench_string_map: $(WORKLOADS_OBJ)/string_map.o
+$(BUILD)/bench_string_map: LDLIBS := -lstdc++
 
 WORKLOADS_CMOCKA := ring_test batches_test protocol_test
 WORKLOADS_CMOCKA_TSAN := ring_test batches_test

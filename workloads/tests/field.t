@@ -5,13 +5,13 @@ set -u
 build=${BUILD:-build}
 . "$(dirname "$0")/support.bash"
 
-# adds_up OPS BLOCKS PROGRAM ARGUMENTS...: so many ops, so many blocks that were allocated and freed, none failed; the
-# same checksum in the next run, and another one with another seed.
+# adds_up OPS BLOCKS PROGRAM ARGUMENTS...: so many ops, so many blocks (a regular expression) that were allocated and
+# freed, none failed; the same checksum in the next run, and another one with another seed.
 adds_up() {
     local ops=$1 blocks=$2 program=$build/$3 said line
     shift 3
     said=$(timeout 60 "$program" "$@" 2>&1)
-    [ $? -eq 0 ] && grep -qx "blocks: $blocks" <<<"$said" && grep -q "^\[BENCH_ARGS\] .* seed=1" <<<"$said"
+    [ $? -eq 0 ] && grep -qxE "blocks: $blocks" <<<"$said" && grep -q "^\[BENCH_ARGS\] .* seed=1" <<<"$said"
     report $? "${program##*/} $*: $blocks blocks" "$said"
     line=$(final_line "$program" "$@")
     [[ $line == "HZB1 ops=$ops work_ns="[1-9]*" alloc_failed=0 live_peak="[0-9]*" live_at_fail=0"* ]]
@@ -41,4 +41,37 @@ adds_up 5000 5000 bench_producer_consumer 1 3 50 100 16 2000 1
 caught "bench_producer_consumer finds a block that was handed out twice" \
     "$build/bench_producer_consumer" 1 1 2 10 1000 1100
 
+# Few slots and many exchanges: a block that two threads took out of one slot would be freed twice or never.
+adds_up 120000 120000 bench_lifetimes 4 6 5000 16 4096 10 100 2
+adds_up 40000 40000 bench_lifetimes 2 4 5000 --touch=all
+caught "bench_lifetimes finds a block that was handed out twice" "$build/bench_lifetimes" 1 1 1000 1000 1100
+
+adds_up 60 6000 bench_threads 2 30
+adds_up 300 4500 bench_threads 3 100 15 1 100
+
+# The size is the only thing that the seed could change.
+for mode in active passive; do
+    said=$("$build/bench_false_sharing" 2 50 20 8 $mode)
+    [ $? -eq 0 ] && grep -qx "blocks: $([ $mode = passive ] && echo 102 || echo 100)" <<<"$said"
+    report $? "bench_false_sharing $mode" "$said"
+done
+
+# So many blocks: where a block ends and a new one begins follows from the seed.
+adds_up 20000 1619 bench_realloc 2 10000 double
+adds_up 20000 402 bench_realloc 2 10000 linear 8192
+adds_up 20000 1479 bench_realloc 2 10000 shrink 65536 50 --touch=all
+adds_up 20000 286 bench_realloc 2 10000 vectors --touch=all
+refuses "argument pattern: 'triple': expected double, linear, shrink or vectors" "$build/bench_realloc" 1 1 triple
+caught "bench_realloc finds a block that lost its bytes in a move" "$build/bench_realloc" 1 50000 vectors 8192
+
+adds_up 60 60 bench_large 2 30
+caught "bench_large finds a block that was handed out twice" "$build/bench_large" 1 10 5 1000 1100
+
+said=$("$build/bench_fragment" 2 4 3 64 10 0.01)
+[ "$(grep -c '^\[RSS\] phase=.* live=4\.0 MiB ratio=[0-9]' <<<"$said")" -eq 3 ] && grep -q 'sizes=256\.\.511' <<<"$said"
+report $? "bench_fragment fills 4 MiB in each phase, with twice the sizes of the one before" "$said"
+adds_up 146888 73444 bench_fragment 2 4 3 64 10 0
+
+# How many blocks the containers take is the C++ library's affair.
+adds_up 20000 '[1-9][0-9]{4}' bench_string_map 2 10000 500
 done_testing
