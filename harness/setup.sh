@@ -11,6 +11,7 @@ packages=(
     binutils                          # objdump for the golden test of the fast path, objcopy for the planted faults
     libcyaml-dev libyaml-dev libjansson-dev libcsv-dev libcmocka-dev  # hzb's YAML, JSON and CSV; unit tests
     libsqlite3-dev                    # hzb history
+    valgrind                          # counts instructions
     parallel hyperfine                # a matrix in slices; whole programs side by side
     gnuplot-nox fonts-dejavu-core     # plots, and letters for them
     libgraph-easy-perl                # the diagrams in the pages: are they what their sources give?

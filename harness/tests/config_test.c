@@ -150,8 +150,34 @@ static void test_settings_must_fit_the_workload(void **state)
                  "4:12: argv '{treads}' of workload 'w': expected {seed} or {name} of a param");
     expect_fault("workloads.yaml", "ops_per_s", "ops_per_hour",
                  "8:16: metric 'ops_per_hour' of workload 'w': expected a column of runs.csv");
+    expect_fault(
+        "workloads.yaml", "ops_per_s", "instructions",
+        "8:16: metric 'instructions' of workload 'w': expected instructions alone with 'instructions: true', and"
+        " not without it");
+    expect_fault("workloads.yaml", "timeout_s: 5", "timeout_s: 5\n    instructions: true",
+                 "8:16: metric 'ops_per_s' of workload 'w': expected instructions alone with 'instructions: true', and"
+                 " not without it");
     expect_fault("allocators.yaml", "A=1", "LD_PRELOAD=x.so",
                  "6:11: env 'LD_PRELOAD=x.so' of allocator 'parent': hzb sets this one itself");
+}
+
+static void test_instructions_are_counted_with_one_thread_alone(void **state)
+{
+    (void)state;
+    static const char counted[] = "workloads:\n"
+                                  "  - name: w\n"
+                                  "    bin: /bin/true\n"
+                                  "    argv: [\"{threads}\"]\n"
+                                  "    params: [threads=1]\n"
+                                  "    metrics: [{name: instructions, direction: down}]\n"
+                                  "    instructions: true\n"
+                                  "    timeout_s: 5\n";
+    Config config;
+    char *said, *expected = xfmt("hzb: %s/matrix/m.yaml:7:9: cell 'one': threads=4, expected 1 as workload 'w' counts"
+                                 " instructions\n",
+                                 test_dir());
+    assert_false(load(good_allocators, counted, good_matrix, &config, &said));
+    assert_string_equal(said, expected);
 }
 
 static void test_values_must_be_in_range(void **state)
@@ -293,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_yaml_is_named_with_its_place),
         cmocka_unit_test(test_names_must_exist_and_be_unique),
         cmocka_unit_test(test_settings_must_fit_the_workload),
+        cmocka_unit_test(test_instructions_are_counted_with_one_thread_alone),
         cmocka_unit_test(test_values_must_be_in_range),
         cmocka_unit_test(test_numbers_and_booleans_are_taken_whole),
         cmocka_unit_test(test_gates_are_checked_with_their_place),

@@ -1,4 +1,4 @@
-# hzb run --lane diag: counts under perf, strace and cachegrind, each where it is installed.
+# hzb run --lane diag: counts under perf, strace and callgrind, each where it is installed.
 source "$(dirname "$0")/lib.bash"
 top=$(cd "$(dirname "$0")/../.." && pwd)
 
@@ -38,10 +38,10 @@ else
     lacks strace 'system calls'
 fi
 if command -v valgrind >/dev/null; then
-    is "$(count "$one" cachegrind)" 't1/glibc t1/hz3' 'instructions are counted where there is one thread'
+    is "$(count "$one" callgrind)" 't1/glibc t1/hz3' 'instructions are counted where there is one thread'
     diag -w t1
     # To 1e-6 on a quiet machine; here others may be running, and the workload's main thread wakes up by the clock.
-    is "$(awk -v a="$(value "$one" cachegrind instructions hz3)" -v b="$(value "$out" cachegrind instructions hz3)" \
+    is "$(awk -v a="$(value "$one" callgrind instructions hz3)" -v b="$(value "$out" callgrind instructions hz3)" \
         'BEGIN {print (a > 100000 && (a - b) ^ 2 < (0.05 * a) ^ 2)}')" 1 'and are alike in two runs'
 else
     lacks valgrind 'instruction counts'

@@ -118,6 +118,23 @@ static void test_seeds_follow_the_cell_not_the_filter(void **state)
     assert_true(reseeded.rows[4].seed != whole.rows[4].seed);
 }
 
+static void test_rounds_of_a_count_repeat_a_seed(void **state)
+{
+    (void)state;
+    const Options options = {0};
+    matrix.confirm = workload.instructions = true;
+    Plan plan = make(&options);
+    matrix.confirm = workload.instructions = false;
+    uint64_t seeds[] = {0, 0};
+    for (unsigned i = 0; i < plan.count; i++) {
+        if (strcmp(plan.rows[i].cell_id, "one") != 0) continue;
+        uint64_t *seed = &seeds[plan.rows[i].round > 5];
+        if (!*seed) *seed = plan.rows[i].seed;
+        assert_true(plan.rows[i].seed == *seed);
+    }
+    assert_true(seeds[0] != seeds[1]);
+}
+
 static void test_filters_rounds_and_test_mode(void **state)
 {
     (void)state;
@@ -201,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_blocks_are_adjacent_and_share_seed_and_padding),
         cmocka_unit_test(test_order_is_balanced_over_pairs_of_rounds),
         cmocka_unit_test(test_seeds_follow_the_cell_not_the_filter),
+        cmocka_unit_test(test_rounds_of_a_count_repeat_a_seed),
         cmocka_unit_test(test_filters_rounds_and_test_mode),
         cmocka_unit_test(test_rule_plans_more_rounds_and_a_second_set),
         cmocka_unit_test(test_filter_that_leaves_nothing_is_an_error),

@@ -2,6 +2,7 @@
 // madvise have other names, so nothing but the plant differs. Without these variables it does nothing:
 //
 // PLANT_SLOW_PCT    a thread that allocates takes so much longer
+// PLANT_EXTRA       so many instructions more for each malloc
 // PLANT_RSS_PCT     more pages are resident, this share of those that are
 // PLANT_FAIL_AT     one malloc, a thread's N-th, fails
 // PLANT_IDLE_PCT    memory goes back so much later
@@ -21,6 +22,7 @@ void *planted_real_malloc(size_t size);
 
 static struct {
     double slow, rss, idle; // shares
+    double extra;
     uint64_t fail_at;
     int statm;
 } plant = {.statm = -1};
@@ -40,6 +42,7 @@ __attribute__((constructor)) static void read_plant(void)
 {
     const char *fail_at = getenv("PLANT_FAIL_AT");
     plant.slow = share_of("PLANT_SLOW_PCT");
+    plant.extra = share_of("PLANT_EXTRA") * 100;
     plant.rss = share_of("PLANT_RSS_PCT");
     plant.idle = share_of("PLANT_IDLE_PCT");
     plant.fail_at = fail_at ? strtoull(fail_at, NULL, 10) : 0;
@@ -62,6 +65,13 @@ static void lose_time(void)
     while (now < until)
         now = now_ns();
     last_look_ns = now;
+}
+
+// A turn of the loop is three instructions.
+static void lose_instructions(void)
+{
+    for (long turns = (long)(plant.extra * CALLS_PER_LOOK / 3); turns > 0; turns--)
+        __asm__ volatile("nop");
 }
 
 static size_t resident_pages(void)
@@ -95,6 +105,7 @@ void *malloc(size_t size)
     }
     if (calls % CALLS_PER_LOOK == 0) {
         if (plant.slow > 0) lose_time();
+        if (plant.extra > 0) lose_instructions();
         if (plant.rss > 0) grow_ballast();
     }
     return planted_real_malloc(size);

@@ -62,7 +62,7 @@ enum {
     }
 #define OPTION_LANE                                                                                                    \
     {                                                                                                                  \
-        "lane", KEY_LANE, "LANE", 0, "measure (default), or diag: then count with perf, strace and cachegrind", 3      \
+        "lane", KEY_LANE, "LANE", 0, "measure (default), or diag: then count with perf, strace and callgrind", 3       \
     }
 #define OPTION_LOCK                                                                                                    \
     {                                                                                                                  \

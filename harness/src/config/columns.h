@@ -52,7 +52,8 @@
     X(probe_cpu_ns)                                                                                                    \
     X(probe_cpu_after_ns)                                                                                              \
     X(probe_mem_ns)                                                                                                    \
-    X(probe_mem_after_ns)
+    X(probe_mem_after_ns)                                                                                              \
+    X(instructions)
 
 #define X(name) RUN_##name,
 typedef enum RunColumn { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;

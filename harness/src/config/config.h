@@ -44,6 +44,7 @@ typedef struct CfgWorkload {
     unsigned metrics_count;
     double timeout_s;
     bool allow_fallback;
+    bool instructions; // run under valgrind, which counts them: all else about it is not measured
 } CfgWorkload;
 
 typedef struct CfgCell {

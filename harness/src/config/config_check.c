@@ -115,9 +115,13 @@ static bool check_argv(const char *path, const CfgWorkload *workload)
 static bool check_metrics(const char *path, const CfgWorkload *workload)
 {
     for (unsigned i = 0; i < workload->metrics_count; i++) {
-        const char *name = workload->metrics[i].name;
-        if (run_column(name) >= 0) continue;
-        yaml_error_at(path, name, "metric '%s' of workload '%s': expected a column of runs.csv", name, workload->name);
+        const char *name = workload->metrics[i].name, *fault = NULL;
+        if (run_column(name) < 0)
+            fault = "expected a column of runs.csv";
+        else if (workload->instructions != (run_column(name) == RUN_instructions))
+            fault = "expected instructions alone with 'instructions: true', and not without it";
+        if (!fault) continue;
+        yaml_error_at(path, name, "metric '%s' of workload '%s': %s", name, workload->name, fault);
         return false;
     }
     return true;
@@ -193,6 +197,21 @@ static bool check_arms(const Config *config)
     return any;
 }
 
+// Threads that wait for each other do so by the clock: their instructions are another number in every run.
+static bool check_counted(const char *path, const CfgCell *cell, const CfgWorkload *workload)
+{
+    const StrList lists[] = {{workload->fixed, workload->fixed_count},
+                             {cell->params, cell->params_count},
+                             {workload->params, workload->params_count}};
+    const char *threads = NULL;
+    for (unsigned i = 0; i < 3 && !threads; i++)
+        threads = pairs_find(&lists[i], "threads");
+    if (!workload->instructions || !threads || strcmp(threads, "1") == 0) return true;
+    yaml_error_at(path, cell->id, "cell '%s': threads=%s, expected 1 as workload '%s' counts instructions", cell->id,
+                  threads, workload->name);
+    return false;
+}
+
 static bool check_cell(const Config *config, const CfgCell *cell)
 {
     const char *path = config->matrix_path;
@@ -214,7 +233,8 @@ static bool check_cell(const Config *config, const CfgCell *cell)
                       cell->id, cell->rounds, cell->expect_s, ROUNDS_MAX, SECONDS_MAX);
         return false;
     }
-    return check_settings(path, cell->id, workload, cell->params, cell->params_count);
+    return check_settings(path, cell->id, workload, cell->params, cell->params_count) &&
+           check_counted(path, cell, workload);
 }
 
 static bool some_cell_has(const Config *config, const char *metric)

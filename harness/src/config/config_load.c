@@ -57,6 +57,7 @@ static const cyaml_schema_field_t workload_fields[] = {
     CYAML_FIELD_SEQUENCE("metrics", CYAML_FLAG_POINTER, CfgWorkload, metrics, &metric_value, 1, CYAML_UNLIMITED),
     CYAML_FIELD_FLOAT("timeout_s", REQUIRED, CfgWorkload, timeout_s),
     CYAML_FIELD_BOOL("allow_fallback", OPTIONAL, CfgWorkload, allow_fallback),
+    CYAML_FIELD_BOOL("instructions", OPTIONAL, CfgWorkload, instructions),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t workload_value = {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/callgrind.h"
 #include "base/subprocess.h"
 #include "config/arm_find.h"
 #include "config/paths.h"
@@ -152,6 +153,7 @@ static bool add_workloads(const Config *config, const Options *options, Experime
             hzb_error("workload '%s': no program '%s'; build it with make, or see --build", from->name, path);
             return false;
         }
+        if (from->instructions && !(workload.counter = callgrind_version())) workload.counter = xstrdup("");
         experiment->workloads =
             xrealloc(experiment->workloads, experiment->workload_count + 1, sizeof *experiment->workloads);
         experiment->workloads[experiment->workload_count++] = workload;

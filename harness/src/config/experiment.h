@@ -15,6 +15,9 @@ typedef struct Workload {
     char *sha256;
     StrList argv;
     bool allow_fallback;
+    // Valgrind's version, if its instructions are counted and nothing else is measured, empty if that is not installed;
+    // NULL: it is measured, not counted.
+    char *counter;
     CfgMetric *metrics;
     unsigned metrics_count;
     FileId id;

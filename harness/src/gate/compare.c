@@ -28,6 +28,16 @@ bool compare_is_identical(const Comparison *c)
            arms_are_same(c->cand, c->base);
 }
 
+bool compare_is_counted(const Comparison *comparison)
+{
+    return comparison->column == RUN_instructions;
+}
+
+bool compare_has_p(const Comparison *c)
+{
+    return compare_is_gated(c) && !c->gate->exact && !compare_is_counted(c) && !compare_is_identical(c);
+}
+
 double compare_worse_sign(const Comparison *comparison)
 {
     return comparison->found.direction == DIRECTION_DOWN ? 1 : -1;
@@ -147,6 +157,38 @@ static void estimate_change(const double *d, unsigned n, Comparison *c)
     c->found.ci_hi = exp(ci.hi);
 }
 
+typedef struct Least {
+    double first, second; // NAN if there is one value only
+} Least;
+
+static Least least_two(const double *values, unsigned n)
+{
+    Least least = {NAN, NAN};
+    for (unsigned i = 0; i < n; i++) {
+        if (!(values[i] >= least.first)) {
+            least.second = least.first;
+            least.first = values[i];
+        } else if (!(values[i] >= least.second)) {
+            least.second = values[i];
+        }
+    }
+    return least;
+}
+
+// A busy machine can only add to a count, by code that follows the clock. So the least of a few runs is the figure, and
+// the next one says how far it can be trusted: the interval is what the two least of either side allow.
+static void estimate_count(const Pairs *pairs, Comparison *c)
+{
+    Least base = least_two(pairs->base, pairs->n), cand = least_two(pairs->cand, pairs->n);
+    if (!(base.first > 0) || !(cand.first > 0)) return;
+    c->d = log(cand.first / base.first);
+    c->d_lo = log(cand.first / base.second);
+    c->d_hi = log(cand.second / base.first);
+    c->found.ratio = exp(c->d);
+    c->found.ci_lo = exp(c->d_lo);
+    c->found.ci_hi = exp(c->d_hi);
+}
+
 static void measure(const Results *results, RoundSet set, Comparison *c)
 {
     Pairs pairs = collect_pairs(results, set, c);
@@ -157,7 +199,10 @@ static void measure(const Results *results, RoundSet set, Comparison *c)
     if (pairs.n > 0) {
         c->found.base_median = stats_median(pairs.base, pairs.n);
         c->found.cand_median = stats_median(pairs.cand, pairs.n);
-        if (log_ratios(&pairs, d)) estimate_change(d, pairs.n, c);
+        if (compare_is_counted(c))
+            estimate_count(&pairs, c);
+        else if (log_ratios(&pairs, d))
+            estimate_change(d, pairs.n, c);
     }
     free(d);
     free(pairs.base);

@@ -40,6 +40,10 @@ void compare_cell(const Results *results, const char *cell_id, RoundSet set, Com
 bool compare_is_gated(const Comparison *comparison);
 // A candidate with the library and the environment of its base: there is nothing to tell them apart by.
 bool compare_is_identical(const Comparison *comparison);
+// Gated by a test of chance: one of the family that Holm's correction is over.
+bool compare_has_p(const Comparison *comparison);
+// Counted without noise: three runs that agree say what hundreds of others would.
+bool compare_is_counted(const Comparison *comparison);
 // The sign that makes more than 0 worse.
 double compare_worse_sign(const Comparison *comparison);
 

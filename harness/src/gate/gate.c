@@ -44,8 +44,7 @@ static unsigned family_of(const Comparisons *list)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < list->count; i++)
-        count +=
-            compare_is_gated(&list->items[i]) && !list->items[i].gate->exact && !compare_is_identical(&list->items[i]);
+        count += compare_has_p(&list->items[i]);
     return count;
 }
 

@@ -62,10 +62,10 @@ static bool is_better_by_more_than_the_limit(const Worsening *w)
     return w->change < -w->limit && w->worst < 0;
 }
 
-// False while p_holm is NAN, unknown.
+// False while p_holm is NAN, unknown. A count has no chance in it.
 static bool is_significant(const Comparison *c)
 {
-    return c->found.p_holm < rule_alpha;
+    return compare_is_counted(c) || c->found.p_holm < rule_alpha;
 }
 
 static Verdict interval_verdict(const Comparison *c)
@@ -143,7 +143,9 @@ static double normal_quantile(double share)
 // The rank test loses little against the normal one, so the interval's width stands for the spread of the estimate.
 double rule_visible_change(const Comparison *c, unsigned family)
 {
-    if (!c->gate || c->gate->exact || !has_interval(c) || c->found.n < rule_rounds_needed(family)) return NAN;
+    if (!c->gate || c->gate->exact || !has_interval(c)) return NAN;
+    if (compare_is_counted(c)) return expm1(fmax(log1p(c->found.threshold), c->d_hi - c->d_lo));
+    if (c->found.n < rule_rounds_needed(family)) return NAN;
     double error = (c->d_hi - c->d_lo) / (2 * normal_quantile(0.975)), power = normal_quantile(0.8);
     double beyond_limit = log1p(c->found.threshold) + power * error;
     double beyond_chance = (normal_quantile(1 - rule_alpha / (2 * fmax(family, 1))) + power) * error;

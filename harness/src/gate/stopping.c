@@ -7,7 +7,8 @@
 #include "gate/rule.h"
 #include "stats/stats.h"
 
-static bool has_p(const Comparison *c)
+// An exact gate is answered by any round.
+static bool is_estimated(const Comparison *c)
 {
     return compare_is_gated(c) && !c->gate->exact && !compare_is_identical(c);
 }
@@ -21,7 +22,7 @@ static unsigned family_size(const Experiment *experiment, const Plan *plan)
     for (unsigned i = 0; i < results.cells.count; i++)
         compare_cell(&results, results.cells.items[i], SET_FIRST, COMPARE_GATED, &list);
     for (unsigned i = 0; i < list.count; i++)
-        size += has_p(&list.items[i]);
+        size += compare_has_p(&list.items[i]);
     list_free(&results.cells);
     free(list.items);
     return size;
@@ -47,8 +48,9 @@ static bool can_still_be_decided(const Comparison *c, unsigned family)
 // more rounds, unless it was the machine that spoilt them.
 static bool is_answered(const Comparison *c, unsigned family)
 {
-    if (!has_p(c)) return true;
+    if (!is_estimated(c)) return true;
     if (c->found.n == 0) return c->rounds_ok > 0 || c->cand_failures || !c->disturbed;
+    if (compare_is_counted(c)) return c->found.verdict != VERDICT_INCONCLUSIVE;
     return c->found.verdict == VERDICT_UNCHANGED ||
            (is_narrow(c, rule_rounds_needed(family)) && !can_still_be_decided(c, family));
 }
@@ -90,7 +92,7 @@ static bool is_flagged(const Results *results, GateState *state, const char *cel
         Comparisons first = gate_judge_cells(results, &results->cells, SET_FIRST, COMPARE_GATED, &state->noise);
         state->flagged = gate_flagged_cells(&first);
         for (unsigned i = 0; i < first.count; i++)
-            state->flags += has_p(&first.items[i]) && gate_is_flagged(&first.items[i]);
+            state->flags += compare_has_p(&first.items[i]) && gate_is_flagged(&first.items[i]);
         state->first_judged = true;
         free(first.items);
     }
@@ -133,11 +135,21 @@ char *gate_skip_reason(const Results *results, GateState *state)
     return enough ? xstrdup("gate: the interval is narrow enough") : NULL;
 }
 
+// Rounds of a count say the same again: a few of them are enough.
+static bool is_counted_cell(const Experiment *experiment, const Plan *plan, const char *cell_id)
+{
+    for (unsigned i = 0; i < plan->count; i++)
+        if (strcmp(plan->rows[i].cell_id, cell_id) == 0)
+            return experiment_workload(experiment, plan->rows[i].workload)->counter != NULL;
+    return false;
+}
+
 void gate_warn_if_blind(const Experiment *experiment, const Plan *whole)
 {
     unsigned family = family_size(experiment, whole), needed = rule_rounds_needed(family);
     for (unsigned i = 0; i < experiment->rule.cells_count && family > 0; i++) {
         const CellRounds *cell = &experiment->rule.cells[i];
+        if (is_counted_cell(experiment, whole, cell->cell_id)) continue;
         if (cell->first < needed)
             hzb_note("cell '%s': %u rounds can flag nothing among %u comparisons; it takes %u", cell->cell_id,
                      cell->first, family, needed);

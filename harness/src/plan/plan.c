@@ -126,10 +126,17 @@ static bool select_cells(const Config *config, const Options *options, PlannedCe
     return *count > 0;
 }
 
+// Rounds of a count repeat the same process, for nothing but the machine may differ between them. The second set has
+// another seed.
+static unsigned seed_round(const PlannedCell *planned, unsigned round)
+{
+    return planned->workload->instructions ? round - round % planned->rounds.first : round;
+}
+
 static void add_block(Plan *plan, const PlannedCell *planned, const Experiment *experiment, uint64_t matrix_seed,
                       unsigned round)
 {
-    uint64_t seed = block_seed(matrix_seed, planned->cell->id, round);
+    uint64_t seed = block_seed(matrix_seed, planned->cell->id, seed_round(planned, round));
     unsigned n = experiment->arm_count;
     assert(n > 0 && round < planned->rounds.first * 2); // two sets at most
     plan->rows = xrealloc(plan->rows, plan->count + n, sizeof *plan->rows);

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/callgrind.h"
+
 enum { EXIT_CANNOT_EXEC = 127 };
 
 static char *fill_in(const char *template, const StrList *values)
@@ -52,6 +54,17 @@ StrList child_arguments(const Workload *workload, const PlanRow *plan)
     free(seed);
     list_free(&values);
     return arguments;
+}
+
+static StrList command_line(const ChildSpec *spec)
+{
+    StrList program = child_arguments(spec->workload, spec->plan), whole = {0};
+    if (!spec->count_path) return program;
+    callgrind_arguments(spec->count_path, &whole);
+    for (unsigned i = 0; i < program.count; i++)
+        list_add(&whole, program.items[i]);
+    list_free(&program);
+    return whole;
 }
 
 static void set(StrList *environment, const char *name, const char *value)
@@ -113,7 +126,7 @@ static void become(const ChildSpec *spec, char *const argv[], char *const envp[]
                  chdir(spec->work_dir) == 0;
     keep_over_exec(socket_fd);
     keep_over_exec(live_fd);
-    if (ready) execve(argv[0], argv, envp);
+    if (ready) execvpe(argv[0], argv, envp);
     dprintf(STDERR_FILENO, "hzb: cannot start %s: %s\n", argv[0], strerror(errno));
     _exit(EXIT_CANNOT_EXEC);
 }
@@ -133,7 +146,7 @@ bool child_start(const ChildSpec *spec, const LivePage *live, Child *child)
         hzb_error("socketpair: %s", strerror(errno));
         return false;
     }
-    StrList arguments = child_arguments(spec->workload, spec->plan);
+    StrList arguments = command_line(spec);
     StrList environment = child_environment(spec, ends[1], live->fd);
     pid_t parent = getpid();
     *child = (Child){.pid = fork(), .pidfd = -1, .socket = ends[0]};

@@ -17,6 +17,7 @@ typedef struct ChildSpec {
     const char *work_dir;
     const char *out_path;
     const char *err_path;
+    const char *count_path; // where instructions are counted to; NULL = they are not
 } ChildSpec;
 
 typedef struct Child {

@@ -17,11 +17,13 @@ enum { STEAL_TICKS_MIN = 3, TICKS_PER_S = 100 }; // /proc/stat counts in USER_HZ
 static const char *const disturbances[] = {"majflt:", "swap:", "steal:", "mode:", OUTCOME_AGAIN};
 static const char of_block[] = "block: ", checksum[] = "checksum: ";
 
-static char *wait_fault(const Observed *seen)
+static char *wait_fault(const Workload *workload, const Observed *seen)
 {
     if (WIFSIGNALED(seen->wait_status)) return xfmt("signal: %s", strsignal(WTERMSIG(seen->wait_status)));
     if (WEXITSTATUS(seen->wait_status) != 0) return xfmt("exit: code %d, see logs", WEXITSTATUS(seen->wait_status));
-    return seen->has_final ? NULL : xfmt("protocol: no final line");
+    if (!seen->has_final) return xfmt("protocol: no final line");
+    bool uncounted = workload->counter && seen->instructions <= 0;
+    return uncounted ? xfmt("instructions: %s counted none", workload->counter) : NULL;
 }
 
 static double seconds(struct timeval time)
@@ -50,7 +52,8 @@ static char *invalidity(const Experiment *experiment, const PlanRow *plan, const
     if (seen->final.has_fallback && seen->final.fallback_pct > limits->fallback_max_pct && !workload->allow_fallback)
         return xfmt("fallback: %.4f %% of remote frees were local, limit %g %%", seen->final.fallback_pct,
                     limits->fallback_max_pct);
-    return verify_only ? NULL : disturbance(limits, seen);
+    // What the machine does to a process takes its time and changes no count.
+    return verify_only || workload->counter ? NULL : disturbance(limits, seen);
 }
 
 static void fill_identity(const Experiment *experiment, const PlanRow *plan, RunRow *row)
@@ -74,7 +77,8 @@ static void fill_identity(const Experiment *experiment, const PlanRow *plan, Run
 static void fill_status(const Experiment *experiment, const PlanRow *plan, const Observed *seen, bool verify_only,
                         RunRow *row)
 {
-    char *fault = seen->killed_as ? seen->fault : wait_fault(seen);
+    const Workload *workload = experiment_workload(experiment, plan->workload);
+    char *fault = seen->killed_as ? seen->fault : wait_fault(workload, seen);
     const char *status = seen->killed_as                  ? seen->killed_as
                          : WIFSIGNALED(seen->wait_status) ? "signal"
                          : fault                          ? "failed"
@@ -95,13 +99,17 @@ static void fill_machine(const Observed *seen, RunRow *row)
     row_set(row, RUN_wall_s, "%.6f", seen->wall_s);
     row_set(row, RUN_cpu_user_s, "%.6f", seconds(seen->usage.ru_utime));
     row_set(row, RUN_cpu_sys_s, "%.6f", seconds(seen->usage.ru_stime));
-    row_set(row, RUN_minflt, "%ld", seen->usage.ru_minflt);
-    row_set(row, RUN_majflt, "%ld", seen->usage.ru_majflt);
-    row_set(row, RUN_nvcsw, "%ld", seen->usage.ru_nvcsw);
-    row_set(row, RUN_nivcsw, "%ld", seen->usage.ru_nivcsw);
     if (seen->steal_ticks >= 0) row_set(row, RUN_steal_ticks, "%" PRId64, seen->steal_ticks);
     if (seen->psi_cpu_us >= 0) row_set(row, RUN_psi_cpu_us, "%" PRId64, seen->psi_cpu_us);
     if (seen->load1 >= 0) row_set(row, RUN_load1, "%.2f", seen->load1);
+}
+
+static void fill_usage(const struct rusage *usage, RunRow *row)
+{
+    row_set(row, RUN_minflt, "%ld", usage->ru_minflt);
+    row_set(row, RUN_majflt, "%ld", usage->ru_majflt);
+    row_set(row, RUN_nvcsw, "%ld", usage->ru_nvcsw);
+    row_set(row, RUN_nivcsw, "%ld", usage->ru_nivcsw);
 }
 
 static void set_probe(RunRow *row, RunColumn column, double ns)
@@ -131,8 +139,6 @@ static void fill_final(const ProtoFinal *final, RunRow *row)
 {
     assert(strlen(final->checksum) == PROTO_CHECKSUM_DIGITS);
     row_set(row, RUN_ops, "%" PRIu64, final->ops);
-    row_set(row, RUN_work_s, "%.6f", (double) final->work_ns / 1e9);
-    if (final->work_ns > 0) row_set(row, RUN_ops_per_s, "%.10g", (double) final->ops * 1e9 / (double) final->work_ns);
     row_set(row, RUN_live_peak_kib, "%" PRIu64, final->live_peak_bytes / 1024);
     row_set(row, RUN_alloc_failed, "%" PRIu64, final->alloc_failed);
     row_set(row, RUN_checksum, "%s", final->checksum);
@@ -141,15 +147,27 @@ static void fill_final(const ProtoFinal *final, RunRow *row)
     if (final->live_at_fail_bytes > 0) row_set(row, RUN_live_at_fail_kib, "%" PRIu64, final->live_at_fail_bytes / 1024);
 }
 
+static void fill_speed(const ProtoFinal *final, RunRow *row)
+{
+    row_set(row, RUN_work_s, "%.6f", (double) final->work_ns / 1e9);
+    if (final->work_ns > 0) row_set(row, RUN_ops_per_s, "%.10g", (double) final->ops * 1e9 / (double) final->work_ns);
+}
+
 void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Observed *observed, bool verify_only,
                   RunRow *row)
 {
     fill_identity(experiment, plan, row);
     fill_status(experiment, plan, observed, verify_only, row);
     fill_machine(observed, row);
+    if (observed->has_final) fill_final(&observed->final, row);
+    if (experiment_workload(experiment, plan->workload)->counter) {
+        if (observed->instructions > 0) row_set(row, RUN_instructions, "%" PRId64, observed->instructions);
+        return; // all else would be valgrind's
+    }
+    fill_usage(&observed->usage, row);
     fill_probes(observed, row);
     fill_memory(observed, row);
-    if (observed->has_final) fill_final(&observed->final, row);
+    if (observed->has_final) fill_speed(&observed->final, row);
 }
 
 void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row)

@@ -35,6 +35,7 @@ typedef struct Observed {
     Probe before, after;        // of the machine
     int64_t psi_cpu_us;
     double load1;
+    int64_t instructions; // outside of the program; only if the workload counts them
 } Observed;
 
 // Fills all columns but those of the allocator's counters. `verify_only`: disturbances by the machine do not count.

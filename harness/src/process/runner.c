@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/callgrind.h"
 #include "base/files.h"
 #include "base/host.h"
 #include "process/child.h"
@@ -36,6 +37,7 @@ typedef struct {
     LivePage live;
     CounterFile counters;
     char *stats_path;
+    char *count_path; // NULL unless its instructions are counted
     Sampler sampler;
     int timer_fd;
     int statm_fd;
@@ -216,7 +218,8 @@ static char *log_path(const Run *run, const char *folder, const char *extension)
 static bool start(Run *run)
 {
     char *out = log_path(run, "logs", "out"), *err = log_path(run, "logs", "err");
-    const ChildSpec spec = {run->arm, run->workload, run->plan, run->stats_path, run->context->work_dir, out, err};
+    const ChildSpec spec = {run->arm, run->workload, run->plan,      run->stats_path, run->context->work_dir,
+                            out,      err,           run->count_path};
     unlink(run->stats_path);
     run->ticks_before = cpu_ticks();
     run->psi_before_us = psi_cpu_us();
@@ -234,6 +237,12 @@ static bool start(Run *run)
     return start_timer(run);
 }
 
+// The machine's modes change no count.
+static bool is_probed(const Run *run)
+{
+    return run->context->experiment->limits.probe && !run->count_path;
+}
+
 static void observe_end(Run *run)
 {
     CpuTicks ticks = cpu_ticks();
@@ -242,7 +251,8 @@ static void observe_end(Run *run)
     run->seen.psi_cpu_us = psi_us >= 0 ? psi_us - run->psi_before_us : -1;
     run->seen.idle_kib = sampler_settled_rss_kib(&run->sampler, "idle");
     run->seen.return_ms = sampler_return_ms(&run->sampler, "idle");
-    if (run->context->experiment->limits.probe) run->seen.after = probe_machine();
+    if (is_probed(run)) run->seen.after = probe_machine();
+    if (run->count_path) run->seen.instructions = callgrind_instructions(run->count_path, run->workload->bin);
 }
 
 static void take_final_counters(const CounterFile *file, RunResult *result)
@@ -301,6 +311,8 @@ static RunEnd finish(Run *run, bool interrupted, RunResult *result)
     close(run->timer_fd);
     unlink(run->stats_path);
     free(run->stats_path);
+    if (run->count_path) unlink(run->count_path);
+    free(run->count_path);
     free(run->seen.fault);
     return end;
 }
@@ -309,13 +321,17 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
 {
     *result = (RunResult){0};
     const Experiment *experiment = context->experiment;
-    Run run = {
-        .context = context,
-        .plan = plan,
-        .arm = experiment_arm(experiment, plan->allocator),
-        .workload = experiment_workload(experiment, plan->workload),
-        .stats_path = xfmt("%s/%u.stats", context->work_dir, plan->seq),
-        .seen = {.post_kib = -1, .majflt_before_work = -1, .load1 = -1, .before = probe_none(), .after = probe_none()}};
+    Run run = {.context = context,
+               .plan = plan,
+               .arm = experiment_arm(experiment, plan->allocator),
+               .workload = experiment_workload(experiment, plan->workload),
+               .stats_path = xfmt("%s/%u.stats", context->work_dir, plan->seq),
+               .seen = {.post_kib = -1,
+                        .majflt_before_work = -1,
+                        .load1 = -1,
+                        .instructions = -1,
+                        .before = probe_none(),
+                        .after = probe_none()}};
     assert(run.arm && run.workload);
     if (run.arm->missing) {
         outcome_skipped(experiment, plan, "library: not installed", &result->row);
@@ -324,7 +340,8 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
     }
     double ram_kib = (double)proc_value("/proc/meminfo", "MemTotal");
     run.guard_kib = (int64_t)(ram_kib * experiment->limits.mem_guard_pct / 100);
-    if (experiment->limits.probe) run.seen.before = probe_recent(PROBE_AGE_MAX_MS);
+    if (run.workload->counter) run.count_path = xfmt("%s/%u.callgrind", context->work_dir, plan->seq);
+    if (is_probed(&run)) run.seen.before = probe_recent(PROBE_AGE_MAX_MS);
     if (!start(&run)) return RUN_BROKEN;
     bool interrupted = !watch(&run);
     reap(&run);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/callgrind.h"
 #include "base/files.h"
 #include "base/host.h"
 #include "base/subprocess.h"
@@ -52,10 +53,10 @@ static json_t *workloads_to_json(const Experiment *experiment)
     json_t *array = json_array();
     for (unsigned i = 0; i < experiment->workload_count; i++) {
         const Workload *w = &experiment->workloads[i];
-        json_array_append_new(array,
-                              json_pack("{s:s, s:s, s:s, s:b, s:o, s:o}", "name", w->name, "bin", w->bin, "sha256",
-                                        w->sha256, "allow_fallback", w->allow_fallback, "argv",
-                                        texts_to_json(w->argv.items, w->argv.count), "metrics", metrics_to_json(w)));
+        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:b, s:s?, s:o, s:o}", "name", w->name, "bin", w->bin,
+                                               "sha256", w->sha256, "allow_fallback", w->allow_fallback, "counter",
+                                               w->counter, "argv", texts_to_json(w->argv.items, w->argv.count),
+                                               "metrics", metrics_to_json(w)));
     }
     return array;
 }
@@ -173,6 +174,7 @@ static bool workload_from_json(const json_t *object, Workload *workload)
                            .sha256 = text_of(object, "sha256"),
                            .argv = texts_of(object, "argv"),
                            .allow_fallback = json_is_true(json_object_get(object, "allow_fallback")),
+                           .counter = text_of(object, "counter"),
                            .metrics = xcalloc(json_array_size(metrics), sizeof(CfgMetric)),
                            .metrics_count = (unsigned)json_array_size(metrics)};
     json_array_foreach(metrics, i, metric)
@@ -324,6 +326,17 @@ static bool file_still_true(const char *what, const char *name, const char *path
     return false;
 }
 
+static bool counter_still_true(const Workload *workload)
+{
+    if (!workload->counter || !*workload->counter) return true;
+    char *now = callgrind_version();
+    bool same = now && strcmp(now, workload->counter) == 0;
+    if (!same)
+        hzb_error("workload '%s': %s counted, here is %s", workload->name, workload->counter, now ? now : "none");
+    free(now);
+    return same;
+}
+
 static bool host_still_true(const char *dir)
 {
     json_t *root = manifest_json(dir), *facts = host_facts();
@@ -353,7 +366,7 @@ bool manifest_still_true(const char *dir, const Experiment *experiment)
     }
     for (unsigned i = 0; i < experiment->workload_count; i++) {
         Workload *w = &experiment->workloads[i];
-        same = file_still_true("program", w->name, w->bin, w->sha256, &w->id) && same;
+        same = file_still_true("program", w->name, w->bin, w->sha256, &w->id) && counter_still_true(w) && same;
     }
     return same;
 }

@@ -11,6 +11,7 @@ const ShownMetric shown_metrics[SHOWN_METRICS] = {
     {RUN_idle_rss_kib, "idle RSS MiB"},   {RUN_post_rss_kib, "RSS after MiB"},
     {RUN_live_peak_kib, "live peak MiB"}, {RUN_live_at_fail_kib, "live at fail MiB"},
     {RUN_alloc_failed, "alloc_failed"},   {RUN_reclaim_pages, "reclaim_pages"},
+    {RUN_instructions, "M instructions"},
 };
 
 const CfgMetric *metric_of(const Workload *workload, RunColumn column)
@@ -29,7 +30,7 @@ static bool ends_in(const char *name, const char *tail)
 
 const char *metric_unit(const char *name)
 {
-    if (ends_in(name, "_per_s")) return "M";
+    if (ends_in(name, "_per_s") || strcmp(name, "instructions") == 0) return "M";
     if (ends_in(name, "_kib")) return "MiB";
     return ends_in(name, "_s") ? "s" : "";
 }
@@ -38,6 +39,7 @@ char *metric_text(const char *name, double value)
 {
     assert(isfinite(value));
     const char *unit = metric_unit(name);
+    if (strcmp(name, "instructions") == 0) return xfmt("%.3f", value / 1e6); // exact to less than a per mille
     if (strcmp(unit, "M") == 0) return xfmt(value < 1e5 ? "%.3g" : "%.2f", value / 1e6);
     if (strcmp(unit, "MiB") == 0) return xfmt("%.1f", value / 1024);
     return xfmt(strcmp(unit, "s") == 0 ? "%.3f" : "%.0f", value);

@@ -10,7 +10,7 @@ typedef struct ShownMetric {
     const char *title; // with its unit
 } ShownMetric;
 
-enum { SHOWN_METRICS = 8 };
+enum { SHOWN_METRICS = 9 };
 extern const ShownMetric shown_metrics[SHOWN_METRICS];
 
 // The workload's metric that is this column, or NULL.

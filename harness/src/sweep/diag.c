@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/callgrind.h"
 #include "base/csvio.h"
 #include "base/files.h"
 #include "base/subprocess.h"
@@ -13,8 +14,8 @@
 #include "record/resultdir.h"
 #include "record/results.h"
 
-// A program runs some fifty times as long under cachegrind.
-enum { TIMEOUT_FACTOR = 100, CACHEGRIND_RUNS = 3 };
+// A program runs some fifty times as long under valgrind.
+enum { TIMEOUT_FACTOR = 100, COUNT_RUNS = 3 };
 
 typedef struct Diag {
     const Results *results;
@@ -149,38 +150,26 @@ static bool strace(const Diag *diag, const Subject *subject)
     return true;
 }
 
-// The number after valgrind's "I   refs:", 0 if there is none.
-static double instructions_in(const char *said)
-{
-    static const char mark[] = "I   refs:";
-    double count = 0;
-    const char *at = strstr(said, mark);
-    for (at = at ? at + strlen(mark) : ""; *at && *at != '\n'; at++)
-        if (*at >= '0' && *at <= '9') count = 10 * count + (*at - '0');
-    return count;
-}
-
-// Only with one thread is the work the same in every run. The least of a few runs: what allocator and workload do
-// by the clock comes on top, and more often the busier the machine is.
-static bool cachegrind(const Diag *diag, const Subject *subject)
+// Only with one thread is the work the same in every run. The least of a few runs: what the C library does by the clock
+// comes on top, and more often the busier the machine is.
+static bool callgrind(const Diag *diag, const Subject *subject)
 {
     StrList argv = {0}, params = list_split(subject->plan->params, ' ');
-    double least = 0;
+    int64_t least = 0;
     if (!list_has(&params, "threads=1")) return true;
     add_clean_environment(&argv);
     add_arm(&argv, subject->arm, NULL);
-    add_texts(&argv, (const char *const[]){"valgrind", "--tool=cachegrind", "--cache-sim=no",
-                                           "--cachegrind-out-file=/dev/null", NULL});
-    for (int i = 0; i < CACHEGRIND_RUNS; i++) {
+    callgrind_arguments(subject->tool_output, &argv);
+    for (int i = 0; i < COUNT_RUNS; i++) {
         char *said;
         if (!run_tool(subject, &argv, &said)) return false;
-        double count = instructions_in(said);
+        int64_t count = callgrind_instructions(subject->tool_output, subject->workload->bin);
         if (count <= 0) hzb_error("diag: valgrind counted no instructions: %s", said);
         free(said);
         if (count <= 0) return false;
         if (i == 0 || count < least) least = count;
     }
-    put(diag, subject, "cachegrind", "instructions", least);
+    put(diag, subject, "callgrind", "instructions", (double)least);
     return true;
 }
 
@@ -190,7 +179,7 @@ static bool diagnose(const Diag *diag, const Subject *subject)
     if (faults.n) put(diag, subject, "rusage", "page-faults", faults.median);
     hzb_note("diag: %s, %s", subject->plan->cell_id, subject->arm->name);
     return (!diag->has_perf || perf(diag, subject)) && (!diag->has_strace || strace(diag, subject)) &&
-           (!diag->has_valgrind || cachegrind(diag, subject));
+           (!diag->has_valgrind || callgrind(diag, subject));
 }
 
 // The first round has every cell with every arm.

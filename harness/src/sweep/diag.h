@@ -1,4 +1,4 @@
-// The diagnostic lane: every cell once more under perf, strace and cachegrind, for counts instead of times. They are
+// The diagnostic lane: every cell once more under perf, strace and callgrind, for counts instead of times. They are
 // written to diag.csv: cell_id, allocator, tool, counter, value. A tool that is missing or sees nothing here (no
 // hardware counters in most virtual machines) is named and left out.
 #ifndef HZB_DIAG_H
