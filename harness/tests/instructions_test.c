@@ -90,7 +90,8 @@ static Experiment experiment(void)
 
 static RunRow row_of(Observed seen)
 {
-    const PlanRow plan = {.seq = 1, .cell_id = "one", .workload = "w", .params = "", .allocator = "cand", .role = "cand"};
+    const PlanRow plan = {
+        .seq = 1, .cell_id = "one", .workload = "w", .params = "", .allocator = "cand", .role = "cand"};
     const Experiment whole = experiment();
     RunRow row = {0};
     outcome_fill(&whole, &plan, &seen, false, &row);

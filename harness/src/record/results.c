@@ -83,6 +83,22 @@ Spread results_spread(const RunRows *runs, const char *cell_id, const char *allo
     return spread;
 }
 
+Spread results_mode_spread(const Results *results, const char *cell_id, const char *allocator, RunColumn column,
+                           unsigned mode)
+{
+    const RunRows *runs = &results->runs;
+    double *values = xcalloc(runs->count, sizeof *values);
+    unsigned n = 0;
+    assert(mode < results->modes.count);
+    for (unsigned i = 0; i < runs->count; i++)
+        if (value_at(runs, i, cell_id, allocator, column, &values[n]) &&
+            machine_mode_of(&results->modes, &runs->rows[i]) == (int)mode)
+            n++;
+    Spread spread = spread_of(values, n);
+    free(values);
+    return spread;
+}
+
 Spread results_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
                             RunColumn column)
 {

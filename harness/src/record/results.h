@@ -29,6 +29,10 @@ Spread results_spread(const RunRows *runs, const char *cell_id, const char *allo
 Spread results_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
                             RunColumn column);
 
+// Over those of them that ran in one mode of the machine, an index of results->modes.
+Spread results_mode_spread(const Results *results, const char *cell_id, const char *allocator, RunColumn column,
+                           unsigned mode);
+
 typedef struct SampleCount {
     unsigned ok, bad, skipped;
 } SampleCount;

@@ -4,6 +4,7 @@
 
 #include "base/html.h"
 #include "record/metric.h"
+#include "report/mode_table.h"
 #include "report/report_page.h"
 
 // Does any allocator have this in that cell? Columns without a value are not shown.
@@ -65,12 +66,33 @@ static void cell_table(const Results *results, const PlanRow *cell, FILE *out)
     fputs("</tbody></table></div>\n", out);
 }
 
+static void modes_table(const Results *results, const char *cell_id, FILE *out)
+{
+    ModeTable table = mode_table(results, cell_id);
+    if (table.count > 0) fputs("<div class=\"wide\"><table class=\"modes\"><thead>", out);
+    for (unsigned r = 0; r < table.count; r++) {
+        fputs("<tr>", out);
+        for (unsigned c = 0; c < table.rows[r].count; c++) {
+            fputs(r == 0 ? "<th>" : "<td>", out);
+            html_text(out, table.rows[r].items[c]);
+            fputs(r == 0 ? "</th>" : "</td>", out);
+        }
+        fputs(r == 0 ? "</tr></thead>\n<tbody>\n" : "</tr>\n", out);
+    }
+    if (table.count > 0) fputs("</tbody></table></div>\n", out);
+    mode_table_free(&table);
+}
+
 void report_cells(const Report *report, FILE *out)
 {
     fputs(
         "<h2 id=\"cells\">Cells</h2>\n<p class=\"dim\">Medians of the samples that count; below each its 95 % interval "
-        "by order statistics, or the least and the most of fewer than six.</p>\n",
+        "by order statistics, or the least and the most of fewer than six. Where the machine was in several modes, "
+        "told "
+        "by a round trip between its CPUs, the medians stand by mode, too, with the share of the samples.</p>\n",
         out);
-    for (unsigned c = 0; c < report->results.cells.count; c++)
+    for (unsigned c = 0; c < report->results.cells.count; c++) {
         cell_table(&report->results, results_cell(&report->results, report->results.cells.items[c]), out);
+        modes_table(&report->results, report->results.cells.items[c], out);
+    }
 }

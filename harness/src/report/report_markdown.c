@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "record/metric.h"
+#include "report/mode_table.h"
 #include "stats/stats.h"
 
 // Together with what stands around them, below 100 lines.
-enum { ROWS_MAX = 60, FAILURES_MAX = 15 };
+enum { ROWS_MAX = 60, FAILURES_MAX = 15, MODES_FRAME = 4 };
 
 // Texts of a table; all rows have the same number of columns.
 typedef struct Lines {
@@ -169,7 +170,7 @@ static void known_list(const Findings *findings, FILE *out)
     }
 }
 
-static void findings_table(const Report *report, FILE *out)
+static unsigned findings_table(const Report *report, FILE *out)
 {
     static const char *const head[] = {"  ", "cell", "metric", "arms", "base", "cand", "vs base", "verdict"};
     const Findings *findings = &report->findings;
@@ -183,10 +184,11 @@ static void findings_table(const Report *report, FILE *out)
     lines_print(&lines, 3, 7, out);
     if (shown < gated)
         fprintf(out, "%u more rows, none of them worse than these, are in report.html.\n", gated - shown);
+    return shown;
 }
 
-// One row a cell and metric, one column an allocator.
-static void medians_table(const Report *report, FILE *out)
+// One row a cell and metric, one column an allocator. Returns the rows.
+static unsigned medians_table(const Report *report, FILE *out)
 {
     const Results *results = &report->results;
     Lines lines = {0};
@@ -208,6 +210,31 @@ static void medians_table(const Report *report, FILE *out)
     }
     lines_print(&lines, 2, UINT_MAX, out);
     if (lines.count > ROWS_MAX) fputs("More cells are in report.html.\n", out);
+    return lines.count;
+}
+
+// As many as there is room for, of the cells in which the machine was in several modes. One row an arm and metric.
+static void modes_of_cells(const Report *report, unsigned room, FILE *out)
+{
+    const Results *results = &report->results;
+    bool more = false;
+    for (unsigned i = 0; i < results->cells.count; i++) {
+        ModeTable table = mode_table(results, results->cells.items[i]);
+        Lines lines = {0};
+        for (unsigned r = 0; r < table.count && table.count + MODES_FRAME <= room; r++) {
+            StrList row = head_row((const char *const[]){"  "}, 1);
+            for (unsigned c = 0; c < table.rows[r].count; c++)
+                list_add(&row, table.rows[r].items[c]);
+            lines_add(&lines, &row);
+        }
+        more |= table.count > lines.count;
+        mode_table_free(&table);
+        if (lines.count == 0) continue;
+        fprintf(out, "\n%s by mode of the machine:\n", results->cells.items[i]);
+        lines_print(&lines, 2, UINT_MAX, out);
+        room -= lines.count + MODES_FRAME;
+    }
+    if (more) fputs("\nMore figures by mode are in report.html.\n", out);
 }
 
 static void bad_samples(const Report *report, FILE *out)
@@ -232,10 +259,9 @@ void report_markdown(const Report *report, FILE *out)
     char *sentence = report_sentence(report);
     fprintf(out, "### hzb: %s, matrix %s\n\n%s\n\n", report_overall(report), report->results.experiment.matrix,
             sentence);
-    if (report->findings.count > findings_of(&report->findings, VERDICT_UNGATED))
-        findings_table(report, out);
-    else
-        medians_table(report, out);
+    const bool judged = report->findings.count > findings_of(&report->findings, VERDICT_UNGATED);
+    const unsigned rows = judged ? findings_table(report, out) : medians_table(report, out);
+    modes_of_cells(report, ROWS_MAX > rows ? ROWS_MAX - rows : 0, out);
     known_list(&report->findings, out);
     bad_samples(report, out);
     fprintf(out, "`%s` on %s, %s, kernel %s, %s\n", report->results.experiment.run_id,

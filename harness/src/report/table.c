@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "record/metric.h"
+#include "report/mode_table.h"
 
 enum { COLUMNS = SHOWN_METRICS + 3 };
 
@@ -132,6 +133,42 @@ static void print_markdown(const Grid *grid, FILE *out)
     }
 }
 
+static const char by_mode[] = "By mode of the machine, told by a round trip between its CPUs:";
+
+static void print_modes_text(const ModeTable *table, FILE *out)
+{
+    fprintf(out, "  %s\n", by_mode);
+    for (unsigned r = 0; r < table->count; r++) {
+        for (unsigned c = 0; c < table->rows[r].count; c++) {
+            size_t width = 0;
+            for (unsigned i = 0; i < table->count; i++)
+                if (strlen(table->rows[i].items[c]) > width) width = strlen(table->rows[i].items[c]);
+            fprintf(out, c < 2 ? "  %-*s" : "  %*s", (int)width, table->rows[r].items[c]);
+        }
+        fputc('\n', out);
+    }
+}
+
+static void print_modes_markdown(const ModeTable *table, FILE *out)
+{
+    fprintf(out, "\n%s\n\n", by_mode);
+    for (unsigned r = 0; r < table->count; r++) {
+        for (unsigned c = 0; c < table->rows[r].count; c++)
+            fprintf(out, "| %s ", table->rows[r].items[c]);
+        fputs("|\n", out);
+        for (unsigned c = 0; r == 0 && c < table->rows[r].count; c++)
+            fputs(c < 2 ? "|---" : "|---:", out);
+        if (r == 0) fputs("|\n", out);
+    }
+}
+
+static void print_modes(const Results *results, const char *cell_id, bool markdown, FILE *out)
+{
+    ModeTable table = mode_table(results, cell_id);
+    if (table.count > 0) (markdown ? print_modes_markdown : print_modes_text)(&table, out);
+    mode_table_free(&table);
+}
+
 static void free_grid(Grid *grid)
 {
     for (unsigned r = 0; r < grid->count; r++)
@@ -167,6 +204,7 @@ void table_print(const Results *results, bool markdown, FILE *out)
         else
             print_text(&grid, out);
         free_grid(&grid);
+        print_modes(results, cell->cell_id, markdown, out);
     }
     if (results->runs.count < results->plan.count)
         fprintf(out, "\n%u of %u samples are recorded.\n", results->runs.count, results->plan.count);
