@@ -101,10 +101,36 @@ static void test_disturbances(void **state)
     seen.steal_ticks = 20;
     expect(&seen, "ok", "");
     seen.steal_ticks = 21;
-    expect(&seen, "invalid", "steal: 2.1 % of the process's CPU time went to other guests, limit 2 %");
+    expect(&seen, "invalid", "steal: other guests took 2.1 % of the time of the process, limit 2 %");
     seen.usage.ru_utime.tv_sec = 0;
     seen.steal_ticks = 2;
     expect(&seen, "ok", ""); // 2.4 %, but two ticks are rounding
+}
+
+// Five seconds of which it slept nine tenths: 40 ms of steal are nothing to what its memory is, and much to its speed.
+static void test_a_sleeper_is_held_to_the_time_it_lives(void **state)
+{
+    (void)state;
+    static CfgMetric memory[] = {{"peak_rss_kib", DIRECTION_DOWN}, {"idle_return_ms", DIRECTION_DOWN}};
+    static CfgMetric speed[] = {{"peak_rss_kib", DIRECTION_DOWN}, {"ops_per_s", DIRECTION_UP}};
+    Observed seen = good();
+    seen.wall_s = 5;
+    seen.usage.ru_utime = (struct timeval){0, 500000};
+    seen.steal_ticks = 4;
+    workloads[0].metrics_count = 2;
+    workloads[0].metrics = memory;
+    expect(&seen, "ok", "");
+    seen.steal_ticks = 11;
+    expect(&seen, "invalid", "steal: other guests took 2.2 % of the time of the process, limit 2 %");
+    seen.steal_ticks = 4;
+    workloads[0].metrics = speed;
+    expect(&seen, "invalid", "steal: other guests took 7.4 % of the time of the process, limit 2 %");
+    workloads[0].metrics = memory; // on several CPUs it needs more than passes
+    seen.usage.ru_utime.tv_sec = 20;
+    seen.steal_ticks = 30;
+    expect(&seen, "ok", "");
+    workloads[0].metrics_count = 0;
+    workloads[0].metrics = NULL;
 }
 
 static void test_fallback(void **state)
@@ -183,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_good_sample),
         cmocka_unit_test(test_processes_that_end_badly),
         cmocka_unit_test(test_disturbances),
+        cmocka_unit_test(test_a_sleeper_is_held_to_the_time_it_lives),
         cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_equal_block_stays),
         cmocka_unit_test(test_checksums_must_agree),

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/util.h"
+#include "record/metric.h"
 
 // Fewer are rounding.
 enum { STEAL_TICKS_MIN = 3, TICKS_PER_S = 100 }; // /proc/stat counts in USER_HZ
@@ -31,16 +32,26 @@ static double seconds(struct timeval time)
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
-static char *disturbance(const Limits *limits, const Observed *seen)
+// What steal is held against: the time in which the process needed a CPU. One that is not judged by its speed may sleep
+// through most of its life, and what it is judged by loses nothing to a neighbour but a delay: there it is all its
+// time.
+static double ticks_at_stake(const Workload *workload, const Observed *seen)
+{
+    double cpu_ticks = (seconds(seen->usage.ru_utime) + seconds(seen->usage.ru_stime)) * TICKS_PER_S;
+    for (unsigned m = 0; m < workload->metrics_count; m++)
+        if (metric_is_of_speed(workload->metrics[m].name)) return cpu_ticks;
+    return workload->metrics_count > 0 ? fmax(cpu_ticks, seen->wall_s * TICKS_PER_S) : cpu_ticks;
+}
+
+static char *disturbance(const Workload *workload, const Limits *limits, const Observed *seen)
 {
     int64_t majflt = seen->usage.ru_majflt - (seen->majflt_before_work > 0 ? seen->majflt_before_work : 0);
     if (majflt > 0) return xfmt("majflt: %" PRId64 " pages were read from disk", majflt);
     if (seen->swap_kib > 0) return xfmt("swap: %" PRId64 " KiB were swapped out", seen->swap_kib);
-    // Against what the process itself used: an idle process is not disturbed less by being measured on more CPUs.
-    double cpu_ticks = (seconds(seen->usage.ru_utime) + seconds(seen->usage.ru_stime)) * TICKS_PER_S;
-    double steal_pct = 100 * (double)seen->steal_ticks / (cpu_ticks + (double)seen->steal_ticks);
+    double ticks = ticks_at_stake(workload, seen);
+    double steal_pct = 100 * (double)seen->steal_ticks / (ticks + (double)seen->steal_ticks);
     if (seen->steal_ticks >= STEAL_TICKS_MIN && steal_pct > limits->steal_max_pct)
-        return xfmt("steal: %.1f %% of the process's CPU time went to other guests, limit %g %%", steal_pct,
+        return xfmt("steal: other guests took %.1f %% of the time of the process, limit %g %%", steal_pct,
                     limits->steal_max_pct);
     return NULL;
 }
@@ -53,7 +64,7 @@ static char *invalidity(const Experiment *experiment, const PlanRow *plan, const
         return xfmt("fallback: %.4f %% of remote frees were local, limit %g %%", seen->final.fallback_pct,
                     limits->fallback_max_pct);
     // What the machine does to a process takes its time and changes no count.
-    return verify_only || workload->counter ? NULL : disturbance(limits, seen);
+    return verify_only || workload->counter ? NULL : disturbance(workload, limits, seen);
 }
 
 static void fill_identity(const Experiment *experiment, const PlanRow *plan, RunRow *row)

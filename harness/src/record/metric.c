@@ -28,6 +28,14 @@ static bool ends_in(const char *name, const char *tail)
     return length >= tail_length && strcmp(name + length - tail_length, tail) == 0;
 }
 
+bool metric_is_of_speed(const char *name)
+{
+    static const char *const others[] = {"_kib", "_pages", "_calls", "alloc_failed", "instructions", "idle_return_ms"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (ends_in(name, others[i])) return false;
+    return true;
+}
+
 const char *metric_unit(const char *name)
 {
     if (ends_in(name, "_per_s") || strcmp(name, "instructions") == 0) return "M";

@@ -13,6 +13,10 @@ typedef struct ShownMetric {
 enum { SHOWN_METRICS = 9 };
 extern const ShownMetric shown_metrics[SHOWN_METRICS];
 
+// Time that other guests take from the machine makes this figure another one: a speed, or the time that work took.
+// Memory and counts stay what they are, and memory goes back after a time that a process sleeps.
+bool metric_is_of_speed(const char *name);
+
 // The workload's metric that is this column, or NULL.
 const CfgMetric *metric_of(const Workload *workload, RunColumn column);
 
