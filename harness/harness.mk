@@ -27,7 +27,8 @@ $(BUILD)/hzb: $(HZB_OBJECTS)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -o $@
 
 # Functions that a test replaces.
-HZB_WRAP_sweep_test := probe_machine probe_recent
+HZB_WRAP_sweep_test := probe_recent probe_cost
+HZB_WRAP_probe_test := monotonic_ns
 HZB_WRAP_quiet_test := load1 cpu_ticks psi_cpu_us monotonic_ns sleep
 
 $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%): $(BUILD)/tests/hzb_%: $(HZB_OBJ)/tests/%.o $(HZB_OBJ)/tests/support.o \

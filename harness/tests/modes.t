@@ -17,7 +17,12 @@ figures() { run table "$dir"; table=$out; run table "$dir" --markdown; markdown=
 lines() { tr -s ' ' <<<"$1"; }
 
 probed 0
+perl -MJSON::PP -0 -i -ne '$m = decode_json($_); $m->{probes} = {made => 40, left_out => 2, spent_s => 0.5, of_s => 50}; print encode_json($m)' \
+    "$dir/manifest.json"
 figures
+for page in report.html report.md; do
+    like "$(<"$dir/$page")" '40 probes of the machine took 0.5 of 50 s \(1.0 %\); 2 were left out to keep it at that.' "$page says what probing cost"
+done
 is "$(grep -ci 'by mode' <<<"$table$markdown") $(grep -c '"modes"' "$dir/report.html") $(grep -ci 'by mode' "$dir/report.md")" '0 0 0' \
     'with one mode nothing is shown by mode'
 

@@ -39,16 +39,17 @@ static Told now(void)
 Probe __wrap_probe_recent(unsigned max_age_ms);
 Probe __wrap_probe_recent(unsigned max_age_ms)
 {
-    (void)max_age_ms;
-    return (Probe){.pp_ns = now().before, .cpu_ns = 1, .mem_ns = 1};
+    const bool is_before = max_age_ms > 0; // after a process a new one is asked for
+    Probe probe = {.pp_ns = is_before ? now().before : now().after, .cpu_ns = 1, .mem_ns = 1};
+    processes += !is_before;
+    return probe;
 }
 
-Probe __wrap_probe_machine(void);
-Probe __wrap_probe_machine(void)
+// A millisecond a process, of which one is left out.
+ProbeCost __wrap_probe_cost(void);
+ProbeCost __wrap_probe_cost(void)
 {
-    Probe probe = {.pp_ns = now().after, .cpu_ns = 1, .mem_ns = 1};
-    processes++;
-    return probe;
+    return (ProbeCost){.made = processes, .left_out = processes > 0, .spent_ns = processes * UINT64_C(1000000)};
 }
 
 // --- the sweep ---
@@ -237,6 +238,27 @@ static void test_resume_measures_what_was_set_aside(void **state)
     free(dir);
 }
 
+static void test_the_manifest_keeps_what_probing_cost(void **state)
+{
+    (void)state;
+    assert_int_equal(run_told(NULL, 0), HZB_OK);
+    char *dir = latest();
+    json_t *root = manifest_json(dir);
+    ProbesMade first = manifest_probes(root);
+    assert_int_equal(first.made, 4);
+    assert_int_equal(first.left_out, 1);
+    assert_true(first.spent_s > 0.0039 && first.spent_s < 0.0041 && first.of_s > 0);
+    json_decref(root);
+    assert_true(manifest_add_probes(dir, (ProbesMade){2, 3, 1, 100})); // as a resumed run does
+    root = manifest_json(dir);
+    ProbesMade sum = manifest_probes(root);
+    assert_int_equal(sum.made, 6);
+    assert_int_equal(sum.left_out, 4);
+    assert_true(sum.spent_s > 1.0039 && sum.spent_s < 1.0041 && sum.of_s > 100);
+    json_decref(root);
+    free(dir);
+}
+
 static void test_the_manifest_keeps_the_modes_for_the_next_run(void **state)
 {
     (void)state;
@@ -268,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_lost_block_is_measured_again_at_the_end, set_up),
         cmocka_unit_test_setup(test_too_few_rounds_are_exit_12, set_up),
         cmocka_unit_test_setup(test_resume_measures_what_was_set_aside, set_up),
+        cmocka_unit_test_setup(test_the_manifest_keeps_what_probing_cost, set_up),
         cmocka_unit_test_setup(test_the_manifest_keeps_the_modes_for_the_next_run, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

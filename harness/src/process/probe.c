@@ -192,23 +192,45 @@ static double walk_ns(void)
     return stats_median(ns, 3);
 }
 
+// --- when, and at what cost ----------------------------------------------------------------------------------------
+
 static Probe last;
 static uint64_t last_ns; // when it ended; 0 = never
+static ProbeCost cost;
 
 Probe probe_machine(void)
 {
     cpu_set_t before;
     bool known = sched_getaffinity(0, sizeof before, &before) == 0;
+    uint64_t start_ns = monotonic_ns();
     last = (Probe){.cpu_ns = step_ns(), .mem_ns = walk_ns(), .pp_ns = distance_ns()};
     if (known) sched_setaffinity(0, sizeof before, &before);
     last_ns = monotonic_ns();
+    if (cost.since_ns == 0) cost.since_ns = start_ns;
+    cost.spent_ns += last_ns - start_ns;
+    cost.made++;
     return last;
+}
+
+bool probe_is_affordable(const ProbeCost *so_far, uint64_t now_ns)
+{
+    if (so_far->since_ns == 0) return true;
+    uint64_t share_ns = (now_ns - so_far->since_ns) / 100 * PROBE_SHARE_PCT;
+    return so_far->spent_ns <= share_ns + PROBE_CREDIT_MS * UINT64_C(1000000);
 }
 
 Probe probe_recent(unsigned max_age_ms)
 {
-    bool fresh = last_ns > 0 && monotonic_ns() - last_ns <= max_age_ms * UINT64_C(1000000);
-    return fresh ? last : probe_machine();
+    uint64_t now_ns = monotonic_ns();
+    if (last_ns > 0 && now_ns - last_ns <= max_age_ms * UINT64_C(1000000)) return last;
+    if (probe_is_affordable(&cost, now_ns)) return probe_machine();
+    cost.left_out++;
+    return probe_none();
+}
+
+ProbeCost probe_cost(void)
+{
+    return cost;
 }
 
 Probe probe_none(void)

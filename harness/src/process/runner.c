@@ -251,7 +251,7 @@ static void observe_end(Run *run)
     run->seen.psi_cpu_us = psi_us >= 0 ? psi_us - run->psi_before_us : -1;
     run->seen.idle_kib = sampler_settled_rss_kib(&run->sampler, "idle");
     run->seen.return_ms = sampler_return_ms(&run->sampler, "idle");
-    if (is_probed(run)) run->seen.after = probe_machine();
+    if (is_probed(run)) run->seen.after = probe_recent(0);
     if (run->count_path) run->seen.instructions = callgrind_instructions(run->count_path, run->workload->bin);
 }
 

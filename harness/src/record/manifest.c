@@ -278,17 +278,45 @@ Modes manifest_modes(const json_t *root)
     return modes;
 }
 
-bool manifest_set_modes(const char *dir, const Modes *modes)
+// Takes the value.
+static bool replace_key(const char *dir, const char *key, json_t *value)
 {
     json_t *root = manifest_json(dir);
     char *path = xfmt("%s/manifest.json", dir), *fresh = xfmt("%s.new", path);
-    bool ok = root && json_object_set_new(root, "modes", modes_to_json(modes)) == 0 &&
-              json_dump_file(root, fresh, JSON_INDENT(2)) == 0 && rename(fresh, path) == 0;
+    bool ok = root && json_object_set(root, key, value) == 0 && json_dump_file(root, fresh, JSON_INDENT(2)) == 0 &&
+              rename(fresh, path) == 0;
     if (root && !ok) hzb_error("%s: cannot be written", path);
+    json_decref(value);
     json_decref(root);
     free(path);
     free(fresh);
     return ok;
+}
+
+bool manifest_set_modes(const char *dir, const Modes *modes)
+{
+    return replace_key(dir, "modes", modes_to_json(modes));
+}
+
+ProbesMade manifest_probes(const json_t *root)
+{
+    const json_t *probes = json_object_get(root, "probes");
+    return (ProbesMade){(unsigned)json_integer_value(json_object_get(probes, "made")),
+                        (unsigned)json_integer_value(json_object_get(probes, "left_out")),
+                        json_number_value(json_object_get(probes, "spent_s")),
+                        json_number_value(json_object_get(probes, "of_s"))};
+}
+
+bool manifest_add_probes(const char *dir, ProbesMade more)
+{
+    json_t *root = manifest_json(dir);
+    const ProbesMade before = manifest_probes(root);
+    json_decref(root);
+    if (!root) return false;
+    return replace_key(dir, "probes",
+                       json_pack("{s:i, s:i, s:f, s:f}", "made", (int)(before.made + more.made), "left_out",
+                                 (int)(before.left_out + more.left_out), "spent_s", before.spent_s + more.spent_s,
+                                 "of_s", before.of_s + more.of_s));
 }
 
 bool manifest_load(const char *dir, Experiment *experiment)

@@ -20,6 +20,17 @@ Modes manifest_modes(const json_t *root);
 // Replaces them.
 bool manifest_set_modes(const char *dir, const Modes *modes);
 
+// What the machine's probes cost, over all calls of hzb that made the record.
+typedef struct ProbesMade {
+    unsigned made, left_out;
+    double spent_s, of_s;
+} ProbesMade;
+
+// Adds to what the manifest has.
+bool manifest_add_probes(const char *dir, ProbesMade more);
+// All zero if there were none.
+ProbesMade manifest_probes(const json_t *root);
+
 // Compares the libraries, programs and the machine with what the manifest says. Prints each difference.
 bool manifest_still_true(const char *dir, const Experiment *experiment);
 

@@ -48,6 +48,14 @@ char *report_sentence(const Report *report)
     return xfmt("%s. Failures: %u.", text, findings->failure_count);
 }
 
+char *report_probes(const Report *report)
+{
+    const ProbesMade probes = manifest_probes(report->manifest);
+    if (probes.made + probes.left_out == 0 || !(probes.of_s > 0)) return xstrdup("");
+    return xfmt("%u probes of the machine took %.1f of %.0f s (%.1f %%); %u were left out to keep it at that.",
+                probes.made, probes.spent_s, probes.of_s, 100 * probes.spent_s / probes.of_s, probes.left_out);
+}
+
 const char *report_fact(const Report *report, const char *key, const char *inner_key)
 {
     const json_t *value = json_object_get(report->manifest, key);

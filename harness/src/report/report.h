@@ -22,6 +22,8 @@ bool report_load(const char *dir, Report *report);
 const char *report_overall(const Report *report);
 // The same in a sentence.
 char *report_sentence(const Report *report);
+// What probing the machine cost, in a sentence; empty if it was not probed.
+char *report_probes(const Report *report);
 // A text below a path of keys in the manifest ("host", "kernel", NULL), or "?".
 const char *report_fact(const Report *report, const char *key, const char *inner_key);
 

@@ -223,7 +223,11 @@ void report_environment(const Report *report, FILE *out)
     hosts(report, out);
     files_table(json_object_get(report->manifest, "allocators"), "Allocators", "preload", "env", out);
     files_table(json_object_get(report->manifest, "workloads"), "Programs", "bin", "argv", out);
-    fputs("<h3>Limits</h3>\n", out);
+    char *probes = report_probes(report);
+    fputs("<p>", out);
+    html_text(out, probes);
+    fputs("</p>\n<h3>Limits</h3>\n", out);
+    free(probes);
     facts_table(json_object_get(report->manifest, "limits"), out);
     free(command);
 }

@@ -264,6 +264,9 @@ void report_markdown(const Report *report, FILE *out)
     modes_of_cells(report, ROWS_MAX > rows ? ROWS_MAX - rows : 0, out);
     known_list(&report->findings, out);
     bad_samples(report, out);
+    char *probes = report_probes(report);
+    if (*probes) fprintf(out, "%s\n", probes);
+    free(probes);
     fprintf(out, "`%s` on %s, %s, kernel %s, %s\n", report->results.experiment.run_id,
             report_fact(report, "host", "hostname"), report_fact(report, "host", "cpu_model"),
             report_fact(report, "host", "kernel"), report_fact(report, "host", "libc"));

@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "plan/plan.h"
 #include "process/outcome.h"
+#include "process/probe.h"
 #include "record/machine_modes.h"
 #include "record/manifest.h"
 #include "record/record.h"
@@ -235,6 +236,15 @@ static HzbExit run_all(Sweep *sweep)
     return result == HZB_OK ? again_lost_blocks(sweep) : result;
 }
 
+static bool add_probes(const Sweep *sweep, const ProbeCost *before, uint64_t start_ns)
+{
+    const ProbeCost now = probe_cost();
+    return manifest_add_probes(sweep->dir, (ProbesMade){.made = now.made - before->made,
+                                                        .left_out = now.left_out - before->left_out,
+                                                        .spent_s = (double)(now.spent_ns - before->spent_ns) / 1e9,
+                                                        .of_s = (double)(monotonic_ns() - start_ns) / 1e9});
+}
+
 static HzbExit close_sweep(Sweep *sweep)
 {
     Modes modes = machine_modes(&sweep->experiment, &sweep->runs);
@@ -280,9 +290,12 @@ HzbExit sweep(const char *dir, SweepWhat what)
                                  .work_dir = work_dir,
                                  .signal_fd = block_signals(&signals_before),
                                  .verify_only = what == SWEEP_VERIFY};
+    const ProbeCost probed_before = probe_cost();
+    const uint64_t start_ns = monotonic_ns();
     result = run_all(&state);
     if (result == HZB_OK && what == SWEEP_AGAIN) result = again_bad_blocks(&state);
     progress_end();
+    if (state.experiment.limits.probe && !add_probes(&state, &probed_before, start_ns)) result = HZB_IO;
     folder_remove(work_dir);
     if (result != HZB_OK) {
         hzb_error("%u of %u samples recorded; go on with: hzb resume %s", state.runs.count, state.plan.count, dir);
