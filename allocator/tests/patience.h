@@ -14,6 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
+// Gives the CPU away for a moment. On a busy machine a yield would wait until every other task has had its slice.
+static inline void give_cpu_away(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+}
+
 #define PATIENCE_STOPPED_NS 1000000000 // a longer step: we were stopped, and so were those that we wait for
 
 typedef struct Patience {

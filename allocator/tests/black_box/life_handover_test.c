@@ -1,6 +1,5 @@
 // Memory that one thread allocates and another frees.
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +79,7 @@ static void *produce(void *arg)
         EXPECT(block != NULL, "malloc(%zu)", size);
         block[0] = block[size - 1] = (unsigned char)i;
         while (ring[i % RING_SLOTS])
-            sched_yield();
+            give_cpu_away();
         ring[i % RING_SLOTS] = block;
     }
     return arg;
@@ -91,7 +90,7 @@ static void *consume(void *arg)
     for (size_t i = 0; i < RING_OBJECTS; i++) {
         unsigned char *block;
         while (!(block = ring[i % RING_SLOTS]))
-            sched_yield();
+            give_cpu_away();
         ring[i % RING_SLOTS] = NULL;
         EXPECT(block[0] == (unsigned char)i && block[ring_size(i) - 1] == (unsigned char)i, "object %zu changed", i);
         free(block);

@@ -2,8 +2,8 @@
 // a page that is purged while somebody has it, or given to two threads, is seen when its owner gives it back.
 #include "support.h"
 
-#include <sched.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "arena_support.h"
 #include "base/hz3_stats.h"
@@ -22,6 +22,7 @@
 #define STEPS 25000
 #define DOUBLE_FREES 300
 #endif
+#define PLAY_S 20 // beside busy processes the workers stop here, if they have met the purger by then
 
 void *hz3_unit_malloc(size_t size);
 void hz3_unit_free(void *p);
@@ -30,6 +31,7 @@ static _Atomic uint32_t owner[ARENA_PAGES];
 static _Atomic uint32_t workers_left;
 static _Atomic uint32_t clean_claims;
 static _Atomic uint32_t failed_claims;
+static uint64_t closed_before;
 
 static uint64_t *first_word(uint32_t page)
 {
@@ -90,6 +92,19 @@ static void give(uint32_t page, uint32_t pages, uint32_t self)
 
 #define HELD_MAX 12
 
+static time_t end;
+
+static bool have_met_the_purger(void)
+{
+    return atomic_load(&clean_claims) > 0 && hz3_stat_sum(purged_pages) > 0 &&
+           hz3_stat_sum(segments_retired) > closed_before;
+}
+
+static bool goes_on(int step)
+{
+    return step < STEPS && !unit_has_failed() && (time(NULL) < end || !have_met_the_purger());
+}
+
 static void worker(uint32_t index)
 {
     uint32_t self = index + 1;
@@ -98,7 +113,7 @@ static void worker(uint32_t index)
         uint32_t page;
         uint32_t pages;
     } held[HELD_MAX] = {{0, 0}};
-    for (int step = 0; step < STEPS && !unit_has_failed(); step++) {
+    for (int step = 0; goes_on(step); step++) {
         uint32_t i = unit_random_below(&rng, HELD_MAX);
         if (held[i].pages != 0) {
             give(held[i].page, held[i].pages, self);
@@ -127,7 +142,7 @@ static void worker_or_purger(uint32_t index, void *arg)
     }
     while (atomic_load(&workers_left) > 0 && !unit_has_failed()) {
         hz3_release_purge_all();
-        sched_yield();
+        give_cpu_away();
     }
 }
 
@@ -146,8 +161,9 @@ static void purge_and_use_never_meet(void **state)
 {
     (void)state;
     assert_int_equal(hz3_arena.slots, SLOTS);
-    uint64_t closed_before = hz3_stat_sum(segments_retired);
+    closed_before = hz3_stat_sum(segments_retired);
     atomic_store(&workers_left, WORKERS);
+    end = time(NULL) + PLAY_S;
     unit_run_threads(WORKERS + 1, worker_or_purger, NULL);
     printf("# purged pages %lu, clean claims %u, slots closed %lu, claims in vain %u\n", hz3_stat_sum(purged_pages),
            clean_claims, hz3_stat_sum(segments_retired) - closed_before, failed_claims);

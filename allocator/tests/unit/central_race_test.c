@@ -2,7 +2,6 @@
 // is taken) and a plain payload; half of the objects are passed on and given back by another thread.
 #include "support.h"
 
-#include <sched.h>
 #include <stdio.h>
 
 #include "arena_support.h"
@@ -150,7 +149,7 @@ static void worker_or_drainer(uint32_t index, void *arg)
         }
         hz3_partial_purge(unit_random_below(&rng, 2), 1 + unit_random_below(&rng, 100));
         hz3_central_cached_bytes();
-        sched_yield();
+        give_cpu_away();
     }
 }
 

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "pages/hz3_arena.h"
 #include "pages/hz3_segment.h"
@@ -14,6 +15,7 @@
 #else
 #define STEPS 30000
 #endif
+#define PLAY_S 20 // beside busy processes the threads stop here, if they have met in every way by then
 
 static struct {
     Hz3SegMeta *meta; // of the arena's last slot: in this build nobody else opens any
@@ -23,8 +25,25 @@ static struct {
     _Atomic uint32_t roll_backs;
 } shared;
 
+static time_t end;
+
+static bool have_met_in_every_way(void)
+{
+    bool have_met = atomic_load(&shared.roll_backs) > 0;
+    for (uint32_t kind = 0; kind < COUNT_OF(shared.claims_of_kind); kind++) {
+        have_met = have_met && atomic_load(&shared.claims_of_kind[kind]) > 0;
+    }
+    return have_met;
+}
+
+static bool goes_on(int step)
+{
+    return step < STEPS && !unit_has_failed() && (time(NULL) < end || !have_met_in_every_way());
+}
+
 static void reset(void)
 {
+    end = time(NULL) + PLAY_S;
     shared.meta = &hz3_arena.seg[hz3_arena.slots - 1];
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
         atomic_store(&shared.meta->free_bits[w], UINT64_MAX);
@@ -131,7 +150,7 @@ static void mixed_worker(uint32_t index, void *arg)
     (void)arg;
     uint32_t self = index + 1;
     uint64_t rng = self;
-    for (int step = 0; step < STEPS && !unit_has_failed(); step++) {
+    for (int step = 0; goes_on(step); step++) {
         switch (unit_random_below(&rng, 16)) {
         case 0:
             claim_whole_and_give(self);
@@ -174,7 +193,7 @@ static void long_claim_worker(uint32_t index, void *arg)
 {
     (void)arg;
     uint64_t rng = index + 1;
-    for (int step = 0; step < STEPS && !unit_has_failed(); step++) {
+    for (int step = 0; goes_on(step); step++) {
         if (index != 0) {
             claim_and_give(1, 1, index + 1, &rng);
             continue;

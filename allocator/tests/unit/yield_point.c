@@ -1,7 +1,7 @@
-#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../patience.h"
 #include "yield_point.h"
 
 #define YIELD_ONE_IN 64
@@ -23,6 +23,6 @@ void unit_yield_point(void)
     state ^= state >> 17;
     state ^= state << 5;
     if (state % YIELD_ONE_IN == 0) {
-        sched_yield();
+        give_cpu_away();
     }
 }
