@@ -2,7 +2,6 @@
 # Builds everything, measures a matrix of allocators and workloads, draws plots, writes a report and prints a table.
 set -euo pipefail
 called_as=$0
-called_from=$PWD
 cd "$(dirname "$(readlink -f "$0")")"
 
 matrices() { for file in harness/matrix/*.yaml; do basename "$file" .yaml; done; }
@@ -12,6 +11,7 @@ usage() {
 Usage: $called_as [MATRIX] [OPTION...]
 Builds allocator, workloads and harness, measures MATRIX (default: quick) into a new folder below results/, draws its
 plots, writes its report.html and report.md, and prints its table. Installs missing Debian packages first, with sudo when not root.
+Peers that the matrix names and harness/peers.sh can build are built once, into build/peers/.
 
 Matrices: $(matrices | paste -sd ' ')
 Options are those of \`build/hzb run\`, among them:
@@ -37,8 +37,6 @@ case ${1-} in
 -* | '') ;;
 *) matrix=$1; shift ;;
 esac
-# A path is as good as a name, if it is the path of one of them.
-if [[ $(readlink -f "$called_from/$matrix" || true) == "$PWD/harness/matrix/"*.yaml ]]; then matrix=$(basename "$matrix" .yaml); fi
 if [[ $matrix == */* || ! -f harness/matrix/$matrix.yaml ]]; then
     echo "$called_as: '$matrix': there is no such matrix; expected one of: $(matrices | paste -sd ' ')" >&2
     exit 64
@@ -46,6 +44,8 @@ fi
 
 bash harness/setup.sh
 make --no-print-directory -s -j"$(nproc)"
+# Peers that are built once; one that cannot be had is skipped.
+grep -qE '\b(mimalloc3|jemalloc531|gperftools218|scudo)\b' "harness/matrix/$matrix.yaml" && { harness/peers.sh || true; }
 build/hzb doctor || true # what it says is advice; the samples' own checks decide
 
 work=$(mktemp -d)

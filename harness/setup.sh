@@ -15,7 +15,7 @@ packages=(
     parallel hyperfine                # a matrix in slices; whole programs side by side
     gnuplot-nox fonts-dejavu-core     # plots, and letters for them
     libgraph-easy-perl                # the diagrams in the pages: are they what their sources give?
-    libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4      # the allocators hz3 is measured against
+    libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 libtbbmalloc2  # the allocators hz3 is measured against
 )
 packages+=("$@")
 

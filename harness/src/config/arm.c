@@ -5,6 +5,7 @@
 
 #include "base/subprocess.h"
 #include "base/util.h"
+#include "config/library_version.h"
 #include "config/paths.h"
 
 // Applies the ancestors first, so that the nearest setting wins.
@@ -39,7 +40,8 @@ bool arm_resolve(const Config *config, const Options *options, const CfgAllocato
 char *arm_build(const Arm *arm)
 {
     static const char mark[] = "[HZ3_BUILD] ";
-    if (!arm->stats_file_env || !arm->preload || arm->missing) return xstrdup("");
+    if (arm->missing) return xstrdup("");
+    if (!arm->stats_file_env || !arm->preload) return library_version(arm->preload);
     char *preload = xfmt("LD_PRELOAD=%s", arm->preload), *said = NULL;
     const char **argv = xcalloc(arm->env.count + 8 /* 7 words and NULL */, sizeof *argv);
     unsigned argc = 0;

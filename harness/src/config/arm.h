@@ -27,7 +27,7 @@ typedef struct Arm {
 // its configured name in `preload` and sets `missing`. Returns false if it is missing and not optional.
 bool arm_resolve(const Config *config, const Options *options, const CfgAllocator *allocator, Arm *arm);
 // What the allocator's build line says: lane, front in use, definitions. It is asked under the arm's own environment,
-// as machine and environment decide part of it. "" for an arm without counters, or when there is no such line.
+// as machine and environment decide part of it. Of an arm without counters the version; "" when nobody says it.
 char *arm_build(const Arm *arm);
 // A base or a candidate: what a matrix is about. Peers and A/A arms stand beside it.
 bool arm_is_asked(const char *role);

@@ -107,6 +107,8 @@ typedef struct CfgMatrix {
     bool confirm;        // plan a second, independent set of rounds for what the first one flags
     CfgKnown *known;
     unsigned known_count;
+    char **ranking; // metrics by which all arms are ranked over all cells
+    unsigned ranking_count;
     CfgCell *cells;
     unsigned cells_count;
 } CfgMatrix;

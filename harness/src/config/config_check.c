@@ -280,6 +280,18 @@ static bool check_gates(const Config *config)
     return !fault;
 }
 
+static bool check_ranking(const Config *config)
+{
+    const CfgMatrix *m = config->matrix;
+    for (unsigned i = 0; i < m->ranking_count; i++) {
+        if (some_cell_has(config, m->ranking[i])) continue;
+        yaml_error_at(config->matrix_path, m->ranking[i], "ranking '%s': no cell's workload has this metric",
+                      m->ranking[i]);
+        return false;
+    }
+    return true;
+}
+
 static bool is_day(const char *text)
 {
     struct tm day = {0}, real;
@@ -358,7 +370,7 @@ static bool check_matrix(const Config *config)
     }
     for (unsigned i = 0; i < m->cells_count; i++)
         if (!check_cell(config, &m->cells[i])) return false;
-    if (!check_gates(config)) return false;
+    if (!check_gates(config) || !check_ranking(config)) return false;
     for (unsigned i = 0; i < m->known_count; i++)
         if (!check_known(config, &m->known[i])) return false;
     return true;

@@ -114,6 +114,7 @@ static const cyaml_schema_field_t matrix_fields[] = {
     CYAML_FIELD_BOOL("confirm", OPTIONAL, CfgMatrix, confirm),
     CYAML_FIELD_SEQUENCE("known", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, CfgMatrix, known, &known_value, 0,
                          CYAML_UNLIMITED),
+    STRINGS("ranking", OPTIONAL, CfgMatrix, ranking),
     CYAML_FIELD_SEQUENCE("cells", CYAML_FLAG_POINTER, CfgMatrix, cells, &cell_value, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };

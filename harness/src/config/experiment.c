@@ -205,6 +205,8 @@ bool experiment_make(const Config *config, const Options *options, Experiment *e
     if (!ok) return false;
     if (experiment->arm_count == 0) hzb_error("-a '%s': matches no arm of the matrix", options->allocator_regex);
     collect_known_libs(config, options, experiment);
+    for (unsigned i = 0; i < config->matrix->ranking_count && options->sides.count == 0; i++)
+        list_add(&experiment->ranking, config->matrix->ranking[i]);
     find_identical(experiment);
     return experiment->arm_count > 0;
 }

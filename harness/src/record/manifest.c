@@ -117,14 +117,15 @@ bool manifest_write(const char *dir, const Experiment *experiment, const Config 
     time_t now = time(NULL);
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     json_t *root =
-        json_pack("{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+        json_pack("{s:i, s:s, s:s, s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
                   SCHEMA_VERSION, "run_id", experiment->run_id, "matrix", experiment->matrix, "created_utc", created,
                   "command_line", texts_to_json(experiment->command_line.items, experiment->command_line.count), "git",
                   "sha", git->sha, "dirty", git->dirty, "host", host_facts(), "limits",
                   limits_to_json(&experiment->limits), "rule", rule_to_json(&experiment->rule), "allocators",
                   arms_to_json(experiment), "workloads", workloads_to_json(experiment), "known_libraries",
                   texts_to_json(experiment->known_libs.items, experiment->known_libs.count), "config",
-                  config_to_json(config), "modes", modes_to_json(&experiment->modes_before));
+                  config_to_json(config), "modes", modes_to_json(&experiment->modes_before), "ranking",
+                  texts_to_json(experiment->ranking.items, experiment->ranking.count));
     char *path = xfmt("%s/manifest.json", dir);
     bool ok = root && json_dump_file(root, path, JSON_INDENT(2)) == 0;
     if (!ok) hzb_error("%s: cannot be written", path);
@@ -337,6 +338,7 @@ bool manifest_load(const char *dir, Experiment *experiment)
     experiment->matrix = text_of(root, "matrix");
     experiment->created_utc = text_of(root, "created_utc");
     experiment->known_libs = texts_of(root, "known_libraries");
+    experiment->ranking = texts_of(root, "ranking");
     experiment->modes_before = manifest_modes(root);
     if (!ok || !experiment->run_id || !experiment->matrix) {
         hzb_error("%s/manifest.json: expected a manifest of schema %d", dir, SCHEMA_VERSION);

@@ -30,19 +30,6 @@ static unsigned *modes_of(const Results *results, const char *cell_id, unsigned 
     return modes;
 }
 
-static StrList *add_row(ModeTable *table)
-{
-    table->rows = xrealloc(table->rows, table->count + 1, sizeof *table->rows);
-    table->rows[table->count] = (StrList){0};
-    return &table->rows[table->count++];
-}
-
-static void add_text(StrList *row, char *text)
-{
-    list_add(row, text);
-    free(text);
-}
-
 static char *figure(const CfgMetric *metric, const Spread *spread, unsigned samples)
 {
     if (spread->n == 0) return xstrdup("-");
@@ -53,47 +40,39 @@ static char *figure(const CfgMetric *metric, const Spread *spread, unsigned samp
 }
 
 static void add_figures(const Results *results, const char *cell_id, const Arm *arm, const CfgMetric *metric,
-                        const unsigned *modes, unsigned count, ModeTable *table)
+                        const unsigned *modes, unsigned count, TextTable *table)
 {
     RunColumn column = (RunColumn)run_column(metric->name);
     unsigned samples = samples_of(results, cell_id, arm->name, column);
     if (samples == 0) return;
-    StrList *row = add_row(table);
+    StrList *row = text_table_row(table);
     char *label = metric_label(metric->name);
     const char *unit = metric_unit(metric->name);
     list_add(row, arm->name);
-    add_text(row, xfmt("%s%s%s", label, *unit ? ", " : "", unit));
+    text_table_add(row, xfmt("%s%s%s", label, *unit ? ", " : "", unit));
     for (unsigned m = 0; m < count; m++) {
         Spread spread = results_mode_spread(results, cell_id, arm->name, column, modes[m]);
-        add_text(row, figure(metric, &spread, samples));
+        text_table_add(row, figure(metric, &spread, samples));
     }
     free(label);
 }
 
-ModeTable mode_table(const Results *results, const char *cell_id)
+TextTable mode_table(const Results *results, const char *cell_id)
 {
     const Experiment *experiment = &results->experiment;
     const Workload *workload = experiment_workload(experiment, results_cell(results, cell_id)->workload);
-    ModeTable table = {0};
+    TextTable table = {.left = 2};
     unsigned count, *modes = modes_of(results, cell_id, &count);
     if (count > 1) {
-        StrList *head = add_row(&table);
+        StrList *head = text_table_row(&table);
         list_add(head, "allocator");
         list_add(head, "metric");
         for (unsigned m = 0; m < count; m++)
-            add_text(head, xfmt("at %.0f ns", results->modes.items[modes[m]].median));
+            text_table_add(head, xfmt("at %.0f ns", results->modes.items[modes[m]].median));
         for (unsigned i = 0; i < workload->metrics_count; i++)
             for (unsigned a = 0; a < experiment->arm_count; a++)
                 add_figures(results, cell_id, &experiment->arms[a], &workload->metrics[i], modes, count, &table);
     }
     free(modes);
     return table;
-}
-
-void mode_table_free(ModeTable *table)
-{
-    for (unsigned r = 0; r < table->count; r++)
-        list_free(&table->rows[r]);
-    free(table->rows);
-    *table = (ModeTable){0};
 }

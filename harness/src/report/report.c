@@ -6,6 +6,7 @@
 #include "base/util.h"
 #include "gate/verdict.h"
 #include "record/manifest.h"
+#include "report/ranking.h"
 
 bool report_load(const char *dir, Report *report)
 {
@@ -27,9 +28,34 @@ static unsigned confirmed_regressions(const Findings *findings)
     return count;
 }
 
+// How the candidates rank; NULL if nobody is ranked.
+static char *ranking_sentences(const Report *report)
+{
+    const Experiment *experiment = &report->results.experiment;
+    char *text = NULL;
+    for (unsigned i = 0; i < experiment->ranking.count; i++) {
+        int column = run_column(experiment->ranking.items[i]);
+        if (column < 0) continue; // a record of another hzb
+        Ranking ranking = ranking_make(&report->results, (RunColumn)column);
+        for (unsigned a = 0; a < experiment->arm_count; a++) {
+            if (strcmp(experiment->arms[a].role, "cand") != 0) continue;
+            char *sentence = ranking_sentence(&ranking, experiment->arms[a].name);
+            char *next = sentence ? xfmt("%s%s%s.", text ? text : "", text ? " " : "", sentence) : NULL;
+            free(sentence);
+            if (!next) continue;
+            free(text);
+            text = next;
+        }
+        ranking_free(&ranking);
+    }
+    return text;
+}
+
 char *report_sentence(const Report *report)
 {
     const Findings *findings = &report->findings;
+    char *ranked = findings->count == 0 ? ranking_sentences(report) : NULL;
+    if (ranked) return ranked;
     if (findings->count == 0 && findings->overall == OVERALL_UNJUDGED)
         return xstrdup("No verdict: there is nothing to compare with, or hzb gate has not been run.");
     char *text = xfmt("%u comparisons:", findings->count);

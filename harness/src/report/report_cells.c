@@ -5,6 +5,7 @@
 #include "base/html.h"
 #include "record/metric.h"
 #include "report/mode_table.h"
+#include "report/ranking.h"
 #include "report/report_page.h"
 
 // Does any allocator have this in that cell? Columns without a value are not shown.
@@ -68,19 +69,27 @@ static void cell_table(const Results *results, const PlanRow *cell, FILE *out)
 
 static void modes_table(const Results *results, const char *cell_id, FILE *out)
 {
-    ModeTable table = mode_table(results, cell_id);
-    if (table.count > 0) fputs("<div class=\"wide\"><table class=\"modes\"><thead>", out);
-    for (unsigned r = 0; r < table.count; r++) {
-        fputs("<tr>", out);
-        for (unsigned c = 0; c < table.rows[r].count; c++) {
-            fputs(r == 0 ? "<th>" : "<td>", out);
-            html_text(out, table.rows[r].items[c]);
-            fputs(r == 0 ? "</th>" : "</td>", out);
-        }
-        fputs(r == 0 ? "</tr></thead>\n<tbody>\n" : "</tr>\n", out);
+    TextTable table = mode_table(results, cell_id);
+    text_table_html(&table, "modes", out);
+    text_table_free(&table);
+}
+
+void report_rankings(const Report *report, FILE *out)
+{
+    const StrList *metrics = &report->results.experiment.ranking;
+    if (metrics->count > 0) fputs("<h2 id=\"ranking\">Ranking</h2>\n", out);
+    for (unsigned i = 0; i < metrics->count; i++) {
+        int column = run_column(metrics->items[i]);
+        if (column < 0) continue; // a record of another hzb
+        Ranking ranking = ranking_make(&report->results, (RunColumn)column);
+        TextTable table = ranking_table(&ranking, false);
+        char *title = ranking_title(&ranking);
+        if (table.count > 0) fprintf(out, "<p>%s.</p>\n", title); // words of hzb's own
+        text_table_html(&table, "ranking", out);
+        free(title);
+        text_table_free(&table);
+        ranking_free(&ranking);
     }
-    if (table.count > 0) fputs("</tbody></table></div>\n", out);
-    mode_table_free(&table);
 }
 
 void report_cells(const Report *report, FILE *out)

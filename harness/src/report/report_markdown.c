@@ -8,6 +8,7 @@
 
 #include "record/metric.h"
 #include "report/mode_table.h"
+#include "report/ranking.h"
 #include "stats/stats.h"
 
 // Together with what stands around them, below 100 lines.
@@ -213,13 +214,36 @@ static unsigned medians_table(const Report *report, FILE *out)
     return lines.count;
 }
 
+static unsigned rankings(const Report *report, FILE *out)
+{
+    const StrList *metrics = &report->results.experiment.ranking;
+    unsigned rows = 0;
+    for (unsigned i = 0; i < metrics->count; i++) {
+        int column = run_column(metrics->items[i]);
+        if (column < 0) continue; // a record of another hzb
+        Ranking ranking = ranking_make(&report->results, (RunColumn)column);
+        TextTable table = ranking_table(&ranking, true);
+        char *title = ranking_title(&ranking);
+        if (table.count > 0) fprintf(out, "%s%s:\n\n", i > 0 ? "\n" : "", title);
+        if (rows + table.count <= ROWS_MAX)
+            text_table_print(&table, true, out);
+        else
+            fputs("It is in report.html.\n", out);
+        rows += table.count;
+        free(title);
+        text_table_free(&table);
+        ranking_free(&ranking);
+    }
+    return rows;
+}
+
 // As many as there is room for, of the cells in which the machine was in several modes. One row an arm and metric.
 static void modes_of_cells(const Report *report, unsigned room, FILE *out)
 {
     const Results *results = &report->results;
     bool more = false;
     for (unsigned i = 0; i < results->cells.count; i++) {
-        ModeTable table = mode_table(results, results->cells.items[i]);
+        TextTable table = mode_table(results, results->cells.items[i]);
         Lines lines = {0};
         for (unsigned r = 0; r < table.count && table.count + MODES_FRAME <= room; r++) {
             StrList row = head_row((const char *const[]){"  "}, 1);
@@ -228,7 +252,7 @@ static void modes_of_cells(const Report *report, unsigned room, FILE *out)
             lines_add(&lines, &row);
         }
         more |= table.count > lines.count;
-        mode_table_free(&table);
+        text_table_free(&table);
         if (lines.count == 0) continue;
         fprintf(out, "\n%s by mode of the machine:\n", results->cells.items[i]);
         lines_print(&lines, 2, UINT_MAX, out);
@@ -260,7 +284,9 @@ void report_markdown(const Report *report, FILE *out)
     fprintf(out, "### hzb: %s, matrix %s\n\n%s\n\n", report_overall(report), report->results.experiment.matrix,
             sentence);
     const bool judged = report->findings.count > findings_of(&report->findings, VERDICT_UNGATED);
-    const unsigned rows = judged ? findings_table(report, out) : medians_table(report, out);
+    const unsigned rows = judged                                         ? findings_table(report, out)
+                          : report->results.experiment.ranking.count > 0 ? rankings(report, out)
+                                                                         : medians_table(report, out);
     modes_of_cells(report, ROWS_MAX > rows ? ROWS_MAX - rows : 0, out);
     known_list(&report->findings, out);
     bad_samples(report, out);

@@ -56,6 +56,7 @@ void report_page(const Report *report, FILE *out)
     char *title = xfmt("%s: %s", report->results.experiment.matrix, report_overall(report));
     page_begin(out, title);
     header(report, out);
+    report_rankings(report, out);
     report_verdicts(report, out);
     report_plots(report, out);
     report_cells(report, out);

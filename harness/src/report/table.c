@@ -6,6 +6,7 @@
 
 #include "record/metric.h"
 #include "report/mode_table.h"
+#include "report/ranking.h"
 
 enum { COLUMNS = SHOWN_METRICS + 3 };
 
@@ -135,38 +136,12 @@ static void print_markdown(const Grid *grid, FILE *out)
 
 static const char by_mode[] = "By mode of the machine, told by a round trip between its CPUs:";
 
-static void print_modes_text(const ModeTable *table, FILE *out)
-{
-    fprintf(out, "  %s\n", by_mode);
-    for (unsigned r = 0; r < table->count; r++) {
-        for (unsigned c = 0; c < table->rows[r].count; c++) {
-            size_t width = 0;
-            for (unsigned i = 0; i < table->count; i++)
-                if (strlen(table->rows[i].items[c]) > width) width = strlen(table->rows[i].items[c]);
-            fprintf(out, c < 2 ? "  %-*s" : "  %*s", (int)width, table->rows[r].items[c]);
-        }
-        fputc('\n', out);
-    }
-}
-
-static void print_modes_markdown(const ModeTable *table, FILE *out)
-{
-    fprintf(out, "\n%s\n\n", by_mode);
-    for (unsigned r = 0; r < table->count; r++) {
-        for (unsigned c = 0; c < table->rows[r].count; c++)
-            fprintf(out, "| %s ", table->rows[r].items[c]);
-        fputs("|\n", out);
-        for (unsigned c = 0; r == 0 && c < table->rows[r].count; c++)
-            fputs(c < 2 ? "|---" : "|---:", out);
-        if (r == 0) fputs("|\n", out);
-    }
-}
-
 static void print_modes(const Results *results, const char *cell_id, bool markdown, FILE *out)
 {
-    ModeTable table = mode_table(results, cell_id);
-    if (table.count > 0) (markdown ? print_modes_markdown : print_modes_text)(&table, out);
-    mode_table_free(&table);
+    TextTable table = mode_table(results, cell_id);
+    if (table.count > 0) fprintf(out, markdown ? "\n%s\n\n" : "  %s\n", by_mode);
+    text_table_print(&table, markdown, out);
+    text_table_free(&table);
 }
 
 static void free_grid(Grid *grid)
@@ -192,8 +167,25 @@ static void print_bad(const Results *results, bool markdown, FILE *out)
     }
 }
 
+static void print_ranking(const Results *results, const char *metric, bool markdown, FILE *out)
+{
+    int column = run_column(metric);
+    if (column < 0) return; // a record of another hzb
+    Ranking ranking = ranking_make(results, (RunColumn)column);
+    TextTable table = ranking_table(&ranking, markdown);
+    char *title = ranking_title(&ranking);
+    if (table.count > 0) fprintf(out, markdown ? "%s:\n\n" : "%s:\n", title);
+    text_table_print(&table, markdown, out);
+    if (table.count > 0) fputc('\n', out);
+    free(title);
+    text_table_free(&table);
+    ranking_free(&ranking);
+}
+
 void table_print(const Results *results, bool markdown, FILE *out)
 {
+    for (unsigned i = 0; i < results->experiment.ranking.count; i++)
+        print_ranking(results, results->experiment.ranking.items[i], markdown, out);
     for (unsigned i = 0; i < results->cells.count; i++) {
         const PlanRow *cell = results_cell(results, results->cells.items[i]);
         fprintf(out, markdown ? "%s**%s**: %s `%s`\n\n" : "%s%s: %s %s\n", i ? "\n" : "", cell->cell_id, cell->workload,

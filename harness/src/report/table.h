@@ -7,7 +7,8 @@
 
 #include "record/results.h"
 
-// One table a cell; the best value of each of the workload's metrics is marked.
+// First the rankings that the matrix asks for, then a table for each cell. The best value of each of the workload's
+// metrics is marked.
 void table_print(const Results *results, bool markdown, FILE *out);
 
 #endif
