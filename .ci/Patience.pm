@@ -13,11 +13,13 @@ use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 use constant SC_NPROCESSORS_ONLN => 84; # of Linux; POSIX.pm lacks it
 my $stopped_s = 1;                      # a longer step: we were stopped, and so were those that we wait for
 
+sub cpus { return sysconf(SC_NPROCESSORS_ONLN) }
+
 # Tasks that run or want to, without this one, for each CPU; at least 1.
 sub slowness {
     open my $in, '<', '/proc/loadavg' or return 1;
     my ($running) = <$in> =~ m{ (\d+)/};
-    my $slowness = (($running // 1) - 1) / sysconf(SC_NPROCESSORS_ONLN);
+    my $slowness = (($running // 1) - 1) / cpus();
     return $slowness > 1 ? $slowness : 1;
 }
 
