@@ -3,15 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <linux/membarrier.h>
-#include <linux/rseq.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -173,26 +168,16 @@ static ssize_t advise_ranges(const Hz3OsRange *ranges, uint32_t n)
     return bytes;
 }
 
-bool hz3_os_can_purge_ranges(void)
+static bool can_purge_ranges; // written at the start
+
+void hz3_os_start(void)
 {
-    static _Atomic int answer; // 0 not asked yet, 1 yes, -1 no
-    int can = atomic_load_explicit(&answer, memory_order_relaxed);
-    if (can == 0) {
-        char *page = hz3_os_map(HZ3_PAGE_SIZE);
-        if (page == NULL) {
-            return false; // to be asked again
-        }
-        Hz3OsRange range = {page, HZ3_PAGE_SIZE};
-        can = advise_ranges(&range, 1) == (ssize_t)HZ3_PAGE_SIZE ? 1 : -1;
-        hz3_os_unmap(page, HZ3_PAGE_SIZE);
-        atomic_store_explicit(&answer, can, memory_order_relaxed);
-    }
-    return can > 0;
+    can_purge_ranges = advise_ranges(NULL, 0) == 0;
 }
 
 uint32_t hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n)
 {
-    ssize_t bytes = hz3_os_can_purge_ranges() ? advise_ranges(ranges, n) : 0;
+    ssize_t bytes = can_purge_ranges && !hz3_os_is_alone() ? advise_ranges(ranges, n) : 0;
     uint32_t done = 0;
     while (done < n && bytes >= (ssize_t)ranges[done].bytes) {
         bytes -= (ssize_t)ranges[done++].bytes;
@@ -245,61 +230,6 @@ uint64_t hz3_os_coarse_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-// Small, because mlockall makes all of a stack resident; programs with much static TLS need the usual size.
-#define STACK_BYTES ((size_t)128 << 10)
-
-static int create_thread(void *(*body)(void *), size_t stack_bytes)
-{
-    pthread_t thread;
-    pthread_attr_t attr;
-    int error = pthread_attr_init(&attr);
-    if (error != 0) {
-        return error;
-    }
-    if (stack_bytes != 0) {
-        pthread_attr_setstacksize(&attr, stack_bytes);
-    }
-    error = pthread_create(&thread, &attr, body, NULL);
-    pthread_attr_destroy(&attr);
-    return error;
-}
-
-bool hz3_os_thread_start(void *(*body)(void *))
-{
-    int saved_errno = errno;
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before); // the new thread inherits it
-    int error = create_thread(body, STACK_BYTES);
-    if (error == EINVAL) {
-        error = create_thread(body, 0);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = saved_errno;
-    return error == 0;
-}
-
-void hz3_os_thread_name(const char *name)
-{
-    int saved_errno = errno;
-    prctl(PR_SET_NAME, name);
-    errno = saved_errno;
-}
-
-bool hz3_os_is_main_thread(void)
-{
-    long self = syscall(SYS_gettid);
-    return self < 0 || self == getpid();
-}
-
-// It blocks the signals it uses itself for that time, which programs cannot block. Signal 32 is one of them.
-bool hz3_os_thread_is_ending(void)
-{
-    sigset_t blocked;
-    return pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0 && sigismember(&blocked, 32) == 1;
-}
-
 bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)
 {
     int saved_errno = errno;
@@ -308,102 +238,12 @@ bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)
     return ok;
 }
 
+// Not sched_yield or a sleep, which a sandbox for programs that wait for nobody need not allow.
 void hz3_os_pause(uint32_t us)
 {
-    int saved_errno = errno;
-    if (us == 0) {
-        sched_yield();
-    } else {
-        sleep_for(&(struct timespec){.tv_nsec = (long)us * 1000});
-    }
-    errno = saved_errno;
+    static _Atomic uint32_t unchanged;
+    futex_wait(&unchanged, 0, &(struct timespec){.tv_nsec = (long)us * 1000});
 }
-
-// Present from glibc 2.35 on, which registers the area for every thread and keeps the CPU number in it.
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-extern const unsigned int __rseq_size __attribute__((weak));
-
-// Negative: this thread has no registration.
-static int rseq_cpu(void)
-{
-    if (HZ3_UNLIKELY(&__rseq_size == NULL || __rseq_size == 0)) {
-        return -1;
-    }
-    const struct rseq *area = (const void *)((const char *)__builtin_thread_pointer() + __rseq_offset);
-    return (int)*(const volatile uint32_t *)&area->cpu_id;
-}
-
-uint32_t hz3_os_cpu(void)
-{
-    int registered = rseq_cpu();
-    if (HZ3_LIKELY(registered >= 0)) {
-        return (uint32_t)registered;
-    }
-    int saved_errno = errno;
-    int cpu = sched_getcpu();
-    errno = saved_errno;
-    return cpu < 0 ? 0 : (uint32_t)cpu;
-}
-
-bool hz3_os_rseq_registered(void)
-{
-    return rseq_cpu() >= 0;
-}
-
-uintptr_t hz3_os_rseq_offset(void)
-{
-    return (uintptr_t)__rseq_offset;
-}
-
-// The kernel refuses a mask that is shorter than its own.
-bool hz3_os_cpus_fit(uint32_t cpus)
-{
-    int saved_errno = errno;
-    unsigned long mask[HZ3_OS_CPUS_MAX / (8 * sizeof(unsigned long))];
-    bool fit = syscall(SYS_sched_getaffinity, 0, cpus / 8, mask) > 0;
-    errno = saved_errno;
-    return fit;
-}
-
-static bool membarrier(int command)
-{
-    int saved_errno = errno;
-    bool ok = syscall(SYS_membarrier, command, 0, 0) == 0;
-    errno = saved_errno;
-    return ok;
-}
-
-bool hz3_os_membarrier_register(Hz3OsBarrier kind)
-{
-    return membarrier(kind == HZ3_OS_BARRIER_RSEQ ? MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ
-                                                  : MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-}
-
-bool hz3_os_membarrier(Hz3OsBarrier kind)
-{
-    return membarrier(kind == HZ3_OS_BARRIER_RSEQ ? MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ
-                                                  : MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-}
-
-uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX])
-{
-    int saved_errno = errno;
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) {
-        memset(&set, 0xff, sizeof set);
-    }
-    errno = saved_errno;
-    uint32_t count = 0;
-    for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
-        index[cpu] = (uint16_t)(CPU_ISSET(cpu, &set) ? count++ : cpu);
-    }
-    for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
-        index[cpu] = (uint16_t)(index[cpu] % (count != 0 ? count : 1));
-    }
-    return count != 0 ? count : 1;
-}
-
-_Static_assert(HZ3_OS_CPUS_MAX == CPU_SETSIZE, "every CPU of the C library's mask has an index");
 
 size_t hz3_os_ram_bytes(void)
 {

@@ -1,7 +1,13 @@
-// The only file that talks to the kernel. Keeps errno, returns NULL / false, never prints, never aborts. Thread-safe.
-// A test may replace it to inject faults.
+// All that talks to the kernel: hz3_os.c and hz3_os_thread.c. Keeps errno, returns NULL / false, never prints, never
+// aborts. Thread-safe. A test may replace it to inject faults.
+//
+// A sandbox may come at any moment of a program's life, and may answer a call that is not on its list by the process's
+// death. So a process of one thread makes no call after its start that the C library's malloc would not make: mmap,
+// munmap, mprotect, mremap, madvise, futex. What else is named here is made before, or while there are more threads.
 #ifndef HZ3_OS_H
 #define HZ3_OS_H
+
+#include <signal.h>
 
 #include "base/hz3_types.h"
 
@@ -33,7 +39,6 @@ typedef struct Hz3OsRange {
     size_t bytes;
 } Hz3OsRange;
 uint32_t hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n);
-bool hz3_os_can_purge_ranges(void); // asks the kernel once
 // Keeps transparent huge pages out, so that a purged page really is freed.
 void hz3_os_no_huge_pages(void *addr, size_t bytes);
 
@@ -47,15 +52,29 @@ bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 // Milliseconds of a clock that moves in steps of some of them, and costs little to read.
 uint64_t hz3_os_coarse_ms(void);
 
-// Starts a thread that gets no signals, and may be joined or not; false: this process may have no more threads.
+// What is asked of the kernel once, at the process's start: whether it takes several ranges in one call.
+void hz3_os_start(void);
+
+// The process has one thread. False also where the C library does not tell.
+bool hz3_os_is_alone(void);
+
+// All but those that the thread itself raises by an instruction or a system call.
+void hz3_os_block_signals(sigset_t *before);
+void hz3_os_restore_signals(const sigset_t *before);
+
+// Starts a thread with these signals blocked, that may be joined or not; false: this process may have no more threads.
 bool hz3_os_thread_start(void *(*body)(void *));
+// A thread that this one starts might never get as much of a CPU as the main thread: SCHED_IDLE, or a greater nice.
+bool hz3_os_thread_is_low(void);
+// The calling thread gets SCHED_OTHER, and all CPUs that the process had at its start, whoever has started it.
+void hz3_os_thread_be_ordinary(void);
 void hz3_os_thread_name(const char *name); // of the calling thread
 bool hz3_os_is_main_thread(void);          // true also where that is a secret
 // The C library is taking the calling thread apart: no destructor of its thread-specific data will run any more. glibc
 // from 2.35 on; false with others.
 bool hz3_os_thread_is_ending(void);
 
-// Lets others run: for about this long, or, with 0, only those who wait for this CPU.
+// Lets others run, for about this long.
 void hz3_os_pause(uint32_t us);
 
 uint32_t hz3_os_cpu(void);
@@ -78,8 +97,8 @@ bool hz3_os_membarrier_register(Hz3OsBarrier kind);
 bool hz3_os_membarrier(Hz3OsBarrier kind);
 
 #define HZ3_OS_CPUS_MAX 1024u
-// Numbers the CPUs that this process may run on from 0 upwards: index[cpu], for cpu < HZ3_OS_CPUS_MAX; the others get
-// cpu modulo that count. Returns the count.
+// Numbers the machine's CPUs from 0 upwards, first those that this process may run on now: index[cpu], for cpu <
+// HZ3_OS_CPUS_MAX. Returns the count, of which each number is the remainder.
 uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX]);
 size_t hz3_os_ram_bytes(void);
 // RLIMIT_AS, or SIZE_MAX.

@@ -19,6 +19,7 @@
 #define ROUNDS_MAX 32
 // A fork yields this often to a drain before it gives up the slabs that the drain has seized.
 #define FORK_YIELDS_MAX 1000
+#define YIELD_US 20
 
 #define FOR_EACH_SLAB(slab) for (Hz3Slab *slab = hz3_slab_first(); slab != NULL; slab = slab->next_made)
 
@@ -176,7 +177,7 @@ size_t hz3_front_drain(Hz3FrontScope scope)
     bool busy;
     size_t bytes = drain_orphans() + drain_round(scope, &busy);
     for (int i = 1; busy && scope == HZ3_FRONT_ALL && i < ROUNDS_MAX; i++) {
-        hz3_os_pause(0);
+        hz3_os_pause(YIELD_US);
         bytes += drain_round(scope, &busy);
     }
     hz3_lock_release(&hz3_slab_drain_lock);
@@ -210,7 +211,7 @@ void hz3_front_fork_give_back(void)
 void hz3_front_fork_begin(void)
 {
     for (int i = 0; i < FORK_YIELDS_MAX && !hz3_lock_fork_prepare(&hz3_slab_drain_lock); i++) {
-        hz3_os_pause(0);
+        hz3_os_pause(YIELD_US);
     }
 }
 

@@ -147,6 +147,16 @@ static void free_past_the_bin(void *p, uint32_t cls)
     }
 }
 
+void hz3_front_flush_own(void)
+{
+    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
+        void *batch[HZ3_BATCH_MAX];
+        for (uint32_t n; (n = pop_batch(cls, batch, HZ3_BATCH_MAX)) != 0;) {
+            hz3_central_give(hz3_shard_now(), cls, batch, n);
+        }
+    }
+}
+
 // If the note was wrong, it is cleared, and the object is pushed like any other. The thread may be on another CPU by
 // then, whose slab may have a note of the same kind; then this function is called for the object once more.
 void hz3_front_free_noted(void *p, Hz3Tag cls)

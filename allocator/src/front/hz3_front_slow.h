@@ -13,6 +13,10 @@ void hz3_front_init(void);
 HZ3_NOINLINE void *hz3_front_refill(uint32_t cls);
 HZ3_NOINLINE void hz3_front_overflow(void *p, Hz3Tag tag);
 
+// Gives what this CPU or thread has cached to the middle layer, as any operation does: without a barrier for others.
+// The caller holds no leaf lock.
+void hz3_front_flush_own(void);
+
 // free() of an object that seems to be in its bin: ends the program if it is.
 HZ3_COLD void hz3_front_free_noted(void *object, Hz3Tag cls);
 

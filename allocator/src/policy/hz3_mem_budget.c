@@ -18,6 +18,7 @@
 
 // A purger that lost its CPU inside a madvise is waited for this long: a few yields, then about 0.2 s of sleep.
 #define PURGE_WAIT_YIELDS 16
+#define PURGE_WAIT_YIELD_US 20
 #define PURGE_WAIT_SLEEPS 200
 #define PURGE_WAIT_SLEEP_US 1000
 
@@ -80,7 +81,7 @@ size_t hz3_mem_budget_reclaim_segments(void)
 static void wait_for_purging(void)
 {
     for (int i = 0; i < PURGE_WAIT_YIELDS + PURGE_WAIT_SLEEPS && hz3_in_purging_pages() != 0; i++) {
-        hz3_os_pause(i < PURGE_WAIT_YIELDS ? 0 : PURGE_WAIT_SLEEP_US);
+        hz3_os_pause(i < PURGE_WAIT_YIELDS ? PURGE_WAIT_YIELD_US : PURGE_WAIT_SLEEP_US);
     }
 }
 

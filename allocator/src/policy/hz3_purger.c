@@ -67,6 +67,7 @@ static void *purger_main(void *unused)
     hz3_assert(!atomic_load_explicit(&purger_is_known, memory_order_relaxed));
     purger = pthread_self();
     atomic_store_explicit(&purger_is_known, true, memory_order_release);
+    hz3_os_thread_be_ordinary();
     hz3_os_thread_name("hz3_purger");
     uint32_t in_vain = 0;
     while (!is_over()) {
@@ -91,50 +92,77 @@ static bool is_worth_it(size_t mapped_bytes)
     return (touched << HZ3_SEG_SHIFT) + mapped_bytes >= hz3_knobs.PURGER_START;
 }
 
-static void start(void)
-{
-    if (!hz3_fork_register()) {
-        return; // a fork that nobody announces must not meet a thread inside the heap
-    }
-    if (hz3_knobs.EPOCH_TICK_MS == 0) {
-        change(HZ3_PURGER_NONE, HZ3_PURGER_NEVER);
-        return;
-    }
-    // Awake before it lives: starting it allocates, and comes by here.
-    if (!hz3_knobs.PURGER || must_not_outlive_main) {
-        change(HZ3_PURGER_NONE, HZ3_PURGER_EVENTS);
-    } else if (change(HZ3_PURGER_NONE, HZ3_PURGER_AWAKE)) {
-        if (hz3_os_thread_start(purger_main)) {
-            hz3_stat_add(purger_starts, 1);
-        } else if (!change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS)) {
-            change(HZ3_PURGER_ENDED, HZ3_PURGER_EVENTS); // main has ended meanwhile
-        }
-    }
-}
-
 static void tick_when_due(void)
 {
     uint64_t now = hz3_os_coarse_ms();
     uint64_t last = atomic_load_explicit(&last_event_tick_ms, memory_order_relaxed);
-    if (now - last >= hz3_knobs.EPOCH_TICK_MS &&
+    if (hz3_knobs.EPOCH_TICK_MS != 0 && now - last >= hz3_knobs.EPOCH_TICK_MS &&
         atomic_compare_exchange_strong_explicit(&last_event_tick_ms, &last, now, memory_order_relaxed,
                                                 memory_order_relaxed)) {
         hz3_epoch_tick();
     }
 }
 
-void hz3_purger_poll_slow(size_t mapped_bytes)
+// Asked once a thread: it costs system calls.
+static bool this_thread_is_low(void)
+{
+    static HZ3_TLS enum { UNKNOWN, LOW, ORDINARY } answer;
+    if (answer == UNKNOWN) {
+        answer = hz3_os_thread_is_low() ? LOW : ORDINARY;
+    }
+    return answer == LOW;
+}
+
+// Awake before it lives: starting it allocates, and comes by here.
+static void start_thread(uint32_t from)
+{
+    if (!change(from, HZ3_PURGER_AWAKE)) {
+        return;
+    }
+    if (hz3_os_thread_start(purger_main)) {
+        hz3_stat_add(purger_starts, 1);
+    } else if (!change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS)) {
+        change(HZ3_PURGER_ENDED, HZ3_PURGER_EVENTS); // main has ended meanwhile
+    }
+}
+
+static void start(uint32_t from)
+{
+    // A fork that nobody announces must not meet a thread inside the heap, and a later call may get the handlers.
+    if (!hz3_fork_register()) {
+        tick_when_due();
+    } else if (hz3_knobs.EPOCH_TICK_MS == 0) {
+        change(from, HZ3_PURGER_NEVER);
+    } else if (!hz3_knobs.PURGER || must_not_outlive_main) {
+        change(from, HZ3_PURGER_EVENTS);
+    } else if (hz3_os_is_alone()) {
+        change(from, HZ3_PURGER_ALONE);
+    } else if (!this_thread_is_low()) {
+        start_thread(from);
+    } else {
+        tick_when_due();
+    }
+}
+
+void hz3_purger_poll_slow(size_t mapped_bytes, bool may_start)
 {
     switch (state_now()) {
     case HZ3_PURGER_NONE:
         if (is_worth_it(mapped_bytes) && hz3_init()) {
-            start();
+            start(HZ3_PURGER_NONE);
         }
         break;
     case HZ3_PURGER_ASLEEP:
         if (change(HZ3_PURGER_ASLEEP, HZ3_PURGER_AWAKE) && !hz3_os_futex_wake(&hz3_purger_state, 1)) {
             change(HZ3_PURGER_AWAKE, HZ3_PURGER_EVENTS); // it may sleep for ever
         }
+        break;
+    case HZ3_PURGER_ALONE:
+        if (may_start && !hz3_os_is_alone()) {
+            start(HZ3_PURGER_ALONE);
+            break;
+        }
+        tick_when_due();
         break;
     case HZ3_PURGER_EVENTS:
         tick_when_due();
@@ -153,7 +181,7 @@ static void wake_and_join(void)
 }
 
 // A process ends when its last thread does; if that were the purger, a program whose main thread has left by
-// pthread_exit would never end, or would run its exit handlers on the purger's small stack with all signals blocked. So
+// pthread_exit would never end, or would run its exit handlers on the purger's small stack with its signals blocked. So
 // the purger leaves before the main thread.
 static void main_thread_ends(void *unused)
 {
@@ -161,7 +189,8 @@ static void main_thread_ends(void *unused)
     for (;;) { // until the state has not changed between our look and our change
         uint32_t state = state_now();
         bool lives = state == HZ3_PURGER_AWAKE || state == HZ3_PURGER_ASLEEP;
-        if (!lives && state != HZ3_PURGER_NONE) {
+        bool may_come = state == HZ3_PURGER_NONE || state == HZ3_PURGER_ALONE;
+        if (!lives && !may_come) {
             return;
         }
         if (change(state, lives ? HZ3_PURGER_ENDED : HZ3_PURGER_EVENTS)) {

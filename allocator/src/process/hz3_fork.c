@@ -1,6 +1,5 @@
 #include "process/hz3_fork.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -19,9 +18,10 @@
 #include "policy/hz3_mem_budget.h"
 #include "policy/hz3_purger.h"
 
-// Tries for the leaves: at first others are only let pass, then we sleep, for a thread that holds one may have a lower
-// priority.
+// Tries for the leaves, and how long others are let run in between: longer when a thread that holds one seems to have
+// lost its CPU.
 #define YIELDS_MAX 1000
+#define YIELD_US 20
 #define SLEEPS_MAX 20
 #define SLEEP_US 1000
 
@@ -30,12 +30,12 @@
 __attribute__((weak)) void _IO_list_lock(void);
 __attribute__((weak)) void _IO_list_unlock(void);
 __attribute__((weak)) void _IO_list_resetlock(void);
-__attribute__((weak)) extern char __libc_single_threaded;
 
 // pthread_atfork, but for nobody: else the C library would drop the handlers when exit() finalises this library, while
 // other threads still run and other libraries' destructors may fork.
-__attribute__((weak)) int(__register_atfork)(void (*prepare)(void), void (*parent)(void), void (*child)(void),
-                                             void *library);
+#ifdef __GLIBC__
+int(__register_atfork)(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *library);
+#endif
 
 static sigset_t signals_before; // written under all leaf locks
 static bool has_locked_streams; // likewise
@@ -43,8 +43,7 @@ static bool has_locked_streams; // likewise
 // A single thread has nobody to wait for, and fork leaves the lock alone, which a signal handler may have interrupted.
 static bool lock_streams(void)
 {
-    bool is_alone = &__libc_single_threaded != NULL && __libc_single_threaded != 0;
-    if (is_alone || _IO_list_lock == NULL || _IO_list_unlock == NULL || _IO_list_resetlock == NULL) {
+    if (hz3_os_is_alone() || _IO_list_lock == NULL || _IO_list_unlock == NULL || _IO_list_resetlock == NULL) {
         return false;
     }
     _IO_list_lock();
@@ -87,7 +86,7 @@ static bool take_leaves(void)
             return true;
         }
         give_back_all(); // another fork may be waiting for what we hold
-        hz3_os_pause(turns < YIELDS_MAX ? 0 : SLEEP_US);
+        hz3_os_pause(turns < YIELDS_MAX ? YIELD_US : SLEEP_US);
     }
     return false;
 }
@@ -97,10 +96,8 @@ static bool take_leaves(void)
 // that waits for the leaf.
 static void prepare(void)
 {
-    sigset_t all;
     sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
+    hz3_os_block_signals(&before);
     for (;;) {
         bool locked_streams = lock_streams();
         hz3_front_fork_begin();
@@ -126,7 +123,7 @@ static void parent(void)
     give_back_all();
     hz3_lock_fork_end(false);
     unlock_streams(locked_streams);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    hz3_os_restore_signals(&before);
 }
 
 // Pages that another thread had claimed at this moment (a refill or a purge half done) stay claimed in the child: lost
@@ -151,12 +148,17 @@ static void child(void)
         _IO_list_resetlock(); // as fork has done
     }
     hz3_purger_fork_child();
-    pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+    hz3_os_restore_signals(&signals_before);
 }
 
+// Other C libraries never drop them.
 static int register_handlers(void)
 {
-    return __register_atfork != NULL ? __register_atfork(prepare, parent, child, NULL) : ENOSYS;
+#ifdef __GLIBC__
+    return __register_atfork(prepare, parent, child, NULL);
+#else
+    return pthread_atfork(prepare, parent, child);
+#endif
 }
 
 bool hz3_fork_register(void)

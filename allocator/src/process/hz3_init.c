@@ -4,6 +4,7 @@
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_lock.h"
+#include "base/hz3_os.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
@@ -32,6 +33,7 @@ bool hz3_init_slow(void)
     bool done = was_done;
     if (!done) {
         if (!knobs_are_read) {
+            hz3_os_start();
             hz3_knobs_read();
             hz3_size_class_init();
             hz3_shard_init();
@@ -67,7 +69,8 @@ __attribute__((constructor)) static void constructor(int argc, char **argv, char
     hz3_purger_init();
 }
 
-// Flushing checks every object that the main thread freed last: a double free is reported even by a short program.
+// Flushing checks every object that the main thread freed last: a double free is reported even by a short program. No
+// system call is made for it: a sandboxed program has nothing left on its list but the end.
 __attribute__((destructor)) static void destructor(void)
 {
     if (!hz3_init()) {
@@ -76,7 +79,10 @@ __attribute__((destructor)) static void destructor(void)
     if (HZ3_HARDENED) {
         hz3_harden_drain();
     }
-    hz3_front_drain(HZ3_FRONT_ALL);
+    hz3_front_flush_own();
+    if (hz3_os_is_alone()) { // what this thread has freed on other CPUs
+        hz3_front_drain(HZ3_FRONT_ALL);
+    }
     if (hz3_knobs.KNOBS) {
         hz3_knobs_print();
     }

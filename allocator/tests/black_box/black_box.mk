@@ -8,13 +8,14 @@ TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-
 
 BLACK_BOX_NAMES := api_policy_test api_content_test contract_test misuse_test bad_input_test life_threads_test \
     life_handover_test life_fork_test life_fork_inside_test life_limits_test life_memory_test life_loading_test \
-    life_interposed_test life_purger_test life_places_test life_signals_test exhaustion_test full_arena_test stress_test
+    life_interposed_test life_purger_test life_alone_test life_sandbox_test life_places_test life_signals_test \
+    exhaustion_test full_arena_test stress_test
 BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,$(BLACK_BOX_NAMES))
 BLACK_BOX_PROGRAMS := $(BLACK_BOX_TESTS) $(BUILD)/tests/hardened_test
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
 TESTS_OBJ := $(BUILD)/obj/black_box
 TESTS_SUPPORT := $(patsubst %,$(TESTS_OBJ)/%.o,support support_memory support_heap support_check support_audit \
-    support_forbid)
+    support_forbid support_tasks)
 
 # What lane hardened promises, and what its states and locks could break; it is slow where others reuse large blocks.
 HARDENED_NAMES := hardened_test misuse_test bad_input_test stress_test
@@ -24,7 +25,7 @@ HARDENED_LONG_NAMES := api_policy_test api_content_test contract_test life_threa
 
 TESTS += $(foreach test,$(BLACK_BOX_TESTS),$(test)@scale $(test)@fast $(test)@debug) \
     $(HARDENED_NAMES:%=$(BUILD)/tests/%@hardened) \
-    $(TESTS_SRC)/real_programs.t $(TESTS_SRC)/arena_fill.t
+    $(TESTS_SRC)/real_programs.t $(TESTS_SRC)/sandboxes.t $(TESTS_SRC)/arena_fill.t
 
 $(TESTS_OBJ)/%.o: $(TESTS_SRC)/%.c $(TESTS_SRC)/black_box.mk
 	@mkdir -p $(@D)

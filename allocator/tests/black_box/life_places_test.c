@@ -177,7 +177,8 @@ static void without_proc_and_sys(void)
 static const long allowed[] = {
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_process_madvise, SYS_membarrier, SYS_futex,
     SYS_clone, SYS_clone3, SYS_sched_getaffinity, SYS_getcpu, SYS_sysinfo, SYS_prlimit64, SYS_gettid, SYS_getpid,
-    SYS_prctl, SYS_clock_gettime, SYS_clock_nanosleep, SYS_sched_yield, SYS_write,
+    SYS_prctl, SYS_clock_gettime, SYS_clock_nanosleep, SYS_sched_setaffinity, SYS_sched_getscheduler,
+    SYS_sched_setscheduler, SYS_getpriority, SYS_write,
     // the C library
     SYS_execve, SYS_brk, SYS_arch_prctl, SYS_access, SYS_openat, SYS_read, SYS_pread64, SYS_newfstatat, SYS_fstat,
     SYS_close, SYS_set_tid_address, SYS_set_robust_list, SYS_rseq, SYS_getrandom, SYS_rt_sigprocmask, SYS_rt_sigaction,

@@ -19,7 +19,7 @@
 #define CASES_MAX 480
 #define NAME_BYTES 96
 
-typedef enum Settle { AT_ONCE, AT_TRIM, AT_EXIT, SETTLE_COUNT } Settle;
+typedef enum Settle { AT_ONCE, AT_TRIM, AT_EXIT, AT_EXIT_ELSEWHERE, SETTLE_COUNT } Settle;
 
 typedef struct Maker {
     const char *name;
@@ -328,8 +328,14 @@ static void misuse_run(const void *arg)
     const Misuse *misuse = arg;
     if (misuse->settle == AT_EXIT) {
         pthread_t thread;
+        NEEDS(run_on_cpu(0), "threads cannot be kept on one CPU"); // at the end the last thread's CPU alone is flushed
         EXPECT(pthread_create(&thread, NULL, misuse_commit, (void *)(uintptr_t)misuse) == 0, "pthread_create");
         pthread_join(thread, NULL); // a thread's own cache is flushed at its end, a CPU's at the end of the process
+        exit(0);
+    } else if (misuse->settle == AT_EXIT_ELSEWHERE) { // where there is one thread, all CPUs are
+        NEEDS(run_on_cpu(1), "one CPU");
+        misuse_commit((void *)(uintptr_t)misuse);
+        NEEDS(run_on_cpu(0), "threads cannot be kept on one CPU");
         exit(0);
     } else {
         misuse_commit((void *)(uintptr_t)misuse);
@@ -430,7 +436,7 @@ static size_t n_cases;
 
 static void add(const Maker *maker, const Action *action, size_t size, Settle settle, const char *const *words)
 {
-    static const char *const settled[SETTLE_COUNT] = {"", "_by_the_trim", "_by_the_exit"};
+    static const char *const settled[SETTLE_COUNT] = {"", "_by_the_trim", "_by_the_exit", "_by_the_exit_elsewhere"};
     EXPECT(n_cases < CASES_MAX, "room for the case");
     misuses[n_cases] = (Misuse){maker, action, size, settle, words};
     snprintf(names[n_cases], NAME_BYTES, "%s_%s_%zu%s", action->name, maker->name, size, settled[settle]);
@@ -502,6 +508,8 @@ static void add_interior(void)
                 bool few = sizes[i] == 1000 || sizes[i] == 20000 || sizes[i] == 300000 || sizes[i] == 2 * MIB;
                 if (a > 0 && !few) continue;
                 add(&interior_makers[m], &actions[a], sizes[i], may_be_late ? AT_TRIM : AT_ONCE, interior_words);
+                if (may_be_late && sizes[i] == 1000)
+                    add(&interior_makers[m], &actions[a], sizes[i], AT_EXIT_ELSEWHERE, interior_words);
             }
         }
     }

@@ -100,6 +100,12 @@ extern int hz3_stats_read(const char *name, uint64_t *value) __attribute__((weak
 // A counter of hz3; without hz3 the case is skipped.
 uint64_t counter(const char *name);
 
+// This thread of the process as /proc shows it: the line of the file that begins with `name`, or "". Allocates nothing.
+void read_task_line(int tid, const char *file, const char *name, char *line, size_t line_bytes);
+// hz3's own thread; 0: there is none.
+int purger_tid(void);
+int thread_count(void); // allocates nothing
+
 size_t rss_bytes(void);
 size_t address_space_bytes(void);
 // Keeps this thread on the nth CPU that the process may use. False: there is none, or it may not.
