@@ -72,7 +72,7 @@ looks_rgb = "#0072b2 #56b4e9 #002f4d #a3d3f5 #4a7fd4 #00667a #7a9cc6 #1b3b8b \
     #707070 #d55e00 #009e73 #e69f00 #cc79a7 #8c4a00 #7a2a5f #a0a000 #4d4d00 #b03030"
 looks_dash = "1 2 3 4 5 2 3 4  1 1 1 1 1 2 2 3 4 5"
 looks_point = "7 5 9 11 13 15 5 9  6 4 8 10 12 1 2 3 14 6"
-looks_hz3 = "scale fast arena16g transfer64"
+looks_hz3 = "scale fast arena16g depot64"
 looks_peer = "glibc jemalloc mimalloc tcmalloc tbbmalloc"
 set dashtype 2 (12, 4)
 set dashtype 3 (4, 3)

@@ -122,7 +122,7 @@ look_among() { # look_among NAME...: the look of hz3_new_variant in a plot of th
     gnuplot look.gp 2>&1
 }
 alone=$(look_among hz3_new_variant)
-among=$(look_among hz3_fast jemalloc hz3_new_variant hz3_transfer64 glibc)
+among=$(look_among hz3_fast jemalloc hz3_new_variant hz3_depot64 glibc)
 [[ $alone == \#* ]] && [ "$alone" = "$among" ]
 report $? "a variant that no list knows keeps its look in other company" "alone $alone, among others $among"
 all=$(look_among hz3_new_variant hz3_a hz3_b hz3_c hz3_new_variant)

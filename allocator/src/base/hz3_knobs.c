@@ -10,13 +10,13 @@
 #include "base/hz3_config_rss_memory.h"
 #include "base/hz3_log.h"
 
-// A lane may set these with -D. The tests' own builds are no lanes and have small transfer arrays, so that objects come
-// by their runs often.
+// A lane may set these with -D. The tests' own builds are no lanes and have small depots, so that objects come by their
+// runs often.
 #ifndef HZ3_LANE_FRONT_BYTES
 #define HZ3_LANE_FRONT_BYTES 1M
 #endif
-#ifndef HZ3_LANE_TRANSFER_BYTES
-#define HZ3_LANE_TRANSFER_BYTES 256K
+#ifndef HZ3_LANE_DEPOT_BYTES
+#define HZ3_LANE_DEPOT_BYTES 256K
 #endif
 
 #ifndef HZ3_LANE_HARDEN

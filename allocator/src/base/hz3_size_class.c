@@ -54,7 +54,7 @@ void hz3_size_class_init(void)
     for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
         Hz3Class *cls = &hz3_classes[c];
         cls->front_cap = clamp(hz3_knobs.FRONT_BYTES / cls->size, HZ3_FRONT_CAP_MIN, HZ3_FRONT_CAP_MAX);
-        cls->transfer_cap = clamp(hz3_knobs.TRANSFER_BYTES / cls->size, 0, HZ3_TRANSFER_CAP_MAX);
+        cls->depot_cap = clamp(hz3_knobs.DEPOT_BYTES / cls->size, 0, UINT32_MAX);
     }
 }
 

@@ -21,15 +21,14 @@ enum {
 
 #define HZ3_FRONT_CAP_MAX 128u
 #define HZ3_FRONT_CAP_MIN 8u
-#define HZ3_TRANSFER_CAP_MAX 1024u
 
 typedef struct Hz3Class {
     uint32_t size;
-    uint32_t pages;        // of a run
-    uint32_t objs;         // in a run
-    uint32_t reciprocal;   // ceil(2^32 / size): offset * reciprocal >> 32 == offset / size inside a run
-    uint32_t front_cap;    // objects a front bin holds; from HZ3_FRONT_BYTES
-    uint32_t transfer_cap; // objects a transfer array holds; from HZ3_TRANSFER_BYTES
+    uint32_t pages;      // of a run
+    uint32_t objs;       // in a run
+    uint32_t reciprocal; // ceil(2^32 / size): offset * reciprocal >> 32 == offset / size inside a run
+    uint32_t front_cap;  // objects a front bin holds; from HZ3_FRONT_BYTES
+    uint32_t depot_cap;  // objects a depot holds; from HZ3_DEPOT_BYTES
 } Hz3Class;
 
 extern Hz3Class hz3_classes[HZ3_CLASS_COUNT];

@@ -4,9 +4,9 @@
 //   slab            one front cache: for each class a bin; belongs to a CPU or a thread
 //   bin             an array stack of pointers to free objects of one class
 //   shard           a slice of the middle layer; the CPU of the moment chooses it, never the thread
-//   central         what a shard has for one class: transfer array, inbox, partial runs
-//   transfer array  objects on their way between CPUs or threads
-//   inbox           objects that another shard returned; they wait for this shard's next refill
+//   central         what a shard has for one class: a depot, partial runs
+//   depot           objects on their way between CPUs or threads
+//   magazine        an array of pointers; a depot is a chain of them
 //   run             contiguous pages that hold objects of one class; a medium run is one object
 //   span            the pages of one object between 32 KiB and 1 MiB
 //   page            4096 bytes: the unit that is taken, released and given to the kernel

@@ -1,16 +1,12 @@
 #include "middle/hz3_central.h"
 
-#include <string.h>
-
 #include "base/hz3_knobs.h"
 #include "base/hz3_lock.h"
 #include "base/hz3_log.h"
-#include "base/hz3_os.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
-#include "middle/hz3_inbox.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_segment_packing.h"
@@ -23,51 +19,47 @@
 
 Central hz3_central[HZ3_SHARDS_MAX][HZ3_CLASS_COUNT];
 
-static bool map_arrays(void)
+// By class: bit s is set while shard s has more objects of it than it needs soon. A hint; each bit is written under the
+// lock of that shard's central.
+typedef struct Offers {
+    _Alignas(64) _Atomic uint64_t shards;
+} Offers;
+static Offers offers[HZ3_CLASS_COUNT];
+_Static_assert(HZ3_SHARDS_MAX <= 64, "a bit for each shard");
+
+// A shard keeps one partial run to itself: it is carving it.
+#define PARTIAL_RUNS_KEPT 1u
+
+void hz3_central_init(void)
 {
-    size_t pointers = 0;
-    for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
-        pointers += hz3_classes[c].transfer_cap + HZ3_INBOX_CAP;
-    }
-    void **array = hz3_os_map(hz3_shard_count() * pointers * sizeof(void *));
-    if (array == NULL) {
-        return false;
-    }
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         Central *c = &hz3_central[shard][cls];
-        c->transfer = array;
-        array += hz3_classes[cls].transfer_cap;
-        c->inbox.object = array;
-        array += HZ3_INBOX_CAP;
-    }
-    return true;
-}
-
-bool hz3_central_init(void)
-{
-    HZ3_FOR_EACH_CENTRAL(shard, cls) // empty, also as long as there is no memory for the arrays
-    {
-        Central *c = &hz3_central[shard][cls];
         c->lock.rank = HZ3_RANK_LEAF;
-        c->inbox.lock.rank = HZ3_RANK_LEAF;
         c->partial = HZ3_PAGE_NONE;
         c->next_scanned = HZ3_PAGE_NONE;
     }
-    return map_arrays();
+    hz3_magazine_init();
+}
+
+void hz3_central_offer(const Central *c)
+{
+    uint32_t shard = (uint32_t)(c - hz3_central[0]) / HZ3_CLASS_COUNT;
+    uint32_t cls = (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
+    uint64_t bit = 1ull << shard;
+    uint32_t count = hz3_depot_count(&c->depot);
+    bool is_offered = (atomic_load_explicit(&offers[cls].shards, memory_order_relaxed) & bit) != 0;
+    // Between the two bounds it stays as it is, so that a depot that swings around one batch writes no shared line.
+    bool offers_much = count >= HZ3_MAGAZINE_OBJECTS || c->partial_runs > PARTIAL_RUNS_KEPT;
+    bool offers_none = count == 0 && c->partial_runs <= PARTIAL_RUNS_KEPT;
+    if (offers_much && !is_offered) {
+        atomic_fetch_or_explicit(&offers[cls].shards, bit, memory_order_relaxed);
+    } else if (offers_none && is_offered) {
+        atomic_fetch_and_explicit(&offers[cls].shards, ~bit, memory_order_relaxed);
+    }
 }
 
 // --- take --------------------------------------------------------------------------------------------------------
-
-static uint32_t pop_transfer(Central *c, void **out, uint32_t want)
-{
-    uint32_t count = hz3_transfer_count(c);
-    uint32_t n = want < count ? want : count;
-    count -= n;
-    hz3_transfer_set_count(c, count);
-    memcpy(out, c->transfer + count, n * sizeof *out);
-    return n;
-}
 
 // Called without locks: opening a slot may cost a syscall, and a reclaim takes every central lock in turn.
 static uint32_t open_small_run(uint32_t shard, uint32_t cls, void **out, uint32_t want)
@@ -108,36 +100,47 @@ static uint32_t open_medium_runs(uint32_t shard, uint32_t cls, void **out, uint3
     return opened;
 }
 
+// Under c->lock.
+static uint32_t take_locked(Central *c, uint32_t cls, void **out, uint32_t want, Hz3Magazine **emptied)
+{
+    uint32_t taken = hz3_depot_pop(&c->depot, out, want, emptied);
+    return taken != 0 ? taken : hz3_partial_take(c, cls, out, want); // medium classes have no partial runs
+}
+
 static uint32_t take_idle(Central *c, uint32_t cls, void **out, uint32_t want)
 {
-    hz3_central_settle_inbox(c, cls);
+    Hz3Magazine *emptied = NULL;
     hz3_lock_acquire(&c->lock);
-    uint32_t taken = pop_transfer(c, out, want);
-    if (taken == 0) {
-        taken = hz3_partial_take(c, cls, out, want); // medium classes have no partial runs
-    }
+    uint32_t taken = take_locked(c, cls, out, want, &emptied);
     hz3_central_unlock(c);
+    hz3_magazine_put(emptied);
     return taken;
 }
 
-// Another CPU's surplus before fresh pages: where one CPU allocates what another frees, whole batches go back this way
-// and no run's metadata is touched. Its lock is not waited for.
-static uint32_t take_from_other_transfer(uint32_t shard, uint32_t cls, void **out, uint32_t want)
+// What another shard has and does not need soon, before fresh pages: a thread that is moved to another CPU finds what
+// it left behind, and where one CPU allocates what another frees, batches go back this way. No lock is waited for.
+static uint32_t take_offered(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
+    uint64_t left = atomic_load_explicit(&offers[cls].shards, memory_order_relaxed) & ~(1ull << shard);
     uint32_t taken = 0;
-    uint32_t shards = hz3_shard_count();
-    for (uint32_t i = 1; i < shards && taken == 0; i++) {
-        Central *c = &hz3_central[(shard + i) % shards][cls];
-        if (hz3_transfer_count(c) >= want && hz3_lock_try(&c->lock)) {
-            taken = pop_transfer(c, out, want);
+    while (left != 0 && taken == 0) {
+        uint64_t above = left & (UINT64_MAX << shard);
+        uint32_t other = (uint32_t)__builtin_ctzll(above != 0 ? above : left);
+        left &= ~(1ull << other);
+        Central *c = &hz3_central[other][cls];
+        if (hz3_lock_try(&c->lock)) {
+            Hz3Magazine *emptied = NULL;
+            taken = hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL ? take_locked(c, cls, out, want, &emptied)
+                                                               : hz3_depot_pop(&c->depot, out, want, &emptied);
             hz3_central_unlock(c);
+            hz3_magazine_put(emptied);
         }
     }
     return taken;
 }
 
 // The arena is full: what any shard has free of this class serves too, mine included, where a reclaim may have brought
-// objects since we looked.
+// objects since we looked. Here locks are waited for.
 static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     uint32_t taken = 0;
@@ -155,8 +158,8 @@ uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t wan
     uint32_t taken = take_idle(&hz3_central[shard][cls], cls, out, want);
     hz3_stat_add(refills, 1);
     if (taken == 0) {
-        hz3_stat_add(transfer_misses, 1);
-        taken = take_from_other_transfer(shard, cls, out, want);
+        hz3_stat_add(depot_misses, 1);
+        taken = take_offered(shard, cls, out, want);
     }
     if (taken == 0) {
         taken =
@@ -167,67 +170,45 @@ uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t wan
 
 // --- give --------------------------------------------------------------------------------------------------------
 
-// The same pointer twice in one batch is a double free that no bitmap has seen yet. A table on the stack keyed by
-// address finds it without touching the objects' metadata.
-static void require_distinct(uint32_t cls, void *const *objects, uint32_t n)
+// How many of n objects the depot still has room for by HZ3_DEPOT_BYTES.
+static uint32_t room_for(const Central *c, uint32_t cls, uint32_t n)
 {
-    const void *seen[2 * HZ3_BATCH_MAX];
-    uint32_t mask = 2 * hz3_round_up_power_of_two(n) - 1;
-    memset(seen, 0, (mask + 1) * sizeof *seen);
-    for (uint32_t i = 0; i < n; i++) {
-        const void *object = hz3_class_is_medium(cls) ? hz3_medium_base(objects[i]) : objects[i];
-        uint32_t at = (uint32_t)(((uintptr_t)object >> 4) * 0x9E3779B97F4A7C15ull >> 32) & mask;
-        while (seen[at] != NULL) {
-            hz3_require(seen[at] != object, "free", objects[i], "double free: the block of %u bytes is free already",
-                        hz3_classes[cls].size);
-            at = (at + 1) & mask;
-        }
-        seen[at] = object;
-    }
+    uint32_t count = hz3_depot_count(&c->depot);
+    uint32_t room = count < hz3_classes[cls].depot_cap ? hz3_classes[cls].depot_cap - count : 0;
+    return n < room ? n : room;
 }
 
-// Keeps those that belong to this shard's runs and moves the others to the front of the array; returns how many.
-static uint32_t put_own(Central *c, uint32_t shard, uint32_t cls, void **objects, uint32_t n)
+static uint32_t push(Central *c, uint32_t cls, void *const *objects, uint32_t n, Hz3Magazine *fresh)
 {
-    hz3_assert(c == &hz3_central[shard][cls] && hz3_lock_is_held(&c->lock));
-    uint32_t others = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t run = hz3_run_of_page(hz3_page_of(objects[i]));
-        if (hz3_arena.run[run].shard == shard) {
-            hz3_partial_put(c, run, cls, objects[i]);
-        } else {
-            objects[others++] = objects[i];
-        }
+    hz3_lock_acquire(&c->lock);
+    if (fresh != NULL && c->depot.spare == NULL) {
+        c->depot.spare = fresh;
+        fresh = NULL;
     }
-    return others;
+    uint32_t pushed = hz3_depot_push(&c->depot, objects, room_for(c, cls, n));
+    hz3_central_unlock(c);
+    if (HZ3_UNLIKELY(fresh != NULL)) {
+        fresh->below = NULL;
+        hz3_magazine_put(fresh);
+    }
+    return pushed;
 }
 
 void hz3_central_give(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
 {
     hz3_assert(cls >= HZ3_CLASS_FIRST && cls <= HZ3_CLASS_LAST && n <= HZ3_BATCH_MAX);
     hz3_assert(shard < hz3_shard_count());
-    for (uint32_t i = 0; i < n; i++) {
-        hz3_object_require(cls, objects[i]);
-    }
-    require_distinct(cls, objects, n);
     hz3_stat_add(flushes, 1);
     Central *c = &hz3_central[shard][cls];
-    hz3_lock_acquire(&c->lock);
-    uint32_t count = hz3_transfer_count(c);
-    uint32_t room = hz3_classes[cls].transfer_cap - count;
-    uint32_t moved = n < room ? n : room;
-    memcpy(c->transfer + count, objects, moved * sizeof *objects);
-    hz3_transfer_set_count(c, count + moved);
-    objects += moved;
-    n -= moved;
-    if (!hz3_class_is_medium(cls)) {
-        n = put_own(c, shard, cls, objects, n);
-    }
-    hz3_central_unlock(c);
-    if (n != 0 && hz3_class_is_medium(cls)) {
-        hz3_central_release_medium(cls, objects, n);
-    } else if (n != 0) {
-        hz3_central_give_to_runs(cls, objects, n, true);
+    uint32_t pushed = push(c, cls, objects, n, NULL);
+    while (HZ3_UNLIKELY(pushed < n)) {
+        Hz3Magazine *fresh = hz3_magazine_get(shard);
+        uint32_t more = fresh != NULL ? push(c, cls, objects + pushed, n - pushed, fresh) : 0;
+        if (more == 0) {
+            hz3_central_settle(cls, objects + pushed, n - pushed);
+            return;
+        }
+        pushed += more;
     }
 }
 
@@ -235,14 +216,13 @@ void hz3_central_give(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
 
 Hz3CentralFigures hz3_central_figures(void)
 {
-    Hz3CentralFigures figures = {0, 0, 0};
+    Hz3CentralFigures figures = {0, 0};
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         Central *c = &hz3_central[shard][cls];
         size_t size = hz3_classes[cls].size;
         hz3_lock_acquire(&c->lock);
-        figures.transfer_bytes += hz3_transfer_count(c) * size;
-        figures.inbox_bytes += atomic_load_explicit(&c->inbox.count, memory_order_relaxed) * size;
+        figures.depot_bytes += hz3_depot_count(&c->depot) * size;
         for (uint32_t run = c->partial; run != HZ3_PAGE_NONE; run = hz3_arena.run[run].next) {
             figures.run_bytes += hz3_arena.run[run].free_objs * size;
         }
@@ -254,19 +234,18 @@ Hz3CentralFigures hz3_central_figures(void)
 size_t hz3_central_cached_bytes(void)
 {
     Hz3CentralFigures figures = hz3_central_figures();
-    return figures.transfer_bytes + figures.inbox_bytes + figures.run_bytes;
+    return figures.depot_bytes + figures.run_bytes;
 }
 
 bool hz3_central_fork_prepare(void)
 {
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
-        Central *c = &hz3_central[shard][cls];
-        if (!hz3_lock_fork_prepare(&c->lock) || !hz3_lock_fork_prepare(&c->inbox.lock)) {
+        if (!hz3_lock_fork_prepare(&hz3_central[shard][cls].lock)) {
             return false;
         }
     }
-    return true;
+    return hz3_magazine_fork_prepare();
 }
 
 void hz3_central_fork_parent(void)
@@ -274,8 +253,8 @@ void hz3_central_fork_parent(void)
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         hz3_lock_fork_parent(&hz3_central[shard][cls].lock);
-        hz3_lock_fork_parent(&hz3_central[shard][cls].inbox.lock);
     }
+    hz3_magazine_fork_parent();
 }
 
 void hz3_central_fork_child(void)
@@ -283,13 +262,11 @@ void hz3_central_fork_child(void)
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         hz3_lock_fork_child(&hz3_central[shard][cls].lock);
-        hz3_lock_fork_child(&hz3_central[shard][cls].inbox.lock);
     }
+    hz3_magazine_fork_child();
 }
 
 // --- for asserts -------------------------------------------------------------------------------------------------
-
-#define OBJECTS_LOOKED_AT_MAX 16u
 
 bool hz3_central_is_valid(const Central *c)
 {
@@ -298,15 +275,5 @@ bool hz3_central_is_valid(const Central *c)
     }
     uint32_t shard = (uint32_t)(c - hz3_central[0]) / HZ3_CLASS_COUNT;
     uint32_t cls = (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
-    uint32_t count = hz3_transfer_count(c);
-    if (!hz3_lock_is_held(&c->lock) || count > hz3_classes[cls].transfer_cap || c->low > count) {
-        return false;
-    }
-    uint16_t never_set = hz3_class_never_set(cls);
-    for (uint32_t i = count > OBJECTS_LOOKED_AT_MAX ? count - OBJECTS_LOOKED_AT_MAX : 0; i < count; i++) {
-        if (!hz3_arena_owns(c->transfer[i]) || ((uintptr_t)c->transfer[i] & never_set) != 0) {
-            return false;
-        }
-    }
-    return hz3_partial_is_valid(c, shard, cls);
+    return hz3_lock_is_held(&c->lock) && hz3_depot_is_valid(&c->depot) && hz3_partial_is_valid(c, shard, cls);
 }

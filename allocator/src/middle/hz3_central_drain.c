@@ -1,9 +1,7 @@
-// What an epoch or a reclaim takes out of the middle layer: transfer arrays go back to their runs, empty runs and
+// What an epoch or a reclaim takes out of the middle layer: what waits in depots goes back to its runs, empty runs and
 // medium runs to the boundary.
 #include "base/hz3_shard.h"
 #include "middle/hz3_central.h"
-
-#include <string.h>
 
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
@@ -11,47 +9,58 @@
 #include "pages/hz3_arena.h"
 
 // The oldest: what was given last is still warm.
-static uint32_t take_surplus(Central *c, uint32_t *surplus, void **out)
+static uint32_t settle_oldest(Central *c, uint32_t cls, uint32_t max)
 {
+    void *objects[HZ3_MAGAZINE_OBJECTS];
+    Hz3Magazine *emptied = NULL;
     hz3_lock_acquire(&c->lock);
-    uint32_t count = hz3_transfer_count(c);
-    uint32_t n = *surplus < count ? *surplus : count;
-    n = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
-    hz3_transfer_set_count(c, count - n);
-    memcpy(out, c->transfer, n * sizeof *out);
-    memmove(c->transfer, c->transfer + n, (count - n) * sizeof *out);
+    uint32_t n = hz3_depot_pop_oldest(&c->depot, objects, max, &emptied);
     hz3_central_unlock(c);
-    *surplus -= n;
+    hz3_magazine_put(emptied);
+    hz3_central_settle(cls, objects, n);
     return n;
 }
 
-static uint32_t drain_transfer(uint32_t shard, uint32_t cls, Hz3DrainDepth depth, uint64_t max_objects)
+// The mark starts anew. An empty depot needs no magazine.
+static void begin_anew(Central *c)
+{
+    Hz3Magazine *spare = NULL;
+    hz3_lock_acquire(&c->lock);
+    c->depot.low = hz3_depot_count(&c->depot);
+    if (c->depot.low == 0) {
+        spare = c->depot.spare;
+        c->depot.spare = NULL;
+    }
+    hz3_central_unlock(c);
+    if (spare != NULL) {
+        spare->below = NULL;
+        hz3_magazine_put(spare);
+    }
+}
+
+static uint32_t drain_depot(uint32_t shard, uint32_t cls, Hz3DrainDepth depth, uint64_t max_objects)
 {
     Central *c = &hz3_central[shard][cls];
-    void *objects[HZ3_BATCH_MAX];
     hz3_lock_acquire(&c->lock);
-    uint32_t surplus = depth == HZ3_DRAIN_ALL ? hz3_transfer_count(c) : c->low;
+    uint32_t surplus = depth == HZ3_DRAIN_ALL ? hz3_depot_count(&c->depot) : c->depot.low;
+    bool is_unused = surplus == 0 && c->depot.top == NULL && c->depot.spare == NULL;
     hz3_central_unlock(c);
+    if (is_unused) {
+        return 0;
+    }
     if (surplus > max_objects) {
         surplus = (uint32_t)max_objects;
     }
     uint32_t drained = 0;
-    for (uint32_t n; (n = take_surplus(c, &surplus, objects)) != 0; drained += n) {
-        if (hz3_class_is_medium(cls)) {
-            hz3_central_release_medium(cls, objects, n);
-        } else {
-            hz3_central_give_to_runs(cls, objects, n, false);
-        }
+    for (uint32_t n; drained < surplus && (n = settle_oldest(c, cls, surplus - drained)) != 0;) {
+        drained += n;
     }
-    hz3_lock_acquire(&c->lock);
-    c->low = hz3_transfer_count(c);
-    hz3_central_unlock(c);
+    begin_anew(c);
     return drained;
 }
 
 static void retire_last_empty_run(Central *c, uint32_t cls)
 {
-    hz3_central_settle_inbox(c, cls);
     hz3_lock_acquire(&c->lock);
     uint32_t run = c->partial;
     if (run != HZ3_PAGE_NONE && hz3_arena.run[run].free_objs == hz3_classes[cls].objs) {
@@ -65,10 +74,10 @@ void hz3_central_drain_small(Hz3DrainDepth depth)
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         if (!hz3_class_is_medium(cls)) {
-            drain_transfer(shard, cls, depth, UINT64_MAX);
+            drain_depot(shard, cls, depth, UINT64_MAX);
         }
     }
-    // A second round: a shard's transfer array may hold what empties the run of a shard that came before it.
+    // A second round: a shard's depot may hold what empties the run of a shard that came before it.
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         if (!hz3_class_is_medium(cls)) {
@@ -83,7 +92,7 @@ uint64_t hz3_central_drain_medium(Hz3DrainDepth depth, uint64_t max_runs)
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         if (hz3_class_is_medium(cls) && left > 0) {
-            uint32_t runs = drain_transfer(shard, cls, depth, left);
+            uint32_t runs = drain_depot(shard, cls, depth, left);
             left -= runs;
             hz3_stat_add(reclaim_runs, runs);
             hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * hz3_classes[cls].pages);
@@ -100,7 +109,7 @@ size_t hz3_central_drain_medium_of(uint32_t shard, uint32_t shards, uint64_t max
             uint32_t run_pages = hz3_classes[cls].pages;
             uint64_t max_runs = (max_pages - pages) / run_pages;
             uint32_t at = (shard + i) % hz3_shard_count();
-            uint32_t runs = max_runs != 0 ? drain_transfer(at, cls, HZ3_DRAIN_ALL, max_runs) : 0;
+            uint32_t runs = max_runs != 0 ? drain_depot(at, cls, HZ3_DRAIN_ALL, max_runs) : 0;
             pages += (uint64_t)runs * run_pages;
             hz3_stat_add(reclaim_runs, runs);
             hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * run_pages);
@@ -120,16 +129,28 @@ size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_r
     return pages_after > pages_before ? pages_after - pages_before : 0; // sums may fall for a moment
 }
 
+void hz3_central_check_newest(void)
+{
+    HZ3_FOR_EACH_CENTRAL(shard, cls)
+    {
+        Central *c = &hz3_central[shard][cls];
+        void *objects[HZ3_BATCH_MAX];
+        Hz3Magazine *emptied = NULL;
+        hz3_lock_acquire(&c->lock);
+        uint32_t n = hz3_depot_pop(&c->depot, objects, HZ3_BATCH_MAX, &emptied);
+        hz3_central_unlock(c);
+        hz3_magazine_put(emptied);
+        hz3_central_settle(cls, objects, n);
+    }
+}
+
 size_t hz3_central_waiting_objects(bool medium)
 {
     size_t objects = 0;
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
-        Central *c = &hz3_central[shard][cls];
-        hz3_lock_acquire(&c->lock);
         bool counts = medium || !hz3_class_is_medium(cls);
-        objects += counts ? hz3_transfer_count(c) + atomic_load_explicit(&c->inbox.count, memory_order_relaxed) : 0;
-        hz3_lock_release(&c->lock);
+        objects += counts ? hz3_depot_count(&hz3_central[shard][cls].depot) : 0;
     }
     return objects;
 }

@@ -36,6 +36,7 @@ static void partial_remove(Central *c, uint32_t run)
         hz3_arena.run[meta->next].prev = meta->prev;
     }
     meta->is_partial = 0;
+    c->partial_runs--;
 }
 
 void hz3_partial_retire(Central *c, uint32_t run, uint32_t cls)
@@ -63,6 +64,7 @@ void hz3_partial_insert(Central *c, uint32_t run, uint32_t cls)
         hz3_arena.run[c->partial].prev = run;
     }
     c->partial = run;
+    c->partial_runs++;
 }
 
 uint32_t hz3_partial_take(Central *c, uint32_t cls, void **out, uint32_t want)
@@ -95,7 +97,6 @@ void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls)
 
 void hz3_partial_put(Central *c, uint32_t run, uint32_t cls, void *object)
 {
-    hz3_object_require(cls, object); // again: it may have waited in a transfer array or an inbox
     hz3_run_put(run, cls, object);
     hz3_partial_settle(c, run, cls);
 }
@@ -128,53 +129,56 @@ bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls)
 
 // --- without a lock ----------------------------------------------------------------------------------------------
 
-// What other shards returned goes back into its runs. Called without locks: a thread that waits for one lock while it
-// holds another could make fork() in a signal handler wait for ever (hz3_lock.h).
-void hz3_central_settle_inbox(Central *c, uint32_t cls)
+static uint32_t run_of(const void *object)
 {
-    void *objects[HZ3_INBOX_CAP];
-    uint32_t n = hz3_inbox_take_all(&c->inbox, objects);
-    if (n == 0) {
-        return;
+    return hz3_run_of_page(hz3_page_of(object));
+}
+
+// Objects come from everywhere in the heap. All cache lines that they need are asked for before the first is used.
+static void prefetch_runs(void *const *objects, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        __builtin_prefetch(&hz3_arena.run[hz3_page_of(objects[i])]);
     }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t run = run_of(objects[i]);
+        __builtin_prefetch(&hz3_arena.run[run], 1);
+        __builtin_prefetch(&hz3_arena.bits[run], 1);
+    }
+}
+
+// Those that have the owner of the first one, under one lock. Moves the others to the front of the array; returns how
+// many. Called without locks: a thread that waits for one lock while it holds another could make fork() in a signal
+// handler wait for ever (hz3_lock.h).
+static uint32_t settle_one_owner(uint32_t cls, void **objects, uint32_t n)
+{
+    uint32_t owner = hz3_arena.run[run_of(objects[0])].shard;
+    uint32_t others = 0;
+    Central *c = &hz3_central[owner][cls];
     hz3_lock_acquire(&c->lock);
     for (uint32_t i = 0; i < n; i++) {
-        hz3_partial_put(c, hz3_run_of_page(hz3_page_of(objects[i])), cls, objects[i]);
+        uint32_t run = run_of(objects[i]);
+        if (hz3_arena.run[run].shard == owner) {
+            hz3_partial_put(c, run, cls, objects[i]);
+        } else {
+            objects[others++] = objects[i];
+        }
     }
     hz3_central_unlock(c);
+    return others;
 }
 
-// Puts objects back into their runs, one lock for each group of neighbours that have the same owner. With use_inbox the
-// owner's inbox comes first, for then the owner's lock is waited for only when that is full. No lock is held here.
-void hz3_central_give_to_runs(uint32_t cls, void **objects, uint32_t n, bool use_inbox)
+void hz3_central_settle(uint32_t cls, void **objects, uint32_t n)
 {
-    hz3_assert(!hz3_class_is_medium(cls));
-    for (uint32_t i = 0, same; i < n; i += same) {
-        uint32_t owner = hz3_arena.run[hz3_run_of_page(hz3_page_of(objects[i]))].shard;
-        same = 1;
-        while (i + same < n && hz3_arena.run[hz3_run_of_page(hz3_page_of(objects[i + same]))].shard == owner) {
-            same++;
+    if (hz3_class_is_medium(cls)) {
+        for (uint32_t i = 0; i < n; i++) {
+            hz3_object_require(cls, objects[i]);
+            hz3_release_pages(hz3_page_of(objects[i]), hz3_classes[cls].pages, HZ3_RELEASE_MEDIUM_RUN_RECLAIM);
         }
-        Central *c = &hz3_central[owner][cls];
-        uint32_t given = use_inbox ? hz3_inbox_give(&c->inbox, objects + i, same) : 0;
-        if (given != 0) {
-            hz3_stat_add(inbox_objects, given);
-        }
-        if (given < same) {
-            hz3_lock_acquire(&c->lock);
-            for (uint32_t k = given; k < same; k++) {
-                hz3_partial_put(c, hz3_run_of_page(hz3_page_of(objects[i + k])), cls, objects[i + k]);
-            }
-            hz3_central_unlock(c);
-        }
+        return;
     }
-}
-
-void hz3_central_release_medium(uint32_t cls, void *const *objects, uint32_t n)
-{
-    hz3_assert(hz3_class_is_medium(cls));
-    for (uint32_t i = 0; i < n; i++) {
-        hz3_object_require(cls, objects[i]); // again: it may have waited in a transfer array
-        hz3_release_pages(hz3_page_of(objects[i]), hz3_classes[cls].pages, HZ3_RELEASE_MEDIUM_RUN_RECLAIM);
+    prefetch_runs(objects, n);
+    while (n != 0) {
+        n = settle_one_owner(cls, objects, n);
     }
 }

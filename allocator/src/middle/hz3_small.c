@@ -116,6 +116,9 @@ uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
 
 void hz3_run_put(uint32_t run, uint32_t cls, void *object)
 {
+    // The run may have been retired since the object was freed: only a second free of the same object does that.
+    hz3_require(hz3_tag_of(hz3_page_of(object)) == cls, "free", object,
+                "double free: the block of %u bytes is free already", hz3_classes[cls].size);
     hz3_assert_slow(hz3_run_is_valid(run, cls));
     uint32_t remainder;
     uint32_t index = index_of(cls, offset_in_run(run, object), &remainder);

@@ -6,6 +6,7 @@
 #include "front/hz3_front_drain.h"
 #include "large/hz3_mapping.h"
 #include "middle/hz3_central.h"
+#include "middle/hz3_magazine.h"
 #include "pages/hz3_ledger_list.h"
 #include "policy/hz3_partial_purge.h"
 #include "policy/hz3_s65_medium_reclaim.h"
@@ -76,6 +77,7 @@ static bool run(void)
     uint64_t released = hz3_stat_sum(boundary_calls);
     hz3_central_drain_small(HZ3_DRAIN_SURPLUS);
     hz3_s65_medium_reclaim_tick();
+    hz3_magazine_trim(gate.is_idle);
     moved += hz3_stat_sum(boundary_calls) - released;
     moved += trim_mappings(&gate);
     if (hz3_knobs.S65_RELEASE_LEDGER) {
@@ -110,6 +112,7 @@ size_t hz3_epoch_trim_all(void)
 {
     hz3_front_drain(HZ3_FRONT_ALL);
     hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
+    hz3_magazine_trim(true);
     return hz3_mapping_trim(true) + hz3_release_purge_all() + hz3_partial_purge(0, UINT64_MAX);
 }
 

@@ -1,8 +1,8 @@
 // An epoch: what the caches did not need since the last one goes back to the page maps, and free resident pages go back
 // to the kernel. One at a time. In this order, each step feeding the next:
 //   fronts       bins in which nothing moved go into the middle layer
-//   S64          small: surplus of the transfer arrays → runs, empty runs → boundary
-//   S65 medium   surplus of the medium transfer arrays → boundary
+//   S64          small: surplus of the depots → runs, empty runs → boundary
+//   S65 medium   surplus of the medium depots → boundary
 //   mappings     freed ones that nobody took again → kernel
 //   S65 ledger   dirty pages, within the gate → kernel
 //   S65 partial  free pages inside runs that live on → kernel
@@ -20,7 +20,7 @@ bool hz3_epoch_tick(void);
 // Something is left that an epoch to come may give back. A snapshot.
 bool hz3_epoch_is_pending(void);
 
-// Everything that can go back, now: all fronts, transfer arrays and inboxes, freed mappings, dirty pages. Returns the
+// Everything that can go back, now: all fronts, depots, freed mappings, dirty pages. Returns the
 // pages given to the kernel.
 size_t hz3_epoch_trim_all(void);
 

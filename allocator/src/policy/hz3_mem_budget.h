@@ -1,8 +1,8 @@
 // Page requests, and what happens when no segment has the pages and no slot is left: one thread leads a reclaim, the
 // others wait for its result and try again.
 //
-// The chain of a pass: emergency flush (front → middle) · medium runs (transfer arrays → page maps) · small runs
-// (transfer arrays and inboxes → runs, empty runs → page maps) · whole segments → slots · wait for pages that are being
+// The chain of a pass: emergency flush (front → middle) · medium runs (depots → page maps) · small runs
+// (depots → runs, empty runs → page maps) · whole segments → slots · wait for pages that are being
 // purged · claim, without hints. Passes go on while something moves. While a leader is at it, all other page requests
 // wait, so what it frees is its own. The arena is called full only after a pass in which nothing moved.
 #ifndef HZ3_MEM_BUDGET_H

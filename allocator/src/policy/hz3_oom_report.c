@@ -87,17 +87,16 @@ static void print_all(uint32_t pages, uint32_t cls, size_t front_bytes)
     PageCensus census = take_census();
     Hz3CentralFigures central = hz3_central_figures();
     size_t taken = (census.open - census.free) << HZ3_PAGE_SHIFT;
-    size_t idle = central.transfer_bytes + central.inbox_bytes + central.run_bytes +
-                  (census.claimed << HZ3_PAGE_SHIFT); // most of what is in purging, too
+    size_t idle =
+        central.depot_bytes + central.run_bytes + (census.claimed << HZ3_PAGE_SHIFT); // most of what is in purging, too
     size_t live = taken > idle ? taken - idle : 0;
     hz3_log("[HZ3_OOM_PAGES] arena=%zu open=%zu free=%zu longest_run=%zu small=%zu medium=%zu span=%zu claimed=%zu "
             "purging=%u",
             (size_t)hz3_arena.slots * HZ3_PAGES_PER_SEG, census.open, census.free, census.longest, census.small,
             census.medium, census.span, census.claimed, hz3_in_purging_pages());
-    hz3_log("[HZ3_OOM_HELD] front_bytes=%zu transfer_bytes=%zu inbox_bytes=%zu run_bytes=%zu live_bytes=%zu "
+    hz3_log("[HZ3_OOM_HELD] front_bytes=%zu depot_bytes=%zu run_bytes=%zu live_bytes=%zu "
             "live_per_arena=%.4f",
-            front_bytes, central.transfer_bytes, central.inbox_bytes, central.run_bytes, live,
-            (double)live / (double)hz3_arena.size);
+            front_bytes, central.depot_bytes, central.run_bytes, live, (double)live / (double)hz3_arena.size);
     print_segments();
 }
 

@@ -40,12 +40,11 @@ bool hz3_init_slow(void)
             knobs_are_read = true;
         }
         hz3_arena_init();
-        done = hz3_central_init();
-        if (done) {
-            hz3_front_init();
-            hz3_stats_init();
-            hz3_size_class_open();
-        }
+        hz3_central_init();
+        hz3_front_init();
+        hz3_stats_init();
+        hz3_size_class_open();
+        done = true;
         atomic_store_explicit(&hz3_init_done, done, memory_order_release);
     }
     hz3_lock_release(&init_lock);
@@ -83,6 +82,7 @@ __attribute__((destructor)) static void destructor(void)
     if (hz3_os_is_alone()) { // what this thread has freed on other CPUs
         hz3_front_drain(HZ3_FRONT_ALL);
     }
+    hz3_central_check_newest();
     if (hz3_knobs.KNOBS) {
         hz3_knobs_print();
     }

@@ -427,6 +427,7 @@ static const char *const seeds_policy[] = {FIXED,
                                            "HZ3_RECLAIM_PASSES=1",
                                            "HZ3_MEM_BUDGET_MAX_RECLAIM_PAGES=4096",
                                            "HZ3_PAGE_STEAL=0",
+                                           "HZ3_DEPOT_BYTES=2M",
                                            NULL};
 static const char *const report_once[] = {FIXED, "HZ3_OOM_SHOT=1", NULL};
 static const char *const fail_fast[] = {FIXED, "HZ3_OOM_FAILFAST=1", NULL};

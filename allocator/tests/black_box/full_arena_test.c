@@ -37,7 +37,7 @@ static void a_block_shrinks(const void *arg)
     free(opaque(block));
 }
 
-// The other CPU's transfer array alone holds a quarter of the arena.
+// The other CPU's depot alone holds a quarter of the arena.
 static void what_another_cpu_freed_serves_another_size(const void *arg)
 {
     (void)arg;

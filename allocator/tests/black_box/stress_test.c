@@ -287,7 +287,7 @@ static void stress(const void *arg)
 int main(int argc, char **argv)
 {
     static const char *const small_arena[] = {"HZ3_ARENA_SIZE=32M", NULL};
-    static const char *const tiny_caches[] = {"HZ3_FRONT_BYTES=4K", "HZ3_TRANSFER_BYTES=0", "HZ3_MAPPED_CACHE_BYTES=0",
+    static const char *const tiny_caches[] = {"HZ3_FRONT_BYTES=4K", "HZ3_DEPOT_BYTES=0", "HZ3_MAPPED_CACHE_BYTES=0",
                                               NULL};
     static const char *const purge_at_once[] = {"STRESS_EPOCHS=1",
                                                 "HZ3_EPOCH_TICK_MS=1",

@@ -1,5 +1,5 @@
 // The middle layer through its own entry points. The program's mallocs stay on shard 0 (hz3_os_cpu is replaced); the
-// tests use the others. A class whose transfer_cap is set to 0 sends every object straight to its run or to an inbox.
+// tests use the others. A class whose depot_cap is set to 0 sends every object straight to its run.
 #include "support.h"
 
 #include <malloc.h>
@@ -11,7 +11,6 @@
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central.h"
-#include "middle/hz3_inbox.h"
 #include "middle/hz3_small.h"
 #include "policy/hz3_epoch.h"
 #include "release/hz3_release_boundary.h"
@@ -24,7 +23,7 @@ uint32_t __wrap_hz3_os_cpu(void)
     return 0;
 }
 
-static uint32_t transfer_cap[HZ3_CLASS_COUNT];
+static uint32_t depot_cap[HZ3_CLASS_COUNT];
 
 static void *objects[4096];
 static uint32_t n_objects;
@@ -41,7 +40,7 @@ static int set_up(void **state)
 {
     (void)state;
     for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
-        hz3_classes[cls].transfer_cap = transfer_cap[cls];
+        hz3_classes[cls].depot_cap = depot_cap[cls];
     }
     n_objects = 0;
     hz3_epoch_trim_all();
@@ -108,17 +107,17 @@ static void objects_are_distinct_and_whole(void **state)
     assert_int_equal(taken_pages(), taken_before);
 }
 
-static void transfer_array_returns_the_newest_first(void **state)
+static void depot_returns_the_newest_first(void **state)
 {
     (void)state;
     take(1, HZ3_CLASS_64, 40);
     void *given[40];
     memcpy(given, objects, sizeof given);
     give(2, HZ3_CLASS_64, 40); // another shard's objects wait here too
-    uint64_t misses = hz3_stat_sum(transfer_misses);
+    uint64_t misses = hz3_stat_sum(depot_misses);
     take(2, HZ3_CLASS_64, 15);
     take(2, HZ3_CLASS_64, 25);
-    assert_int_equal(hz3_stat_sum(transfer_misses), misses);
+    assert_int_equal(hz3_stat_sum(depot_misses), misses);
     assert_memory_equal(objects, given + 25, 15 * sizeof given[0]);
     assert_memory_equal(objects + 15, given, 25 * sizeof given[0]);
     give(2, HZ3_CLASS_64, 40);
@@ -148,6 +147,7 @@ static void give_twice_in_one_batch(void *class_arg)
     take(1, cls, 20);
     objects[17] = objects[3];
     give(1, cls, 20);
+    drain_all();
 }
 
 static void give_twice_with_a_drain_between(void *class_arg)
@@ -179,6 +179,7 @@ static void give_after_the_run_is_gone(void *class_arg)
     give(1, cls, 1);
     drain_all();
     hz3_central_give(1, cls, &object, 1);
+    drain_all();
 }
 
 static void give_interior(void *class_arg)
@@ -187,6 +188,7 @@ static void give_interior(void *class_arg)
     take(1, cls, 1);
     void *object = (char *)objects[0] + 16;
     hz3_central_give(1, cls, &object, 1);
+    drain_all();
 }
 
 static void double_frees_abort(void **state)
@@ -212,44 +214,30 @@ static void interior_pointers_abort(void **state)
     }
 }
 
-// --- owners and inboxes ------------------------------------------------------------------------------------------
+// --- owners ------------------------------------------------------------------------------------------------------
 
-static void other_shards_objects_wait_in_the_inbox(void **state)
+static void objects_go_back_to_their_owners_runs(void **state)
 {
     (void)state;
-    hz3_classes[HZ3_CLASS_64].transfer_cap = 0;
-    take(1, HZ3_CLASS_64, 100);
-    uint32_t run = run_of(objects[0]);
-    uint32_t free_objs = hz3_arena.run[run].free_objs;
-    assert_int_equal(hz3_arena.run[run].shard, 1);
-    uint64_t in_inbox = hz3_stat_sum(inbox_objects);
-    give(2, HZ3_CLASS_64, 60);
-    assert_int_equal(hz3_stat_sum(inbox_objects), in_inbox + 60);
-    assert_int_equal(hz3_arena.run[run].free_objs, free_objs); // the owner has not looked yet
-    give(1, HZ3_CLASS_64, 20);
-    assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 20); // its own need no inbox
-    take(1, HZ3_CLASS_64, 1);
-    assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 79);
-    assert_true(hz3_run_is_valid(run, HZ3_CLASS_64));
-    give(1, HZ3_CLASS_64, 21);
-    drain_all();
-    assert_int_equal(taken_pages(), taken_before);
-}
-
-static void full_inbox_sends_objects_to_the_owner(void **state)
-{
-    (void)state;
-    hz3_classes[HZ3_CLASS_64].transfer_cap = 0;
-    take(1, HZ3_CLASS_64, 250);
-    uint32_t run = run_of(objects[0]);
-    uint32_t free_objs = hz3_arena.run[run].free_objs;
-    uint64_t in_inbox = hz3_stat_sum(inbox_objects);
-    give(2, HZ3_CLASS_64, HZ3_INBOX_CAP);
-    give(3, HZ3_CLASS_64, 100);
-    assert_int_equal(hz3_stat_sum(inbox_objects), in_inbox + HZ3_INBOX_CAP);
-    assert_int_equal(hz3_arena.run[run].free_objs, free_objs + 100);
-    assert_true(hz3_run_is_valid(run, HZ3_CLASS_64));
-    give(1, HZ3_CLASS_64, 22);
+    hz3_classes[HZ3_CLASS_64].depot_cap = 0;
+    take(1, HZ3_CLASS_64, 64);
+    take(3, HZ3_CLASS_64, 64);
+    uint32_t run[2] = {run_of(objects[0]), run_of(objects[64])};
+    uint32_t free_objs[2] = {hz3_arena.run[run[0]].free_objs, hz3_arena.run[run[1]].free_objs};
+    assert_int_equal(hz3_arena.run[run[0]].shard, 1);
+    assert_int_equal(hz3_arena.run[run[1]].shard, 3);
+    void *mixed[HZ3_BATCH_MAX];
+    for (uint32_t i = 0; i < 64; i++) {
+        mixed[2 * i] = objects[i];
+        mixed[2 * i + 1] = objects[64 + i];
+    }
+    hz3_central_give(2, HZ3_CLASS_64, mixed, 100);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(hz3_arena.run[run[i]].free_objs, free_objs[i] + 50);
+        assert_true(hz3_run_is_valid(run[i], HZ3_CLASS_64));
+    }
+    hz3_central_give(2, HZ3_CLASS_64, mixed + 100, 28);
+    n_objects = 0;
     drain_all();
     assert_int_equal(taken_pages(), taken_before);
 }
@@ -260,7 +248,7 @@ static void at_most_one_empty_run_is_kept(void **state)
 {
     (void)state;
     for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_SMALL_LAST; cls++) {
-        hz3_classes[cls].transfer_cap = 0;
+        hz3_classes[cls].depot_cap = 0;
         take(1, cls, 5 * hz3_classes[cls].objs);
         assert_true(taken_pages() >= taken_before + 5 * hz3_classes[cls].pages);
         give(1, cls, n_objects);
@@ -270,7 +258,7 @@ static void at_most_one_empty_run_is_kept(void **state)
     }
 }
 
-// What lay in the transfer array below its lowest level since the last drain goes, and no more.
+// What lay in the depot below its lowest level since the last drain goes, and no more.
 static void surplus_is_what_lay_below_the_low_water_mark(void **state)
 {
     (void)state;
@@ -376,7 +364,7 @@ static void random_walk_hands_nothing_out_twice(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < COUNT_OF(walked_classes); i += 2) {
-        hz3_classes[walked_classes[i]].transfer_cap = 40; // some full transfer arrays, some roomy ones
+        hz3_classes[walked_classes[i]].depot_cap = 40; // some full depots, some roomy ones
     }
     uint64_t rng = 5;
     for (int step = 0; step < 20000; step++) {
@@ -424,17 +412,16 @@ int main(int argc, char **argv)
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=128M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
     for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
-        transfer_cap[cls] = hz3_classes[cls].transfer_cap;
+        depot_cap[cls] = hz3_classes[cls].depot_cap;
     }
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(objects_are_distinct_and_whole, set_up),
-        cmocka_unit_test_setup(transfer_array_returns_the_newest_first, set_up),
+        cmocka_unit_test_setup(depot_returns_the_newest_first, set_up),
         cmocka_unit_test_setup(every_offset_of_a_run_is_a_start_or_not, set_up),
         cmocka_unit_test_setup(double_frees_abort, set_up),
         cmocka_unit_test_setup(interior_pointers_abort, set_up),
-        cmocka_unit_test_setup(other_shards_objects_wait_in_the_inbox, set_up),
-        cmocka_unit_test_setup(full_inbox_sends_objects_to_the_owner, set_up),
+        cmocka_unit_test_setup(objects_go_back_to_their_owners_runs, set_up),
         cmocka_unit_test_setup(at_most_one_empty_run_is_kept, set_up),
         cmocka_unit_test_setup(surplus_is_what_lay_below_the_low_water_mark, set_up),
         cmocka_unit_test_setup(medium_budget_bounds_a_drain, set_up),

@@ -48,7 +48,7 @@ static int set_up(void **state)
     (void)state;
     class_was = hz3_classes[CLS];
     hz3_epoch_trim_all();
-    hz3_classes[CLS].transfer_cap = 0;
+    hz3_classes[CLS].depot_cap = 0;
     uint32_t objs = hz3_classes[CLS].objs;
     take(3 * objs);
     for (uint32_t i = 0; i < 2; i++) {
@@ -56,7 +56,7 @@ static int set_up(void **state)
         objects[i * objs] = NULL;
     }
     give(4);
-    hz3_classes[CLS].transfer_cap = class_was.transfer_cap;
+    hz3_classes[CLS].depot_cap = class_was.depot_cap;
     return 0;
 }
 
@@ -82,24 +82,34 @@ static bool central_is_valid(Central *central)
     return is_valid;
 }
 
-static bool inbox_is_valid(void)
-{
-    hz3_lock_acquire(&c->inbox.lock);
-    bool is_valid = hz3_inbox_is_valid(&c->inbox);
-    hz3_lock_release(&c->inbox.lock);
-    return is_valid;
-}
-
-static void central_validator_sees_a_wrong_transfer_array(void **state)
+static void central_validator_sees_a_wrong_depot(void **state)
 {
     (void)state;
-    give(10);
+    Hz3Depot *depot = &c->depot;
+    void *many[HZ3_MAGAZINE_OBJECTS];
+    uint32_t n = 0;
+    while (n < HZ3_MAGAZINE_OBJECTS) {
+        n += hz3_central_take(SHARD + 1, CLS, many + n, HZ3_MAGAZINE_OBJECTS - n);
+    }
+    hz3_central_give(SHARD, CLS, many, n);
+    give(2); // above a magazine that is full
+    Hz3Magazine *top = depot->top;
+    Hz3Magazine *bottom = depot->bottom;
+    assert_ptr_not_equal(top, bottom);
     char foreign[16];
-    UNIT_EXPECT_SEEN(c->low, hz3_transfer_count(c) + 1, central_is_valid(c));
-    UNIT_EXPECT_SEEN(c->count, hz3_classes[CLS].transfer_cap + 1, central_is_valid(c));
-    UNIT_EXPECT_SEEN(c->transfer[9], NULL, central_is_valid(c));
-    UNIT_EXPECT_SEEN(c->transfer[3], foreign, central_is_valid(c));
-    UNIT_EXPECT_SEEN(c->transfer[0], (char *)c->transfer[0] + 16, central_is_valid(c));
+    static Hz3Magazine used = {.count = 1};
+    UNIT_EXPECT_SEEN(depot->low, hz3_depot_count(depot) + 1, central_is_valid(c));
+    UNIT_EXPECT_SEEN(depot->count, hz3_depot_count(depot) + 1, central_is_valid(c));
+    UNIT_EXPECT_SEEN(depot->top, NULL, central_is_valid(c));
+    UNIT_EXPECT_SEEN(depot->bottom, top, central_is_valid(c));
+    UNIT_EXPECT_SEEN(depot->spare, &used, central_is_valid(c));
+    UNIT_EXPECT_SEEN(depot->spare, top, central_is_valid(c));
+    UNIT_EXPECT_SEEN(top->above, bottom, central_is_valid(c));
+    UNIT_EXPECT_SEEN(bottom->above, NULL, central_is_valid(c));
+    UNIT_EXPECT_SEEN(top->count, 0, central_is_valid(c));
+    UNIT_EXPECT_SEEN(top->count, HZ3_MAGAZINE_OBJECTS + 1, central_is_valid(c));
+    UNIT_EXPECT_SEEN(top->object[top->count - 1], foreign, central_is_valid(c));
+    UNIT_EXPECT_SEEN(bottom->object[bottom->count - 1], NULL, central_is_valid(c));
     assert_false(hz3_central_is_valid(c)); // without the lock
 }
 
@@ -167,32 +177,17 @@ static void run_validator_sees_what_is_wrong(void **state)
     UNIT_EXPECT_SEEN(word[0], (word[0] & ~lowest) | 1ull << hz3_classes[CLS].objs, hz3_run_is_valid(run, CLS));
 }
 
-static void inbox_validator_sees_what_is_wrong(void **state)
-{
-    (void)state;
-    hz3_classes[CLS].transfer_cap = 0;
-    n_objects -= 5;
-    hz3_central_give(SHARD + 1, CLS, objects + n_objects, 5);
-    hz3_classes[CLS].transfer_cap = class_was.transfer_cap;
-    assert_int_equal(c->inbox.count, 5);
-    char foreign[16];
-    UNIT_EXPECT_SEEN(c->inbox.count, HZ3_INBOX_CAP + 1, inbox_is_valid());
-    UNIT_EXPECT_SEEN(c->inbox.object[4], foreign, inbox_is_valid());
-    UNIT_EXPECT_SEEN(c->inbox.object[0], (char *)c->inbox.object[0] + 8, inbox_is_valid());
-}
-
 int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(central_validator_sees_a_wrong_transfer_array, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(central_validator_sees_a_wrong_depot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(central_validator_sees_a_wrong_list_of_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(central_validator_sees_an_empty_run_among_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(central_validator_sees_runs_of_a_medium_class, set_up, tear_down),
         cmocka_unit_test_setup_teardown(run_validator_sees_what_is_wrong, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(inbox_validator_sees_what_is_wrong, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

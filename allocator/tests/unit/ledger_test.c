@@ -311,7 +311,7 @@ static void *object[64];
 static uint32_t fill_run(void)
 {
     uint32_t n = 0;
-    hz3_classes[HZ3_CLASS_1024].transfer_cap = 0;
+    hz3_classes[HZ3_CLASS_1024].depot_cap = 0;
     while (n < 32) {
         n += hz3_central_take(SHARD, HZ3_CLASS_1024, object + n, 32 - n);
     }
