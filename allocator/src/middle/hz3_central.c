@@ -1,5 +1,7 @@
 #include "middle/hz3_central.h"
 
+#include <string.h>
+
 #include "base/hz3_knobs.h"
 #include "base/hz3_lock.h"
 #include "base/hz3_log.h"
@@ -100,25 +102,54 @@ static uint32_t open_medium_runs(uint32_t shard, uint32_t cls, void **out, uint3
     return opened;
 }
 
-// Under c->lock.
-static uint32_t take_locked(Central *c, uint32_t cls, void **out, uint32_t want, Hz3Magazine **emptied)
-{
-    uint32_t taken = hz3_depot_pop(&c->depot, out, want, emptied);
-    return taken != 0 ? taken : hz3_partial_take(c, cls, out, want); // medium classes have no partial runs
-}
-
 static uint32_t take_idle(Central *c, uint32_t cls, void **out, uint32_t want)
 {
     Hz3Magazine *emptied = NULL;
     hz3_lock_acquire(&c->lock);
-    uint32_t taken = take_locked(c, cls, out, want, &emptied);
+    uint32_t taken = hz3_depot_pop(&c->depot, out, want, &emptied);
+    if (taken == 0) {
+        taken = hz3_partial_take(c, cls, out, want); // medium classes have no partial runs
+    }
     hz3_central_unlock(c);
     hz3_magazine_put(emptied);
     return taken;
 }
 
+// The newest objects of a magazine that another shard had; the rest of it waits in our depot.
+static uint32_t take_from_magazine(Central *mine, Hz3Magazine *magazine, void **out, uint32_t want)
+{
+    uint32_t n = want < magazine->count ? want : magazine->count;
+    magazine->count -= n;
+    memcpy(out, magazine->object + magazine->count, n * sizeof *out);
+    if (magazine->count != 0) {
+        hz3_lock_acquire(&mine->lock);
+        hz3_depot_attach_top(&mine->depot, magazine);
+        hz3_central_unlock(mine);
+    } else {
+        magazine->below = NULL;
+        hz3_magazine_put(magazine);
+    }
+    return n;
+}
+
+// Of one shard that offers something. Its lock is not waited for.
+static uint32_t take_from(uint32_t other, uint32_t shard, uint32_t cls, void **out, uint32_t want)
+{
+    Central *c = &hz3_central[other][cls];
+    if (!hz3_lock_try(&c->lock)) {
+        return 0;
+    }
+    Hz3Magazine *magazine = hz3_depot_detach_top(&c->depot);
+    uint32_t taken = 0;
+    if (magazine == NULL && hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL) {
+        taken = hz3_partial_take(c, cls, out, want);
+    }
+    hz3_central_unlock(c);
+    return magazine != NULL ? take_from_magazine(&hz3_central[shard][cls], magazine, out, want) : taken;
+}
+
 // What another shard has and does not need soon, before fresh pages: a thread that is moved to another CPU finds what
-// it left behind, and where one CPU allocates what another frees, batches go back this way. No lock is waited for.
+// it left behind, and where one CPU allocates what another frees, magazines go back this way.
 static uint32_t take_offered(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     uint64_t left = atomic_load_explicit(&offers[cls].shards, memory_order_relaxed) & ~(1ull << shard);
@@ -127,14 +158,7 @@ static uint32_t take_offered(uint32_t shard, uint32_t cls, void **out, uint32_t 
         uint64_t above = left & (UINT64_MAX << shard);
         uint32_t other = (uint32_t)__builtin_ctzll(above != 0 ? above : left);
         left &= ~(1ull << other);
-        Central *c = &hz3_central[other][cls];
-        if (hz3_lock_try(&c->lock)) {
-            Hz3Magazine *emptied = NULL;
-            taken = hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL ? take_locked(c, cls, out, want, &emptied)
-                                                               : hz3_depot_pop(&c->depot, out, want, &emptied);
-            hz3_central_unlock(c);
-            hz3_magazine_put(emptied);
-        }
+        taken = take_from(other, shard, cls, out, want);
     }
     return taken;
 }

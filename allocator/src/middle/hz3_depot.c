@@ -14,9 +14,8 @@ static void set_count(Hz3Depot *depot, uint32_t count)
     }
 }
 
-static void add_top(Hz3Depot *depot, Hz3Magazine *magazine)
+static void link_top(Hz3Depot *depot, Hz3Magazine *magazine)
 {
-    hz3_assert(magazine->count == 0);
     magazine->below = depot->top;
     magazine->above = NULL;
     if (depot->top != NULL) {
@@ -27,12 +26,18 @@ static void add_top(Hz3Depot *depot, Hz3Magazine *magazine)
     depot->top = magazine;
 }
 
-// Takes an empty magazine out of the chain, of which it is an end.
-static void remove_empty(Hz3Depot *depot, Hz3Magazine *magazine, Hz3Magazine **emptied)
+// It is an end of the chain.
+static void unlink_end(Hz3Depot *depot, Hz3Magazine *magazine)
 {
-    hz3_assert(magazine->count == 0 && (magazine == depot->top || magazine == depot->bottom));
+    hz3_assert(magazine == depot->top || magazine == depot->bottom);
     *(magazine->above != NULL ? &magazine->above->below : &depot->top) = magazine->below;
     *(magazine->below != NULL ? &magazine->below->above : &depot->bottom) = magazine->above;
+}
+
+static void remove_empty(Hz3Depot *depot, Hz3Magazine *magazine, Hz3Magazine **emptied)
+{
+    hz3_assert(magazine->count == 0);
+    unlink_end(depot, magazine);
     if (depot->spare == NULL) {
         depot->spare = magazine;
     } else {
@@ -49,7 +54,7 @@ uint32_t hz3_depot_push(Hz3Depot *depot, void *const *objects, uint32_t n)
             if (depot->spare == NULL) {
                 break;
             }
-            add_top(depot, depot->spare);
+            link_top(depot, depot->spare);
             depot->spare = NULL;
         }
         Hz3Magazine *top = depot->top;
@@ -79,6 +84,23 @@ uint32_t hz3_depot_pop(Hz3Depot *depot, void **out, uint32_t want, Hz3Magazine *
     }
     set_count(depot, count - n);
     return n;
+}
+
+Hz3Magazine *hz3_depot_detach_top(Hz3Depot *depot)
+{
+    Hz3Magazine *magazine = depot->top;
+    if (magazine != NULL) {
+        unlink_end(depot, magazine);
+        set_count(depot, hz3_depot_count(depot) - magazine->count);
+    }
+    return magazine;
+}
+
+void hz3_depot_attach_top(Hz3Depot *depot, Hz3Magazine *magazine)
+{
+    hz3_assert(magazine->count != 0);
+    link_top(depot, magazine);
+    set_count(depot, hz3_depot_count(depot) + magazine->count);
 }
 
 uint32_t hz3_depot_pop_oldest(Hz3Depot *depot, void **out, uint32_t max, Hz3Magazine **emptied)
@@ -129,9 +151,7 @@ bool hz3_depot_is_valid(const Hz3Depot *depot)
     const Hz3Magazine *magazine = depot->top;
     uint32_t sum = 0;
     for (uint32_t i = 0; magazine != NULL && i < MAGAZINES_LOOKED_AT_MAX; i++) {
-        bool is_inner = magazine != depot->top && magazine != depot->bottom;
-        if (!magazine_is_valid(magazine) || magazine->above != above ||
-            (is_inner && magazine->count != HZ3_MAGAZINE_OBJECTS)) {
+        if (!magazine_is_valid(magazine) || magazine->above != above) {
             return false;
         }
         sum += magazine->count;

@@ -2,13 +2,8 @@
 // fixed length, as a chain of magazines (J. Bonwick and J. Adams, "Magazines and Vmem", 2001). Objects go in and come
 // out by batches, the newest first, and nobody looks at them meanwhile.
 //
-//   top  ┌────────┐ newest
-//        │ magazine │  may have room
-//        ├────────┤
-//        │ magazine │  full
-//        ├────────┤
-//        │ magazine │  may have given its oldest objects to a drain
-// bottom └────────┘ oldest
+// A magazine that is full gets a new one above it. One that another shard had joins the chain as it is, so those below
+// the top may have room too. Drains take from the bottom, where the oldest objects are.
 //
 // Everything here happens under the lock of the central that the depot belongs to.
 #ifndef HZ3_DEPOT_H
@@ -37,13 +32,17 @@ uint32_t hz3_depot_push(Hz3Depot *depot, void *const *objects, uint32_t n);
 // become the spare or go to the list *emptied.
 uint32_t hz3_depot_pop(Hz3Depot *depot, void **out, uint32_t want, Hz3Magazine **emptied);
 
+// Takes the whole top magazine, or returns NULL; and puts one that is not empty on top.
+Hz3Magazine *hz3_depot_detach_top(Hz3Depot *depot);
+void hz3_depot_attach_top(Hz3Depot *depot, Hz3Magazine *magazine);
+
 // Takes up to `max` of the oldest objects out of the lowest magazine, at most HZ3_MAGAZINE_OBJECTS.
 uint32_t hz3_depot_pop_oldest(Hz3Depot *depot, void **out, uint32_t max, Hz3Magazine **emptied);
 
 // For asserts. What holds whenever nobody has the lock:
 //   D1  low ≤ count, and count is the sum of the magazines' counts;
 //   D2  the chain is linked both ways, from `top` to `bottom`;
-//   D3  no magazine of the chain is empty; one that is neither `top` nor `bottom` is full;
+//   D3  no magazine of the chain is empty;
 //   D4  the spare is empty and not in the chain;
 //   D5  what waits are addresses of the arena; whether objects begin there is seen when they are settled.
 // Of a long chain it looks at the newest magazines only, and then not at the sum.

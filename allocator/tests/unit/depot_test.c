@@ -1,0 +1,429 @@
+// Depots and magazines: the chain against a shadow of it, the pools' blocks on their way from the kernel and back, and
+// what shards have for one another. The program's mallocs stay on shard 0 (hz3_os_cpu is replaced).
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "arena_support.h"
+#include "base/hz3_os.h"
+#include "base/hz3_size_class.h"
+#include "base/hz3_stats.h"
+#include "middle/hz3_central.h"
+#include "middle/hz3_depot.h"
+#include "middle/hz3_magazine.h"
+#include "middle/hz3_small.h"
+#include "policy/hz3_epoch.h"
+
+#define SHARD 1u
+#define CLS HZ3_CLASS_64
+#define PER_BLOCK (HZ3_MAGAZINE_BLOCK_BYTES / HZ3_MAGAZINE_BYTES - 1)
+
+uint32_t __wrap_hz3_os_cpu(void);
+uint32_t __wrap_hz3_os_cpu(void)
+{
+    return 0;
+}
+
+static bool kernel_refuses;
+static size_t purged_bytes;
+
+void *__real_hz3_os_map_aligned(size_t bytes, size_t align);
+void *__wrap_hz3_os_map_aligned(size_t bytes, size_t align);
+void *__wrap_hz3_os_map_aligned(size_t bytes, size_t align)
+{
+    return kernel_refuses ? NULL : __real_hz3_os_map_aligned(bytes, align);
+}
+
+bool __real_hz3_os_purge(void *addr, size_t bytes);
+bool __wrap_hz3_os_purge(void *addr, size_t bytes);
+bool __wrap_hz3_os_purge(void *addr, size_t bytes)
+{
+    purged_bytes += kernel_refuses ? 0 : bytes;
+    return !kernel_refuses && __real_hz3_os_purge(addr, bytes);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    kernel_refuses = false;
+    hz3_epoch_trim_all();
+    hz3_epoch_trim_all();
+    purged_bytes = 0;
+    assert_int_equal(hz3_magazine_block_bytes(), 0);
+    return 0;
+}
+
+// --- the chain ---------------------------------------------------------------------------------------------------
+
+#define SHADOW_MAX 3000u
+
+static void *shadow[SHADOW_MAX];
+static uint32_t shadow_count;
+static uint32_t shadow_low;
+
+static void feed(Hz3Depot *depot)
+{
+    if (depot->spare == NULL) {
+        depot->spare = hz3_magazine_get(SHARD);
+        assert_non_null(depot->spare);
+    }
+}
+
+static void check(const Hz3Depot *depot)
+{
+    assert_true(hz3_depot_is_valid(depot));
+    assert_int_equal(hz3_depot_count(depot), shadow_count);
+    shadow_low = shadow_count < shadow_low ? shadow_count : shadow_low;
+    assert_int_equal(depot->low, shadow_low);
+}
+
+static void push_some(Hz3Depot *depot, uint32_t n)
+{
+    static char *next;
+    void *objects[HZ3_BATCH_MAX];
+    for (uint32_t i = 0; i < n; i++) {
+        next = next != NULL ? next + 16 : (char *)hz3_arena.base; // any addresses of the arena
+        objects[i] = next;
+    }
+    for (uint32_t pushed = 0; pushed < n;) {
+        uint32_t more = hz3_depot_push(depot, objects + pushed, n - pushed);
+        memcpy(shadow + shadow_count, objects + pushed, more * sizeof *objects);
+        shadow_count += more;
+        pushed += more;
+        check(depot);
+        feed(depot);
+    }
+}
+
+static void pop_some(Hz3Depot *depot, uint32_t want)
+{
+    void *objects[HZ3_BATCH_MAX];
+    Hz3Magazine *emptied = NULL;
+    uint32_t n = hz3_depot_pop(depot, objects, want, &emptied);
+    assert_int_equal(n, want < shadow_count ? want : shadow_count);
+    shadow_count -= n;
+    assert_memory_equal(objects, shadow + shadow_count, n * sizeof *objects);
+    hz3_magazine_put(emptied);
+    check(depot);
+}
+
+static void pop_some_oldest(Hz3Depot *depot, uint32_t max)
+{
+    void *objects[HZ3_MAGAZINE_OBJECTS];
+    Hz3Magazine *emptied = NULL;
+    uint32_t n = hz3_depot_pop_oldest(depot, objects, max, &emptied);
+    assert_true(n <= max && n <= shadow_count && (n != 0 || max == 0 || shadow_count == 0));
+    assert_memory_equal(objects, shadow, n * sizeof *objects);
+    shadow_count -= n;
+    memmove(shadow, shadow + n, shadow_count * sizeof *shadow);
+    hz3_magazine_put(emptied);
+    check(depot);
+}
+
+// The top magazine leaves the chain as another shard takes it, and comes back without its newest objects.
+static void hand_over_the_top(Hz3Depot *depot, uint32_t kept)
+{
+    Hz3Magazine *top = hz3_depot_detach_top(depot);
+    if (top == NULL) {
+        assert_int_equal(shadow_count, 0);
+        return;
+    }
+    shadow_count -= top->count;
+    assert_memory_equal(top->object, shadow + shadow_count, top->count * sizeof top->object[0]);
+    check(depot);
+    top->count = kept < top->count ? kept : top->count;
+    shadow_count += top->count;
+    hz3_depot_attach_top(depot, top);
+    check(depot);
+}
+
+static void chain_is_a_stack_that_gives_its_oldest_too(void **state)
+{
+    (void)state;
+    static Hz3Depot depot;
+    uint64_t rng = 11;
+    for (int step = 0; step < 40000; step++) {
+        uint32_t n = 1 + unit_random_below(&rng, HZ3_BATCH_MAX);
+        bool grows = step / 400 % 2 == 0;
+        if (unit_random_below(&rng, 3) < (grows ? 2u : 1u) && shadow_count + n <= SHADOW_MAX) {
+            push_some(&depot, n);
+        } else if (unit_random_below(&rng, 4) != 0) {
+            pop_some(&depot, n);
+        } else if (unit_random_below(&rng, 2) == 0) {
+            hand_over_the_top(&depot, n);
+        } else {
+            pop_some_oldest(&depot, n < HZ3_MAGAZINE_OBJECTS ? n : HZ3_MAGAZINE_OBJECTS);
+        }
+        if (unit_random_below(&rng, 50) == 0) {
+            depot.low = shadow_low = shadow_count;
+        }
+    }
+    while (shadow_count != 0) {
+        pop_some(&depot, HZ3_BATCH_MAX);
+    }
+    assert_null(depot.top);
+    assert_null(depot.bottom);
+    depot.spare->below = NULL;
+    hz3_magazine_put(depot.spare);
+    depot.spare = NULL;
+    hz3_magazine_trim(true);
+    assert_int_equal(hz3_magazine_block_bytes(), 0);
+}
+
+// --- the pools ---------------------------------------------------------------------------------------------------
+
+static Hz3Magazine *held[64 * PER_BLOCK];
+static uint32_t n_held;
+
+static void get(uint32_t shard, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        held[n_held] = hz3_magazine_get(shard);
+        assert_non_null(held[n_held]);
+        assert_int_equal((uintptr_t)held[n_held] % HZ3_MAGAZINE_BYTES, 0);
+        assert_int_equal(held[n_held]->count, 0);
+        memset(held[n_held]->object, 0x5a, sizeof held[n_held]->object);
+        n_held++;
+    }
+}
+
+static void put_one(uint32_t at)
+{
+    held[at]->below = NULL;
+    hz3_magazine_put(held[at]);
+    held[at] = held[--n_held];
+}
+
+static void put_all(void)
+{
+    Hz3Magazine *list = NULL;
+    while (n_held > 0) {
+        held[--n_held]->below = list;
+        list = held[n_held];
+    }
+    hz3_magazine_put(list); // from several pools
+}
+
+static void magazines_are_distinct(void **state)
+{
+    (void)state;
+    static bool is_seen[64 * PER_BLOCK];
+    memset(is_seen, 0, sizeof is_seen);
+    uint64_t rng = 3;
+    for (int round = 0; round < 4; round++) {
+        get(SHARD, 2 * PER_BLOCK + 10);
+        get(SHARD + 1, PER_BLOCK);
+        for (uint32_t i = 0; i < n_held; i++) {
+            assert_int_equal(held[i]->count, 0);
+            held[i]->count = 1 + i; // of nobody else
+        }
+        for (uint32_t i = 0; i < n_held; i++) {
+            assert_int_equal(held[i]->count, 1 + i);
+            held[i]->count = 0;
+        }
+        for (uint32_t i = 0; i < PER_BLOCK; i++) {
+            put_one(unit_random_below(&rng, n_held));
+        }
+    }
+    put_all();
+    hz3_magazine_trim(true);
+    assert_int_equal(hz3_magazine_block_bytes(), 0);
+}
+
+static void blocks_without_use_are_unmapped(void **state)
+{
+    (void)state;
+    get(SHARD, 3 * PER_BLOCK);
+    assert_int_equal(hz3_magazine_block_bytes(), 3 * HZ3_MAGAZINE_BLOCK_BYTES);
+    hz3_magazine_trim(true);
+    assert_int_equal(hz3_magazine_block_bytes(), 3 * HZ3_MAGAZINE_BLOCK_BYTES); // all in use
+    Hz3Magazine *last = held[--n_held];
+    put_all();
+    hz3_magazine_trim(true);
+    assert_int_equal(hz3_magazine_block_bytes(), HZ3_MAGAZINE_BLOCK_BYTES);
+    held[n_held++] = last;
+    put_all();
+    hz3_magazine_trim(true);
+    assert_int_equal(hz3_magazine_block_bytes(), 0);
+}
+
+// What a pool needs again and again stays; what it did not need between two trims goes.
+static void trim_takes_what_was_not_needed(void **state)
+{
+    (void)state;
+    get(SHARD, 3 * PER_BLOCK);
+    put_all();
+    hz3_magazine_trim(false); // the mark was 0 until now
+    assert_int_equal(hz3_magazine_block_bytes(), 3 * HZ3_MAGAZINE_BLOCK_BYTES);
+    get(SHARD, PER_BLOCK + 1);
+    put_all();
+    hz3_magazine_trim(false);
+    size_t bytes = hz3_magazine_block_bytes();
+    assert_int_equal(bytes, 2 * HZ3_MAGAZINE_BLOCK_BYTES);
+    purged_bytes = 0;
+    get(SHARD, 2 * PER_BLOCK);
+    put_all();
+    hz3_magazine_trim(false);
+    assert_int_equal(hz3_magazine_block_bytes(), bytes);
+    assert_int_equal(purged_bytes, 0);
+}
+
+// A page of a block goes when its four magazines are free, and comes back as an empty one.
+static void free_pages_of_used_blocks_are_purged(void **state)
+{
+    (void)state;
+    get(SHARD, PER_BLOCK);
+    uint32_t kept = 0;
+    for (uint32_t i = n_held; i-- > 0;) {
+        uint32_t at = (uint32_t)((uintptr_t)held[i] % HZ3_MAGAZINE_BLOCK_BYTES / HZ3_MAGAZINE_BYTES);
+        if (at / 4 % 2 == 0) {
+            kept++;
+        } else {
+            put_one(i);
+        }
+    }
+    size_t free_pages = (PER_BLOCK - kept) / 4;
+    kernel_refuses = true;
+    hz3_magazine_trim(true);
+    kernel_refuses = false;
+    assert_int_equal(purged_bytes, 0);
+    hz3_magazine_trim(true);
+    assert_int_equal(purged_bytes, free_pages * HZ3_PAGE_SIZE);
+    hz3_magazine_trim(true);
+    assert_int_equal(purged_bytes, free_pages * HZ3_PAGE_SIZE); // they are clean
+    get(SHARD, 1);
+    put_one(n_held - 1);
+    hz3_magazine_trim(true);
+    assert_int_equal(purged_bytes, (free_pages + 1) * HZ3_PAGE_SIZE);
+    get(SHARD, PER_BLOCK - kept);
+    assert_int_equal(hz3_magazine_block_bytes(), HZ3_MAGAZINE_BLOCK_BYTES);
+    put_all();
+    hz3_magazine_trim(true);
+}
+
+static void kernel_without_memory_gives_no_magazine(void **state)
+{
+    (void)state;
+    kernel_refuses = true;
+    assert_null(hz3_magazine_get(SHARD));
+    assert_int_equal(hz3_magazine_block_bytes(), 0);
+    kernel_refuses = false;
+    get(SHARD, 1);
+    put_all();
+}
+
+static void magazines_keep_to_their_share(void **state)
+{
+    (void)state;
+    size_t share = (size_t)open_slots() * HZ3_SEG_SIZE / 8;
+    Hz3Magazine *magazine;
+    while ((magazine = hz3_magazine_get(SHARD)) != NULL) {
+        assert_true(n_held < COUNT_OF(held));
+        held[n_held++] = magazine;
+    }
+    size_t bytes = hz3_magazine_block_bytes();
+    assert_in_range(bytes, ((size_t)4 << 20) + share, ((size_t)6 << 20) + share);
+    assert_null(hz3_magazine_get(SHARD));
+    assert_int_equal(hz3_magazine_block_bytes(), bytes);
+    put_all();
+    get(SHARD, 1);
+    put_all();
+}
+
+// --- through the central -----------------------------------------------------------------------------------------
+
+static void *objects[20000];
+static uint32_t n_objects;
+
+static void take(uint32_t shard, uint32_t n)
+{
+    for (uint32_t got; n > 0; n -= got) {
+        got = hz3_central_take(shard, CLS, objects + n_objects, n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX);
+        assert_true(got >= 1);
+        n_objects += got;
+    }
+}
+
+static void give(uint32_t shard, uint32_t n)
+{
+    for (uint32_t batch; n > 0; n -= batch) {
+        batch = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
+        n_objects -= batch;
+        hz3_central_give(shard, CLS, objects + n_objects, batch);
+    }
+}
+
+static void without_magazines_objects_go_to_their_runs(void **state)
+{
+    (void)state;
+    uint32_t taken_before = taken_pages();
+    take(SHARD, 5000);
+    kernel_refuses = true;
+    give(SHARD, 5000);
+    assert_int_equal(hz3_central_waiting_objects(true), 0);
+    assert_in_range(taken_pages(), taken_before, taken_before + hz3_classes[CLS].pages);
+    kernel_refuses = false;
+}
+
+static void depot_has_no_fixed_length(void **state)
+{
+    (void)state;
+    take(SHARD, 20000);
+    uint64_t opened = hz3_stat_sum(small_runs_opened);
+    uint64_t misses = hz3_stat_sum(depot_misses);
+    give(SHARD, 20000);
+    assert_int_equal(hz3_central_waiting_objects(true), 20000);
+    take(SHARD, 20000);
+    assert_int_equal(hz3_stat_sum(small_runs_opened), opened);
+    assert_int_equal(hz3_stat_sum(depot_misses), misses);
+    give(SHARD, 20000);
+}
+
+// All but one object of each run are freed on one shard; another shard lives on them before it opens a run.
+static void other_shards_objects_serve_before_fresh_pages(void **state)
+{
+    (void)state;
+    for (uint32_t in_runs = 0; in_runs < 2; in_runs++) {
+        take(SHARD, 20000);
+        uint32_t keep = hz3_classes[CLS].objs;
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < n_objects; i++) {
+            if (i % keep == 0) {
+                objects[kept++] = objects[i];
+            } else {
+                hz3_central_give(SHARD, CLS, &objects[i], 1);
+            }
+        }
+        if (in_runs) {
+            hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
+        }
+        uint32_t freed = n_objects - kept;
+        uint64_t opened = hz3_stat_sum(small_runs_opened);
+        n_objects = kept;
+        take(SHARD + 1, freed - 2 * keep); // the shard keeps a run to itself
+        assert_int_equal(hz3_stat_sum(small_runs_opened), opened);
+        give(SHARD + 1, n_objects);
+        hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
+    unit_watchdog(60);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(chain_is_a_stack_that_gives_its_oldest_too, set_up),
+        cmocka_unit_test_setup(magazines_are_distinct, set_up),
+        cmocka_unit_test_setup(blocks_without_use_are_unmapped, set_up),
+        cmocka_unit_test_setup(trim_takes_what_was_not_needed, set_up),
+        cmocka_unit_test_setup(free_pages_of_used_blocks_are_purged, set_up),
+        cmocka_unit_test_setup(kernel_without_memory_gives_no_magazine, set_up),
+        cmocka_unit_test_setup(magazines_keep_to_their_share, set_up),
+        cmocka_unit_test_setup(without_magazines_objects_go_to_their_runs, set_up),
+        cmocka_unit_test_setup(depot_has_no_fixed_length, set_up),
+        cmocka_unit_test_setup(other_shards_objects_serve_before_fresh_pages, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
