@@ -20,6 +20,6 @@ only hz3_segment_mark_dirty hz3_release_boundary.c hz3_segment.c
 only madvise hz3_os.c
 only hz3_os_purge_ranges hz3_os.c hz3_release_boundary.c
 # The arena's and the slab's purge their own tables, the mapping's and the guard's are of addresses that munmap refused.
-only hz3_os_purge hz3_arena.c hz3_harden_guard.c hz3_mapping.c hz3_os.c hz3_release_boundary.c hz3_slab.c
+only hz3_os_purge hz3_arena.c hz3_harden_guard.c hz3_magazine.c hz3_mapping.c hz3_os.c hz3_release_boundary.c hz3_slab.c
 only hz3_release_to_kernel hz3_partial_purge.c hz3_release_boundary.c hz3_release_ledger.c
 done_testing
