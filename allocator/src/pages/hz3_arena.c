@@ -225,6 +225,7 @@ void hz3_arena_slot_close(uint32_t slot)
     }
     hz3_stat_add(madvise_calls, HZ3_HARDENED ? 3 : 2);
     hz3_stat_add(segments_retired, 1);
+    hz3_pack_on_close(slot);
     give_slot(slot);
 }
 

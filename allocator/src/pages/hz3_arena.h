@@ -12,14 +12,18 @@ typedef struct Hz3Arena {
     size_t size;
     _Atomic uint8_t *sc_tag; // by page number
 
-    Hz3RunMeta *run;                // by page number
-    Hz3PageBits *bits;              // by page number
-    Hz3SegMeta *seg;                // by slot
-    Hz3BlockState *block_state;     // by 16 bytes of the arena; hardened lane
-    _Atomic uint32_t slots;         // set last: who sees it sees the rest
-    _Atomic uint32_t slots_left;    // closed slots
-    _Atomic uint32_t slots_touched; // slots [0, this) have been opened at least once: bounds every walk
+    Hz3RunMeta *run;            // by page number
+    Hz3PageBits *bits;          // by page number
+    Hz3SegMeta *seg;            // by slot
+    Hz3BlockState *block_state; // by 16 bytes of the arena; hardened lane
+    _Atomic uint32_t slots;     // set last: who sees it sees the rest
+
+    // Change as slots open and close, so they are kept off the line above.
+    _Alignas(64) _Atomic uint32_t slots_left; // closed slots
+    _Atomic uint32_t slots_touched;           // slots [0, this) have been opened at least once: bounds every walk
 } Hz3Arena;
+
+_Static_assert(offsetof(Hz3Arena, slots) < 64, "what free() reads shares its line with nothing that changes");
 
 extern HZ3_HIDDEN Hz3Arena hz3_arena;
 

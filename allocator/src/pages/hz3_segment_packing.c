@@ -92,6 +92,11 @@ void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
     set_hints(level_of(run < pages ? pages : run), slot);
 }
 
+void hz3_pack_on_close(uint32_t slot)
+{
+    clear_hints(0, slot);
+}
+
 // Nobody knows by now what has become of the pages that were given back, so the whole segment is looked at.
 void hz3_pack_rolled_back(uint32_t slot)
 {

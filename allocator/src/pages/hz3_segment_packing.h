@@ -22,6 +22,9 @@ void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots);
 // After pages of the slot became free.
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages);
 
+// Before a slot is closed, all its pages claimed: else each of its hints would cost a later claim a try in vain.
+void hz3_pack_on_close(uint32_t slot);
+
 // After a claim of pages of the slot was rolled back (hz3_segment.h): sets their hints and enters the slot into the
 // ledger.
 void hz3_pack_rolled_back(uint32_t slot);

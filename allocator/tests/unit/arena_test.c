@@ -37,6 +37,16 @@ bool __wrap_hz3_os_purge(void *addr, size_t bytes)
     return !purge_refused && __real_hz3_os_purge(addr, bytes);
 }
 
+static uint32_t tries_on_closed_slots;
+
+uint32_t __real_hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, bool *rolled_back);
+uint32_t __wrap_hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, bool *rolled_back);
+uint32_t __wrap_hz3_segment_claim(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, bool *rolled_back)
+{
+    tries_on_closed_slots += !hz3_arena_slot_is_open((uint32_t)(meta - hz3_arena.seg));
+    return __real_hz3_segment_claim(meta, pages, align_pages, rolled_back);
+}
+
 // --- claims in bulk ---
 
 static uint32_t held[ARENA_PAGES];
@@ -343,6 +353,20 @@ static void empty_slots_close_and_open_as_new(void **state)
     hz3_release_pages(page, HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
 }
 
+static void closed_slots_are_not_tried(void **state)
+{
+    (void)state;
+    uint32_t n = claim_while_possible(HZ3_PAGES_PER_SEG, 0, 6);
+    release_held(0, n, HZ3_PAGES_PER_SEG);
+    uint32_t slots = open_slots();
+    hz3_release_purge_all();
+    assert_int_equal(open_slots(), slots - n);
+    tries_on_closed_slots = 0;
+    assert_int_equal(claim_while_possible(HZ3_PAGES_PER_SEG, 0, 1), 1);
+    assert_int_equal(tries_on_closed_slots, 0);
+    release_held(0, 1, HZ3_PAGES_PER_SEG);
+}
+
 static void refused_purge_keeps_the_slot_open(void **state)
 {
     (void)state;
@@ -433,6 +457,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(purge_makes_one_call_per_range, set_up),
         cmocka_unit_test_setup(refused_purge_loses_nothing, set_up),
         cmocka_unit_test_setup(empty_slots_close_and_open_as_new, set_up),
+        cmocka_unit_test_setup(closed_slots_are_not_tried, set_up),
         cmocka_unit_test_setup(refused_purge_keeps_the_slot_open, set_up),
         cmocka_unit_test_setup(spans_are_zero_when_they_say_so, set_up),
         cmocka_unit_test_setup(calloc_is_zero_after_dirty_reuse, set_up),
