@@ -28,8 +28,10 @@ static Hz3Lock leader = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
 static _Atomic bool is_led;
 
 // What had happened when the last reclaim ended in vain. While nothing has moved since, another one would be in vain
-// too, and a program that runs into the wall must not pay for it on every call.
+// too, and so would be a search of the whole arena for as many pages as one has not found since or more. A program that
+// runs into the wall must not pay for either on every call.
 static _Atomic uint64_t generation_at_failure = UINT64_MAX;
+static _Atomic uint32_t pages_at_failure;
 
 static bool reclaims_all(void)
 {
@@ -87,10 +89,41 @@ static void wait_for_purging(void)
 
 // --- the chain; by the leader ------------------------------------------------------------------------------------
 
+// What one shard does not find another may, where pages serve the shard that opened them.
+static uint32_t shortest_in_vain(uint32_t pages, uint32_t align_pages)
+{
+    return align_pages == 1 && hz3_knobs.PAGE_STEAL ? pages : UINT32_MAX;
+}
+
+static uint32_t search(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    hz3_stat_add(arena_searches, 1);
+    return hz3_pack_claim_unhinted(shard, pages, align_pages);
+}
+
 static uint32_t claim_anywhere(uint32_t shard, uint32_t pages, uint32_t align_pages)
 {
     uint32_t page = hz3_pack_claim(shard, pages, align_pages);
-    return page != HZ3_PAGE_NONE ? page : hz3_pack_claim_unhinted(shard, pages, align_pages);
+    return page != HZ3_PAGE_NONE ? page : search(shard, pages, align_pages);
+}
+
+static bool nothing_has_moved_since_failure(void)
+{
+    return generation_now() == atomic_load_explicit(&generation_at_failure, memory_order_relaxed) &&
+           hz3_in_purging_pages() == 0;
+}
+
+static uint32_t search_again(uint32_t shard, uint32_t pages, uint32_t align_pages)
+{
+    uint32_t in_vain = atomic_load_explicit(&pages_at_failure, memory_order_relaxed);
+    if (pages >= in_vain) {
+        return HZ3_PAGE_NONE;
+    }
+    uint32_t page = search(shard, pages, align_pages);
+    if (page == HZ3_PAGE_NONE && shortest_in_vain(pages, align_pages) < in_vain) {
+        atomic_store_explicit(&pages_at_failure, pages, memory_order_relaxed);
+    }
+    return page;
 }
 
 // What a pass put into page maps. A budget that stopped it short counts as movement: there may be more.
@@ -107,11 +140,10 @@ static uint32_t reclaim_and_claim(uint32_t shard, uint32_t pages, uint32_t align
 {
     hz3_assert(hz3_lock_is_held(&leader));
     *front_bytes = hz3_mem_budget_emergency_flush();
-    uint64_t generation = generation_now();
-    if (generation == atomic_load_explicit(&generation_at_failure, memory_order_relaxed) &&
-        hz3_in_purging_pages() == 0) {
-        return hz3_pack_claim_unhinted(shard, pages, align_pages);
+    if (nothing_has_moved_since_failure()) {
+        return search_again(shard, pages, align_pages);
     }
+    uint64_t generation = generation_now();
     hz3_stat_add(reclaim_calls, 1);
     for (uint64_t pass = 1;; pass++) {
         size_t freed = reclaim_pages(shard);
@@ -119,6 +151,7 @@ static uint32_t reclaim_and_claim(uint32_t shard, uint32_t pages, uint32_t align
         uint64_t now = generation_now();
         bool has_moved = freed != 0 || now != generation;
         if (page != HZ3_PAGE_NONE || !has_moved || pass >= hz3_knobs.RECLAIM_PASSES) {
+            atomic_store_explicit(&pages_at_failure, shortest_in_vain(pages, align_pages), memory_order_relaxed);
             atomic_store_explicit(&generation_at_failure, page == HZ3_PAGE_NONE ? now : UINT64_MAX,
                                   memory_order_relaxed);
             return page;
@@ -132,7 +165,10 @@ static HZ3_NOINLINE uint32_t claim_as_leader(uint32_t shard, uint32_t pages, uin
 {
     size_t front_bytes = 0;
     hz3_lock_acquire(&leader);
-    uint32_t page = hz3_pack_claim(shard, pages, align_pages); // the leader before us may have made room
+    uint32_t page = HZ3_PAGE_NONE;
+    if (!nothing_has_moved_since_failure()) {
+        page = hz3_pack_claim(shard, pages, align_pages); // the leader before us may have made room
+    }
     if (page == HZ3_PAGE_NONE) {
         atomic_store_explicit(&is_led, true, memory_order_relaxed);
         page = reclaim_and_claim(shard, pages, align_pages, &front_bytes);

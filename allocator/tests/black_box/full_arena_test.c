@@ -67,6 +67,29 @@ static void a_reclaim_in_vain_is_not_repeated(const void *arg)
     free_all();
 }
 
+// Nor is a search for as much.
+static void a_search_in_vain_is_not_repeated(const void *arg)
+{
+    (void)arg;
+    static void *pages[8 * MIB / 4096];
+    size_t n = 0;
+    exhaust(30000);
+    while (n < COUNT_OF(pages) && (pages[n] = malloc(4000)))
+        n++;
+    EXPECT(malloc(300000) == NULL && malloc(30000) == NULL, "the arena is full");
+    free(pages[n / 2]);
+    free(pages[n / 2 + 4]); // pages for a small block, and for no larger one
+    uint64_t before = counter("arena_searches");
+    for (size_t i = 0; i < 100; i++)
+        EXPECT(malloc(30000 + 2000 * (i % 50)) == NULL, "a larger block");
+    uint64_t more = counter("arena_searches") - before;
+    EXPECT(more <= 4, "%lu searches for 100 failures", (unsigned long)more);
+    pages[n / 2] = pages[n / 2 + 4] = NULL;
+    while (n > 0)
+        free(pages[--n]);
+    free_all();
+}
+
 // Without the purger, whose thread would need a page of it.
 static const char *const small_arena[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_ARENA_SIZE=8M", "HZ3_ARENA_FALLBACK_MMAP=0",
                                           NULL};
@@ -81,6 +104,7 @@ int main(int argc, char **argv)
         CASE(a_block_shrinks),
         CASE(what_another_cpu_freed_serves_another_size),
         CASE(a_reclaim_in_vain_is_not_repeated),
+        CASE(a_search_in_vain_is_not_repeated),
     };
     return tests_main(argc, argv, cases, COUNT_OF(cases));
 }
