@@ -221,13 +221,25 @@ void hz3_os_futex_wait_ms(_Atomic uint32_t *word, uint32_t expected, uint64_t ms
     futex_wait(word, expected, &timeout);
 }
 
-uint64_t hz3_os_coarse_ms(void)
+static struct timespec read_clock(clockid_t clock)
 {
     struct timespec now = {0, 0};
     int saved_errno = errno;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    clock_gettime(clock, &now);
     errno = saved_errno;
+    return now;
+}
+
+uint64_t hz3_os_coarse_ms(void)
+{
+    struct timespec now = read_clock(CLOCK_MONOTONIC_COARSE);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t hz3_os_now_us(void)
+{
+    struct timespec now = read_clock(CLOCK_MONOTONIC);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers)

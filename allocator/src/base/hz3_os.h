@@ -51,6 +51,8 @@ bool hz3_os_futex_wake(_Atomic uint32_t *word, int sleepers);
 
 // Milliseconds of a clock that moves in steps of some of them, and costs little to read.
 uint64_t hz3_os_coarse_ms(void);
+// Microseconds of a clock without such steps.
+uint64_t hz3_os_now_us(void);
 
 // What is asked of the kernel once, at the process's start: whether it takes several ranges in one call.
 void hz3_os_start(void);

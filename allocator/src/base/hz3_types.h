@@ -92,10 +92,14 @@ typedef struct Hz3SegMeta {
     _Atomic uint64_t free_bits[HZ3_WORDS_PER_SEG];
     _Atomic uint64_t dirty_bits[HZ3_WORDS_PER_SEG];
     _Atomic uint64_t young_bits[HZ3_WORDS_PER_SEG]; // set with dirty_bits by the owner; cleared by the epoch
-    _Atomic uint32_t is_queued;                     // the segment is in the ledger (hz3_ledger_list.h)
+    _Atomic uint32_t is_queued;                     // the ledger's generation: the segment is in it (hz3_ledger_list.h)
     _Atomic uint32_t next_queued;                   // by whoever set is_queued or took the list
-    _Atomic uint32_t looked_epoch;                  // by the epoch only
-    uint32_t unused[13];
+    _Atomic uint32_t due_epoch;                     // by the epoch only: its turn in the ledger
+    _Atomic uint32_t purged_epoch;                  // by the epoch only: when it last gave pages back,
+    _Atomic uint16_t purged_pages; // how many, 0: the program has come back to them, or has not in time,
+    _Atomic uint16_t used_pages;   // and how many were left that are taken or dirty
+    _Atomic uint32_t kept_epoch;   // until when its pages are kept, should it come into the ledger anew
+    uint32_t unused[10];
 } Hz3SegMeta;
 
 // One per page of the arena, meaningful in the first page of a run or span; head_delta in every page of a small run.

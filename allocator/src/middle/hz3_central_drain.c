@@ -88,15 +88,19 @@ void hz3_central_drain_small(Hz3DrainDepth depth)
 
 uint64_t hz3_central_drain_medium(Hz3DrainDepth depth, uint64_t max_runs)
 {
+    static _Atomic uint32_t first_of_next; // so that a busy shard keeps no other from its turn
+    const uint32_t classes = HZ3_CLASS_LAST - HZ3_CLASS_MEDIUM_FIRST + 1;
+    uint32_t first = atomic_load_explicit(&first_of_next, memory_order_relaxed);
+    uint32_t n = hz3_shard_count() * classes;
     uint64_t left = max_runs;
-    HZ3_FOR_EACH_CENTRAL(shard, cls)
-    {
-        if (hz3_class_is_medium(cls) && left > 0) {
-            uint32_t runs = drain_depot(shard, cls, depth, left);
-            left -= runs;
-            hz3_stat_add(reclaim_runs, runs);
-            hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * hz3_classes[cls].pages);
-        }
+    for (uint32_t i = 0; i < n && left > 0; i++) {
+        uint32_t at = (first + i) % n;
+        uint32_t cls = HZ3_CLASS_MEDIUM_FIRST + at % classes;
+        uint32_t runs = drain_depot(at / classes, cls, depth, left);
+        left -= runs;
+        hz3_stat_add(reclaim_runs, runs);
+        hz3_stat_add(reclaim_medium_pages, (uint64_t)runs * hz3_classes[cls].pages);
+        atomic_store_explicit(&first_of_next, at + 1, memory_order_relaxed);
     }
     return max_runs - left;
 }

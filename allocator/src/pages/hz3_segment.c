@@ -2,6 +2,7 @@
 
 #include "base/hz3_log.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_ledger_list.h"
 
 // Bit i stays set iff bits i..i+n-1 were all set.
 static uint64_t run_starts(uint64_t word, uint32_t n)
@@ -279,6 +280,16 @@ bool hz3_segment_is_clean(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pa
     return true;
 }
 
+bool hz3_segment_has_dirty_pages(const Hz3SegMeta *meta)
+{
+    uint64_t dirty = 0;
+    for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+        dirty |= atomic_load_explicit(&meta->free_bits[w], memory_order_seq_cst) &
+                 atomic_load_explicit(&meta->dirty_bits[w], memory_order_seq_cst);
+    }
+    return dirty != 0;
+}
+
 bool hz3_segment_any_free(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
 {
     HZ3_FOR_EACH_WORD(w, page_idx, pages)
@@ -354,11 +365,8 @@ bool hz3_segment_is_valid(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pa
         return true;
     }
     uint32_t slot = (uint32_t)(meta - hz3_arena.seg);
-    uint32_t next = atomic_load_explicit(&meta->next_queued, memory_order_relaxed);
     if (slot >= hz3_arena.slots || pages == 0 || page_idx + pages > HZ3_PAGES_PER_SEG ||
-        hz3_segment_any_free(meta, page_idx, pages) ||
-        atomic_load_explicit(&meta->is_queued, memory_order_relaxed) > 1 ||
-        (next >= hz3_arena.slots && next != HZ3_PAGE_NONE)) {
+        hz3_segment_any_free(meta, page_idx, pages) || !hz3_ledger_entry_is_valid(meta)) {
         return false;
     }
     for (uint32_t i = 0; i < pages; i++) {

@@ -44,6 +44,9 @@ void hz3_segment_mark_dirty(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
 // For the owner of the pages: none of them was used since it was last zero.
 bool hz3_segment_is_clean(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
 
+// Some page is free and dirty. Reads the bits after whatever the caller did before (hz3_ledger_list.h).
+bool hz3_segment_has_dirty_pages(const Hz3SegMeta *meta);
+
 // True if any of the pages is free, which a caller about to release them must never see.
 bool hz3_segment_any_free(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages);
 

@@ -2,6 +2,7 @@
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
+#include "base/hz3_os.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front_drain.h"
 #include "large/hz3_mapping.h"
@@ -22,6 +23,11 @@ static HZ3_TLS bool runs_here; // by this thread
 
 // By the runner of the epoch.
 static _Atomic uint32_t epoch;
+static _Atomic uint64_t epoch_ms;                   // when its number was set
+static _Atomic uint32_t worked_epoch;               // the last one in which something had moved
+static _Atomic uint32_t resumed_epoch;              // the first such one after the program had been idle
+static _Atomic uint32_t paused_epochs = UINT32_MAX; // how long it had been idle then
+static _Atomic uint32_t trimmed_epoch;              // when freed mappings were looked at
 static _Atomic uint64_t events_seen;
 static _Atomic uint32_t quiet_epochs;
 
@@ -32,60 +38,135 @@ static uint64_t events_now(void)
            hz3_stat_sum(mappings_opened) + hz3_stat_sum(mappings_reused);
 }
 
+static bool nothing_has_moved(void)
+{
+    return events_now() == atomic_load_explicit(&events_seen, memory_order_relaxed);
+}
+
+// Our own events are none.
+static void forget_events(void)
+{
+    atomic_store_explicit(&events_seen, events_now(), memory_order_relaxed);
+}
+
+// One more than the last, and those that were left out while nobody ran any: ages are ages in time, too.
+static uint32_t next_epoch(void)
+{
+    uint64_t tick_ms = hz3_knobs.EPOCH_TICK_MS;
+    uint64_t now_ms = tick_ms != 0 ? hz3_os_coarse_ms() : 0;
+    uint64_t passed_ms = now_ms - atomic_load_explicit(&epoch_ms, memory_order_relaxed);
+    atomic_store_explicit(&epoch_ms, now_ms, memory_order_relaxed);
+    uint32_t passed = tick_ms != 0 && passed_ms >= tick_ms ? (uint32_t)(passed_ms / tick_ms) : 1;
+    return atomic_fetch_add_explicit(&epoch, passed, memory_order_relaxed) + passed;
+}
+
 typedef struct Gate {
     bool is_idle;
+    bool is_pause; // of an idle program that came back soon the last time
     Hz3PurgeLimits dirty;
+    uint64_t medium_runs;
     uint32_t partial_min_age;
     uint64_t partial_runs;
 } Gate;
 
-// The one place that decides how much an epoch may give back. Of an idle program: everything. Of a busy one: what lay
-// untouched for some epochs, and of that a bounded piece. A program that keeps reusing its memory should not have to
-// fault it in again.
-static Gate gate_for(uint32_t now)
+// Half again as long as the last one, and two epochs: that much longer the next one may be without its costing the
+// program its memory. 0: the last one was none to wait for.
+static uint32_t longest_pause(void)
 {
-    bool is_quiet = events_now() == atomic_load_explicit(&events_seen, memory_order_relaxed);
-    uint32_t quiet = is_quiet ? atomic_load_explicit(&quiet_epochs, memory_order_relaxed) + 1 : 0;
-    atomic_store_explicit(&quiet_epochs, quiet, memory_order_relaxed);
-    if (quiet >= IDLE_EPOCHS) {
-        hz3_stat_add(idle_ticks, 1);
-        return (Gate){true, {now, 0, UINT64_MAX, UINT64_MAX}, hz3_knobs.S65_PARTIAL_AGE_EPOCHS != 0, UINT64_MAX};
+    uint32_t last = atomic_load_explicit(&paused_epochs, memory_order_relaxed);
+    uint32_t most = (uint32_t)hz3_knobs.S65_RETAIN_EPOCHS;
+    if (last >= most) {
+        return 0;
     }
+    return last + last / 2 + 2 < most ? last + last / 2 + 2 : most;
+}
+
+static Gate gate_of_idle(uint32_t now)
+{
+    hz3_stat_add(idle_ticks, 1);
+    uint32_t idle_for = now - atomic_load_explicit(&worked_epoch, memory_order_relaxed);
+    bool is_pause = idle_for < longest_pause();
+    return (Gate){
+        .is_idle = true,
+        .is_pause = is_pause,
+        .dirty = {.epoch = now,
+                  .kept_too = !is_pause,
+                  .pages = UINT64_MAX,
+                  .us = UINT64_MAX,
+                  .may_go_on = nothing_has_moved},
+        .medium_runs = UINT64_MAX,
+        .partial_min_age = is_pause ? UINT8_MAX : hz3_knobs.S65_PARTIAL_AGE_EPOCHS != 0,
+        .partial_runs = UINT64_MAX,
+    };
+}
+
+static Gate gate_of_busy(uint32_t now)
+{
     hz3_stat_add(busy_ticks, 1);
     return (Gate){
-        .dirty = {now, (uint32_t)hz3_knobs.S65_PURGE_AGE_EPOCHS, hz3_knobs.S65_PURGE_BUDGET_PAGES,
-                  hz3_knobs.S65_PURGE_BUDGET_CALLS},
+        .dirty = {.epoch = now,
+                  .min_age = (uint32_t)hz3_knobs.S65_PURGE_AGE_EPOCHS,
+                  .pages = hz3_knobs.S65_PURGE_BUDGET_PAGES,
+                  .us = hz3_knobs.S65_PURGE_BUDGET_US},
+        .medium_runs = hz3_knobs.S65_MEDIUM_RECLAIM_BUDGET_RUNS,
         .partial_min_age = (uint32_t)hz3_knobs.S65_PARTIAL_AGE_EPOCHS,
         .partial_runs = hz3_knobs.S65_PARTIAL_BUDGET_RUNS,
     };
 }
 
+// The one place that decides how much an epoch may give back. Of an idle program: everything but what it came back to
+// after its last pauses. Of a busy one: what lay untouched for some epochs, and of that a bounded piece. A program that
+// keeps reusing its memory should not have to fault it in again.
+static Gate gate_for(uint32_t now)
+{
+    uint32_t was_quiet = atomic_load_explicit(&quiet_epochs, memory_order_relaxed);
+    uint32_t quiet = nothing_has_moved() ? was_quiet + 1 : 0;
+    atomic_store_explicit(&quiet_epochs, quiet, memory_order_relaxed);
+    if (quiet == 0) {
+        uint32_t paused = now - atomic_exchange_explicit(&worked_epoch, now, memory_order_relaxed);
+        if (was_quiet >= IDLE_EPOCHS) {
+            atomic_store_explicit(&resumed_epoch, now, memory_order_relaxed);
+            atomic_store_explicit(&paused_epochs, paused, memory_order_relaxed);
+        }
+    }
+    Gate gate = quiet >= IDLE_EPOCHS ? gate_of_idle(now) : gate_of_busy(now);
+    gate.dirty.resumed_epoch = atomic_load_explicit(&resumed_epoch, memory_order_relaxed);
+    gate.dirty.kept_age = (uint32_t)hz3_knobs.S65_RETAIN_EPOCHS;
+    return gate;
+}
+
 // hz3_mapping_trim(false) takes what was not used since the trim before.
 static size_t trim_mappings(const Gate *gate)
 {
-    uint32_t age = gate->dirty.min_age;
-    bool is_due = age <= 1 || gate->dirty.epoch % age == 0;
-    return is_due ? hz3_mapping_trim(gate->is_idle) : 0;
+    uint32_t since = gate->dirty.epoch - atomic_load_explicit(&trimmed_epoch, memory_order_relaxed);
+    if (since < gate->dirty.min_age || gate->is_pause) {
+        return 0;
+    }
+    atomic_store_explicit(&trimmed_epoch, gate->dirty.epoch, memory_order_relaxed);
+    return hz3_mapping_trim(gate->is_idle);
 }
 
 static bool run(void)
 {
     hz3_assert(runs_here);
     hz3_stat_add(epochs, 1);
-    Gate gate = gate_for(atomic_fetch_add_explicit(&epoch, 1, memory_order_relaxed) + 1);
+    Gate gate = gate_for(next_epoch());
     size_t moved = hz3_front_drain(HZ3_FRONT_IDLE);
     uint64_t released = hz3_stat_sum(boundary_calls);
     hz3_central_drain_small(HZ3_DRAIN_SURPLUS);
-    hz3_s65_medium_reclaim_tick();
-    hz3_magazine_trim(gate.is_idle);
+    hz3_s65_medium_reclaim_tick(gate.medium_runs);
+    hz3_magazine_trim(gate.is_idle && !gate.is_pause);
     moved += hz3_stat_sum(boundary_calls) - released;
     moved += trim_mappings(&gate);
+    forget_events();
     if (hz3_knobs.S65_RELEASE_LEDGER) {
         moved += hz3_ledger_purge(&gate.dirty);
+        moved += !hz3_ledger_queue_is_empty(HZ3_LEDGER_KEPT); // their time will come
     }
+    released = hz3_stat_sum(boundary_calls);
     moved += hz3_partial_purge(gate.partial_min_age, gate.partial_runs);
-    atomic_store_explicit(&events_seen, events_now(), memory_order_relaxed); // our own are none
-    return moved != 0 || !gate.is_idle;
+    atomic_fetch_add_explicit(&events_seen, hz3_stat_sum(boundary_calls) - released, memory_order_relaxed);
+    return moved != 0 || !gate.is_idle || gate.is_pause;
 }
 
 bool hz3_epoch_tick(void)

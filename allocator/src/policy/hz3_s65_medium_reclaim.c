@@ -3,9 +3,9 @@
 #include "base/hz3_knobs.h"
 #include "middle/hz3_central.h"
 
-void hz3_s65_medium_reclaim_tick(void)
+void hz3_s65_medium_reclaim_tick(uint64_t max_runs)
 {
     if (hz3_knobs.S65_RELEASE_COVERAGE) {
-        hz3_central_drain_medium(HZ3_DRAIN_SURPLUS, hz3_knobs.S65_MEDIUM_RECLAIM_BUDGET_RUNS);
+        hz3_central_drain_medium(HZ3_DRAIN_SURPLUS, max_runs);
     }
 }

@@ -46,7 +46,6 @@ static uint32_t give_some(const Hz3OsRange *ranges, uint32_t first, uint32_t n, 
         done = hz3_os_purge(ranges[first].addr, ranges[first].bytes);
         tried = 1;
     }
-    given->calls++;
     hz3_stat_add(madvise_calls, 1);
     hz3_stat_add(madvise_failures, tried - done);
     for (uint32_t i = first; i < first + done; i++) {
@@ -62,7 +61,7 @@ size_t hz3_release_to_kernel(const Hz3OsRange *ranges, uint32_t n, Hz3RangesGive
         hz3_assert(hz3_arena_owns(ranges[i].addr) && ranges[i].bytes != 0);
         hz3_assert((((uintptr_t)ranges[i].addr | ranges[i].bytes) & (HZ3_PAGE_SIZE - 1)) == 0);
     }
-    *given = (Hz3RangesGiven){{0}, 0};
+    *given = (Hz3RangesGiven){{0}};
     for (uint32_t i = 0; i < n;) {
         i += give_some(ranges, i, n, given);
     }

@@ -21,7 +21,6 @@ void hz3_release_pages(uint32_t page, uint32_t pages, Hz3ReleaseReason reason);
 // given. The caller holds no lock.
 typedef struct Hz3RangesGiven {
     uint64_t word[HZ3_PURGE_BATCH / 64];
-    uint32_t calls; // system calls made
 } Hz3RangesGiven;
 
 size_t hz3_release_to_kernel(const Hz3OsRange *ranges, uint32_t n, Hz3RangesGiven *given);

@@ -1,7 +1,7 @@
 #include "release/hz3_release_ledger.h"
 
-#include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
+#include "base/hz3_os.h"
 #include "base/hz3_stats.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_in_purging.h"
@@ -13,10 +13,15 @@
 // What one call takes from the others for a moment: 16 MiB, some milliseconds.
 #define BATCH_PAGES 4096u
 
+// Epochs before pages that the kernel has refused are offered again.
+#define REFUSED_AGE 64u
+
 typedef struct Batch {
+    const Hz3PurgeLimits *limits; // of the epoch, or NULL
+    bool is_stopped;              // the program needs its memory again
+    uint32_t refused_slot;        // that of the last range which the kernel has refused
     uint32_t n;
     uint32_t pages;
-    uint32_t calls;
     size_t purged;
     Hz3OsRange range[HZ3_PURGE_BATCH];
 } Batch;
@@ -64,8 +69,8 @@ static void close_if_empty(uint32_t slot)
     hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
 }
 
-// A refusal leaves the pages dirty, and so in the ledger: nothing is lost, the next purge tries again.
-static void publish_range(const Hz3OsRange *range, bool is_purged)
+// A refusal leaves the pages dirty, and so in the ledger: nothing is lost, a later purge tries again.
+static void publish_range(Batch *batch, const Hz3OsRange *range, bool is_purged)
 {
     uint32_t page = hz3_page_of(range->addr);
     uint32_t slot = page / HZ3_PAGES_PER_SEG;
@@ -81,7 +86,10 @@ static void publish_range(const Hz3OsRange *range, bool is_purged)
     hz3_segment_publish(meta, page_idx, pages);
     hz3_pack_on_free(slot, page_idx, pages);
     hz3_in_purging_sub(pages);
-    if (!is_purged) {
+    if (!is_purged && batch->limits != NULL) {
+        batch->refused_slot = slot;
+        hz3_ledger_append_if_absent(HZ3_LEDGER_REFUSED, slot, batch->limits->epoch + REFUSED_AGE);
+    } else if (!is_purged) {
         hz3_ledger_requeue_if_dirty(slot);
     }
 }
@@ -92,9 +100,8 @@ static void flush_batch(Batch *batch)
     hz3_assert(batch->n <= HZ3_PURGE_BATCH && batch->pages >= batch->n);
     Hz3RangesGiven given;
     batch->purged += hz3_release_to_kernel(batch->range, batch->n, &given);
-    batch->calls += given.calls;
     for (uint32_t i = 0; i < batch->n; i++) {
-        publish_range(&batch->range[i], hz3_range_given(&given, i));
+        publish_range(batch, &batch->range[i], hz3_range_given(&given, i));
     }
     uint32_t last = HZ3_PAGE_NONE;
     for (uint32_t i = 0; i < batch->n; i++) {
@@ -106,6 +113,7 @@ static void flush_batch(Batch *batch)
     }
     batch->n = 0;
     batch->pages = 0;
+    batch->is_stopped = batch->limits != NULL && batch->limits->may_go_on != NULL && !batch->limits->may_go_on();
 }
 
 static void add_range(Batch *batch, uint32_t slot, uint32_t page_idx, uint32_t pages)
@@ -120,7 +128,7 @@ static void add_range(Batch *batch, uint32_t slot, uint32_t page_idx, uint32_t p
 }
 
 // One range for each maximal run of claimed pages, across words. Returns the pages.
-static size_t claim_segment(Batch *batch, uint32_t slot, bool young_too)
+static uint32_t claim_segment(Batch *batch, uint32_t slot, bool young_too)
 {
     uint64_t claimed[HZ3_WORDS_PER_SEG];
     uint32_t pages = 0;
@@ -146,18 +154,18 @@ static size_t claim_segment(Batch *batch, uint32_t slot, bool young_too)
 
 // --- an epoch's share --------------------------------------------------------------------------------------------
 
-// True once in min_age epochs. A page that is not young then was free and untouched all the time since the last look.
-static bool look_is_due(Hz3SegMeta *meta, const Hz3PurgeLimits *limits)
+typedef struct Purge {
+    const Hz3PurgeLimits *limits;
+    uint64_t start_us;
+    uint64_t claimed;
+    Batch batch;
+} Purge;
+
+static bool has_budget(const Purge *p)
 {
-    if (limits->min_age == 0) {
-        return true;
-    }
-    uint32_t looked = atomic_load_explicit(&meta->looked_epoch, memory_order_relaxed);
-    if (limits->epoch - looked < limits->min_age) {
-        return false;
-    }
-    atomic_store_explicit(&meta->looked_epoch, limits->epoch, memory_order_relaxed);
-    return true;
+    const Hz3PurgeLimits *limits = p->limits;
+    return p->claimed < limits->pages && !p->batch.is_stopped &&
+           (limits->us == UINT64_MAX || hz3_os_now_us() - p->start_us < limits->us);
 }
 
 static void make_all_old(Hz3SegMeta *meta)
@@ -169,34 +177,121 @@ static void make_all_old(Hz3SegMeta *meta)
     }
 }
 
-size_t hz3_ledger_purge(const Hz3PurgeLimits *limits)
+// Whether the program soon used again what the segment gave back. When exactly, nobody knows; not while it was idle.
+static bool came_back(Hz3SegMeta *meta, const Hz3PurgeLimits *limits)
 {
-    Batch batch = {.n = 0};
-    size_t claimed = 0;
-    uint32_t slot = hz3_ledger_walk_begin();
+    uint32_t kept = atomic_load_explicit(&meta->kept_epoch, memory_order_relaxed);
+    uint32_t purged = atomic_load_explicit(&meta->purged_pages, memory_order_relaxed);
+    if (kept != 0 || purged == 0) {
+        return kept != 0 && (int32_t)(kept - limits->epoch) >= 0;
+    }
+    uint32_t at = atomic_load_explicit(&meta->purged_epoch, memory_order_relaxed);
+    bool was_idle = (int32_t)(limits->resumed_epoch - at) > 0;
+    uint32_t epochs = (was_idle ? limits->resumed_epoch : limits->epoch) - at;
+    uint32_t used = HZ3_PAGES_PER_SEG - hz3_segment_clean_pages(meta);
+    uint32_t used_before = atomic_load_explicit(&meta->used_pages, memory_order_relaxed);
+    bool is_soon = limits->kept_age != 0 && epochs * 3 <= limits->kept_age * 2;
+    bool are_back = used > used_before && (used - used_before) * 2 >= purged;
+    if (!is_soon || are_back) {
+        atomic_store_explicit(&meta->purged_pages, 0, memory_order_relaxed);
+    }
+    return is_soon && are_back;
+}
+
+// Of what has been kept, nothing is noted: it lay untouched for too long to come back soon.
+static void note_purge(Hz3SegMeta *meta, uint32_t pages, uint32_t epoch)
+{
+    uint32_t used = HZ3_PAGES_PER_SEG - hz3_segment_clean_pages(meta);
+    atomic_store_explicit(&meta->purged_epoch, epoch, memory_order_relaxed);
+    atomic_store_explicit(&meta->purged_pages, (uint16_t)pages, memory_order_relaxed);
+    atomic_store_explicit(&meta->used_pages, (uint16_t)(used > pages ? used - pages : 0), memory_order_relaxed);
+}
+
+// From now on its pages must lie untouched. In twice the longest pause a program that comes back has used them again,
+// wherever in its work the look at them has come.
+static void append(Hz3LedgerQueue queue, uint32_t slot, const Hz3PurgeLimits *limits)
+{
+    uint32_t age = queue == HZ3_LEDGER_REFUSED ? REFUSED_AGE
+                   : queue == HZ3_LEDGER_KEPT  ? 2 * limits->kept_age
+                                               : limits->min_age;
+    make_all_old(&hz3_arena.seg[slot]);
+    hz3_ledger_append(queue, slot, limits->epoch + age);
+}
+
+static void look_at_fresh(uint32_t slot, const Hz3PurgeLimits *limits)
+{
     while (slot != HZ3_PAGE_NONE) {
-        Hz3SegMeta *meta = &hz3_arena.seg[slot];
         uint32_t next = hz3_ledger_next(slot);
         hz3_assert(next != slot);
-        if (claimed >= limits->pages || batch.calls >= limits->calls || !look_is_due(meta, limits)) {
-            hz3_ledger_put_back(slot);
-            slot = next;
-            continue;
+        bool is_kept = came_back(&hz3_arena.seg[slot], limits);
+        if (limits->min_age != 0 || is_kept) {
+            append(is_kept ? HZ3_LEDGER_KEPT : HZ3_LEDGER_WAITING, slot, limits);
+        } else {
+            hz3_ledger_append(HZ3_LEDGER_WAITING, slot, limits->epoch);
         }
-        hz3_ledger_take_out(slot);
-        claimed += claim_segment(&batch, slot, limits->min_age == 0);
-        make_all_old(meta);
-        hz3_ledger_requeue_if_dirty(slot);
         slot = next;
     }
+}
+
+static void serve_segment(Purge *p, Hz3LedgerQueue queue, uint32_t slot)
+{
+    const Hz3PurgeLimits *limits = p->limits;
+    Hz3SegMeta *meta = &hz3_arena.seg[slot];
+    bool is_kept = came_back(meta, limits) || (queue == HZ3_LEDGER_KEPT && limits->kept_age != 0);
+    uint32_t claimed = claim_segment(&p->batch, slot, limits->min_age == 0 && (!is_kept || limits->kept_too));
+    p->claimed += claimed;
+    bool stays_kept = is_kept && !(limits->min_age == 0 && limits->kept_too); // also when it leaves: it is all in use
+    atomic_store_explicit(&meta->kept_epoch, stays_kept ? limits->epoch + limits->kept_age : 0, memory_order_relaxed);
+    if (claimed != 0 && queue == HZ3_LEDGER_WAITING) {
+        note_purge(meta, claimed, limits->epoch);
+    }
+    bool is_refused = p->batch.refused_slot == slot;
+    if (hz3_segment_has_dirty_pages(meta)) {
+        append(is_refused ? HZ3_LEDGER_REFUSED : is_kept ? HZ3_LEDGER_KEPT : HZ3_LEDGER_WAITING, slot, limits);
+    } else {
+        hz3_ledger_leave(slot);
+    }
+}
+
+static bool is_due(Hz3LedgerQueue queue, uint32_t slot, const Hz3PurgeLimits *limits)
+{
+    uint32_t due = atomic_load_explicit(&hz3_arena.seg[slot].due_epoch, memory_order_relaxed);
+    if (queue == HZ3_LEDGER_REFUSED || limits->min_age != 0) {
+        return (int32_t)(limits->epoch - due) >= 0;
+    }
+    return queue == HZ3_LEDGER_WAITING || limits->kept_too || limits->kept_age == 0;
+}
+
+// Ends with the entry that is the last one now: the others are ours.
+static void serve(Purge *p, Hz3LedgerQueue queue)
+{
+    uint32_t last = hz3_ledger_last(queue);
+    for (uint32_t slot = HZ3_PAGE_NONE; slot != last && has_budget(p);) {
+        slot = hz3_ledger_first(queue);
+        if (!is_due(queue, slot, p->limits)) {
+            break;
+        }
+        hz3_ledger_pop(queue);
+        serve_segment(p, queue, slot);
+    }
+}
+
+size_t hz3_ledger_purge(const Hz3PurgeLimits *limits)
+{
+    Purge p = {
+        .limits = limits, .start_us = hz3_os_now_us(), .batch = {.limits = limits, .refused_slot = HZ3_PAGE_NONE}};
+    look_at_fresh(hz3_ledger_walk_begin(), limits);
+    serve(&p, HZ3_LEDGER_WAITING);
+    serve(&p, HZ3_LEDGER_KEPT);
+    serve(&p, HZ3_LEDGER_REFUSED);
+    flush_batch(&p.batch);
     hz3_ledger_walk_end();
-    flush_batch(&batch);
-    return batch.purged;
+    return p.batch.purged;
 }
 
 size_t hz3_release_purge_all(void)
 {
-    Batch batch = {.n = 0};
+    Batch batch = {.refused_slot = HZ3_PAGE_NONE};
     HZ3_FOR_EACH_SLOT(slot)
     {
         if (claim_segment(&batch, slot, true) == 0) {

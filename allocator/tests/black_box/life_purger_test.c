@@ -257,6 +257,48 @@ static void an_epoch_spares_busy_programs_only(const void *arg)
            (unsigned long)counter("purged_pages"));
 }
 
+// With a budget of one medium run for busy programs.
+static void an_idle_program_has_no_budget_of_medium_runs(const void *arg)
+{
+    (void)arg;
+    static void *blocks[400];
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        blocks[i] = malloc(20000);
+    for (size_t i = 0; i < COUNT_OF(blocks); i++)
+        free(blocks[i]);
+    for (int i = 0; i < 8; i++)
+        hz3_epoch_force();
+    EXPECT(counter("reclaim_runs") > 50, "%lu medium runs in 8 epochs", (unsigned long)counter("reclaim_runs"));
+}
+
+static uint64_t purged_in(int epochs)
+{
+    uint64_t before = counter("purged_pages");
+    for (int i = 0; i < epochs; i++)
+        hz3_epoch_force();
+    return counter("purged_pages") - before;
+}
+
+// The first pauses take what the program then faults in again; later ones leave it, until it does not come back.
+static void short_pauses_leave_the_program_its_memory(const void *arg)
+{
+    (void)arg;
+    const uint64_t pages = 200 * 25;
+    touch_spans();
+    EXPECT(purged_in(8) >= pages, "the first pause");
+    touch_spans();
+    purged_in(8);
+    for (int round = 0; round < 10; round++) {
+        touch_spans();
+        uint64_t purged = purged_in(8);
+        EXPECT(purged < pages / 20, "%lu of %lu pages purged in pause %d", (unsigned long)purged, (unsigned long)pages,
+               round);
+    }
+    EXPECT(purged_in(40) >= pages * 9 / 10, "nothing goes when the program does not come back");
+    touch_spans();
+    EXPECT(purged_in(8) >= pages * 9 / 10, "a long pause counts as a short one");
+}
+
 static void a_kernel_that_refuses_changes_nothing(const void *arg)
 {
     (void)arg;
@@ -385,6 +427,7 @@ int main(int argc, char **argv)
     static const char *const off[] = {"HZ3_PURGER=0", NULL};
     static const char *const no_epochs[] = {"HZ3_EPOCH_TICK_MS=0", NULL};
     static const char *const one_page[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_S65_PURGE_BUDGET_PAGES=1", NULL};
+    static const char *const one_run[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_S65_MEDIUM_RECLAIM_BUDGET_RUNS=1", NULL};
 #define CASE(function, ...)                                                                                            \
     {                                                                                                                  \
         .name = #function, .run = function, __VA_ARGS__                                                                \
@@ -399,6 +442,8 @@ int main(int argc, char **argv)
         CASE(switched_off_slow_paths_do_it, .child = {.env = off}),
         CASE(nothing_runs_by_itself, .child = {.env = no_epochs}),
         CASE(an_epoch_spares_busy_programs_only, .child = {.env = one_page}),
+        CASE(an_idle_program_has_no_budget_of_medium_runs, .child = {.env = one_run}),
+        CASE(short_pauses_leave_the_program_its_memory, .child = {.env = no_epochs}),
         CASE(a_kernel_that_refuses_changes_nothing, .child = {.env = no_epochs}),
         CASE(steady_work_does_not_fault_its_memory_in_again),
         CASE(freed_stacks_start_nothing),

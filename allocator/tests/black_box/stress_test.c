@@ -293,7 +293,7 @@ int main(int argc, char **argv)
                                                 "HZ3_EPOCH_TICK_MS=1",
                                                 "HZ3_S65_PURGE_AGE_EPOCHS=0",
                                                 "HZ3_S65_PURGE_BUDGET_PAGES=1000000000",
-                                                "HZ3_S65_PURGE_BUDGET_CALLS=1000000000",
+                                                "HZ3_S65_PURGE_BUDGET_US=1000000000",
                                                 "HZ3_S65_PARTIAL_AGE_EPOCHS=0",
                                                 "HZ3_S65_PARTIAL_BUDGET_RUNS=1000000000",
                                                 NULL};

@@ -146,7 +146,7 @@ static void worker_or_drainer(uint32_t index, void *arg)
         if (unit_random_below(&rng, 2) == 0) {
             hz3_release_purge_all();
         } else {
-            hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, UINT64_MAX, UINT64_MAX});
+            hz3_ledger_purge(&(Hz3PurgeLimits){.pages = UINT64_MAX, .us = UINT64_MAX});
         }
         hz3_partial_purge(unit_random_below(&rng, 2), 1 + unit_random_below(&rng, 100));
         hz3_magazine_trim(unit_random_below(&rng, 2) == 0);

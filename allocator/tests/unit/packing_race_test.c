@@ -207,7 +207,7 @@ static void others_act(void)
         others.met_it = (atomic_load(&free_bits[first / 64]) & pages_in_word(first)) == 0;
         atomic_fetch_and(&free_bits[last / 64], ~pages_in_word(last));
         hz3_pack_claim(0, others.claim->pages / 2, 1);
-        hz3_ledger_purge(&(Hz3PurgeLimits){0, 0, UINT64_MAX, UINT64_MAX});
+        hz3_ledger_purge(&(Hz3PurgeLimits){.pages = UINT64_MAX, .us = UINT64_MAX});
     }
 }
 
