@@ -4,7 +4,7 @@ WORKLOADS_OBJ := $(BUILD)/obj/workloads
 WORKLOADS_COMMON := util object live hzb_client options crew course batches self_memory
 WORKLOADS_PROGRAMS := bench_random_mixed_mt_remote_malloc bench_burst_idle_v2 bench_arena_fill bench_sleepers bench_soak \
 	bench_larson bench_deep bench_producer_consumer bench_lifetimes bench_false_sharing bench_realloc bench_large \
-	bench_fragment bench_string_map bench_threads
+	bench_fragment bench_string_map bench_threads bench_periodic
 
 # The compiler may neither drop nor merge what the benchmarks measure.
 WORKLOADS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -pthread -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \

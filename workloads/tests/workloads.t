@@ -6,6 +6,7 @@ build=${BUILD:-build}
 mixed=$build/bench_random_mixed_mt_remote_malloc
 burst=$build/bench_burst_idle_v2
 sleepers=$build/bench_sleepers
+periodic=$build/bench_periodic
 hz3=$(realpath "$build")/libhakozuna_hz3_scale.so
 peer=$(/sbin/ldconfig -p | awk '/libjemalloc\.so\.2 / {print $NF; exit}')
 . "$(dirname "$0")/support.bash"
@@ -29,6 +30,8 @@ refuses "argument dump_mode: '3': expected a whole number from 0 to 2" "$burst" 
 refuses "unrecognized option '--matched'" "$burst" 10 0 1 0 1 --matched
 refuses "argument threads: '1025': expected a whole number from 1 to 1024" "$sleepers" 1025
 refuses "argument max: '8': expected a whole number from 16 to" "$sleepers" 10 10 16 8
+refuses "argument mib: '0': expected a whole number from 1 to" "$periodic" 3 1 0 1 0
+refuses "argument pause_ms is missing" "$periodic" 3 1 1 1
 HZB_FD=x refuses "HZB_FD: 'x': expected the number of an open file descriptor" "$mixed" 1 10 10 16 64 0
 HZB_LIVE_FD=77 refuses "HZB_LIVE_FD: '77': expected the number of an open" "$burst" 10 0 1 0 1
 
@@ -89,6 +92,9 @@ report $? "burst_idle prints RSS at baseline, peak, after free, 1 s later and at
 same_checksum "sleepers asks for the same blocks in each run" "$(checksum "$sleepers" 20 50 16 2048 0)" \
     "$(checksum "$sleepers" 20 50 16 2048 0.01)"
 caught "sleepers finds a block that was handed out twice" "$sleepers" 2 100 1000 1100 0
+same_checksum "periodic asks for the same blocks in each run" "$(checksum "$periodic" 3 2 1 2 0)" \
+    "$(checksum "$periodic" 3 2 1 2 5)"
+caught "periodic finds a block that was handed out twice" "$periodic" 1 1 1 1 0 1000 1100
 
 # Without epochs by themselves, which drain those that wait for the last. KiB above the baseline, in the order in which
 # they are printed: baseline, cached, after the epochs, after the trim.
