@@ -15,7 +15,7 @@ Peers that the matrix names and harness/peers.sh can build are built once, into 
 
 Matrices: $(matrices | paste -sd ' ')
 Options are those of \`build/hzb run\`, among them:
-  -a REGEX            only these allocators
+  -a REGEX            only allocators whose whole name matches
   -w REGEX            only cells whose id or workload matches
   --rounds=N          rounds of every cell
   --allocator=NAME=PATH   one more allocator, from any library

@@ -21,6 +21,10 @@ run plan "$matrix" -a '('
 is "$rc $err" "64 hzb: -a '(': not a regular expression" 'a bad pattern is named'
 run plan "$matrix" -a zzz
 is "$rc $err" "64 hzb: -a 'zzz': matches no arm of the matrix" 'a pattern that matches no arm is named'
+run plan "$matrix" -a 'a|plai'
+is "$(cut -d, -f7 <<<"$out" | sort -u | paste -sd' ')" 'a allocator' 'a pattern stands for whole names, not for all that contain it'
+(cd "$work/conf/matrix" && "$hzb" plan m --config "$work/conf") >"$work/out" 2>&1
+is "$? $(head -1 "$work/out" | cut -d, -f1-3)" '0 seq,round,slot' 'a matrix can be named by its name'
 run plan "$matrix" -w zzz
 is "$rc $err" '64 hzb: the filters -w, -p leave no cell of the matrix, which has: one, two' 'filters that leave nothing are an error'
 run plan "$matrix" -p ms

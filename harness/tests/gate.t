@@ -52,6 +52,7 @@ like "$err" "cell 'two': 6 rounds can flag nothing among 2 comparisons; it takes
 arms equal 'confirm: true'
 run_matrix -w one
 dir=$out
+like "$err" 'round 11  one  skipped   ETA' 'a block that is not needed is said to be skipped, not to be bad'
 perl -i -pe 's/gate: nothing to confirm//; s/,skipped,/,ok,/' "$dir/runs.csv"
 perl -MList::Util=first -i -e '
     my @names; while (<>) { chomp; my @f = split /,/, $_, -1; if (!@names) { @names = @f; print "$_\n"; next }
@@ -144,6 +145,10 @@ is "$rc $(cell ops_per_s verdict)" '0 improved' 'a faster candidate is improved'
 
 arms failing 'confirm: true'
 gated
+run report "$dir" --scripts "$(dirname "$0")/../../plots"
+like "$(<"$dir/report.md")" 'alloc_failed .* 0 -> 1 ' 'report.md says what a count that was 0 became'
+like "$(<"$dir/report.html")" '<td>0 -&gt; 1<' 'so does report.html'
+run gate "$dir"
 is "$rc" 10 'one more failed allocation is a regression'
 is "$(cell alloc_failed verdict)$(cell alloc_failed confirmed)$(cell alloc_failed p)" regression1null 'without statistics'
 

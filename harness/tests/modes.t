@@ -46,6 +46,11 @@ from_markdown() { sed -n '/^one by mode/,/^```$/p' "$dir/report.md" | sed '1,3d;
 is "$(from_html | sed 's/^ //; s/ $//' | tail -n +2)" "$(from_markdown | sed 's/^ //; s/ $//')" 'report.html and report.md have the same figures'
 is "$(from_markdown | wc -l)" 6 'for each arm and metric'
 
+sed -i '$d' "$dir/runs.csv"
+figures
+like "$(<"$dir/report.html")" 'class="overall[^/]*/b><br>[^/]*The record is not whole: 14 of 15 samples' 'report.html says that a record is not whole'
+like "$(<"$dir/report.md")" 'The record is not whole: 14 of 15 samples' 'so does report.md'
+
 # And so are the medians over all: report.md has "8.00M ±∞", report.html "8.00<small>".
 medians() { grep -A99 "id=\"cell-$1\"" "$dir/report.html" | sed '/<\/table>/q' | grep -o '^<tr><td>.*' | sed 's/<small>[^<]*<\/small>//g; s/<\/td>/ /g; s/<[^>]*>//g' | cut -d' ' -f"$2" | paste -sd' '; }
 for cell in one two; do

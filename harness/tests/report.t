@@ -73,7 +73,7 @@ is "$(grep -o '<figure>' "$dir/report.html" | wc -l)" 6 'all figures are in the 
 is "$(grep -oE ' id=["'\''][^"'\'']+' "$dir/report.html" | sort | uniq -d | wc -l)" 0 'no id is there twice'
 has_not report.html '(src|href)="?https?:|<script|<link|@import' 'nothing is loaded and no script is needed'
 has plots/forest.svg '-10.0 %' 'the forest plot names the change'
-like "$(tr -s ' ' <"$dir/report.md")" '- one ops/s plain -> a 1.00M ±∞ 1.00M ±∞ -10.00% \(p=0.001 n=3\) regression confirmed' 'report.md: worse is -'
+like "$(tr -s ' ' <"$dir/report.md")" '- one ops/s plain -> a 1.00M ±∞ 1.00M ±∞ -10.00 % \(p=0.001 n=3\) regression confirmed' 'report.md: worse is -'
 has report.md '+ two   ops/s     plain -> a' 'better is +'
 has report.md '! two   peak RSS  plain -> a' 'undecided is !'
 grep -qE '^  one   peak RSS  plain -> a .* ~ \(p=0\.700 n=3\)  unchanged$' "$dir/report.md"

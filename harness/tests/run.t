@@ -58,6 +58,15 @@ like "$out" '\| plain \| 1\.00 \| ' 'table speaks Markdown'
 run resume "$dir" --lock "$work/lock"
 is "$rc $(csv_column "$dir/runs.csv" seq | wc -l)" '0 15' 'resuming a finished run does nothing'
 
+# Both outputs go to a reader that leaves at once.
+"$hzb" run "$matrix" -o "$results" --lock "$work/lock" -w two 2>&1 | head -1 >/dev/null
+rc=${PIPESTATUS[0]}
+dir=$(readlink -f "$results/latest")
+is "$rc $(grep -c ,ok, "$dir/runs.csv")" '0 6' 'a reader that goes away ends no run'
+is "$(ls -d "$(memory_folder "$dir")" 2>&1 | grep -c 'No such')" 1 'and leaves nothing in memory'
+is "$(grep -c '0\.1000000000000000' "$dir/manifest.json")$(grep -c '"fallback_max_pct": 0.1,' "$dir/manifest.json")" 01 \
+    'numbers in the manifest are as people write them'
+
 run_matrix -a '^a$' -w two -p ms=20 --rounds 1 --seed 9
 is "$rc $(statuses "$out/runs.csv")" '0 a=ok' 'filters select arms, cells and parameters'
 run_matrix --allocator "mine=$BUILD/tests/libhzbfake_b.so" -a 'mine|plain' -w one --rounds 1

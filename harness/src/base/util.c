@@ -105,6 +105,11 @@ StrList list_split(const char *text, char separator)
     return list;
 }
 
+char *whole_match(const char *pattern)
+{
+    return xfmt("^(%s)$", pattern);
+}
+
 const char *pair_value(const char *entry, const char *key)
 {
     size_t length = strlen(key);

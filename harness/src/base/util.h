@@ -40,6 +40,9 @@ bool list_has(const StrList *list, const char *item);
 // `text` cut at every `separator`; empty pieces are dropped.
 StrList list_split(const char *text, char separator);
 
+// The regular expression that matches what `pattern` matches as a whole.
+char *whole_match(const char *pattern);
+
 // Start of the value if `entry` is `key=value` with this key, else NULL.
 const char *pair_value(const char *entry, const char *key);
 // Value of `key` in a list of `key=value`, or NULL; the last one wins.
@@ -49,6 +52,9 @@ void pairs_set(StrList *pairs, const char *entry);
 bool parse_u64(const char *text, uint64_t *value);
 bool parse_i64(const char *text, int64_t *value);
 bool parse_double(const char *text, double *value);
+
+// For jansson: 0.1 and not 0.10000000000000001.
+#define JSON_DIGITS JSON_REAL_PRECISION(15)
 
 uint64_t monotonic_ns(void);
 // splitmix64 step: the one source of derived seeds.

@@ -23,7 +23,7 @@ HzbExit command_doctor(const Options *options)
     Doctor doctor;
     if (!doctor_look(options, &doctor)) return HZB_USAGE;
     if (options->json) {
-        json_dumpf(doctor.findings, stdout, JSON_INDENT(2));
+        json_dumpf(doctor.findings, stdout, JSON_INDENT(2) | JSON_DIGITS);
         putchar('\n');
     } else {
         print_lines(&doctor);

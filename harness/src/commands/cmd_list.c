@@ -57,7 +57,7 @@ static void list_cells(const Config *config)
     printf("\nCells (%s)\n", config->matrix_path);
     for (unsigned i = 0; i < config->matrix->cells_count; i++) {
         const CfgCell *cell = &config->matrix->cells[i];
-        printf("  %-16s %s, %u rounds\n", cell->id, cell->workload, cell->rounds);
+        printf("  %-16s %s, %u round%s\n", cell->id, cell->workload, cell->rounds, cell->rounds == 1 ? "" : "s");
         print_texts("params", cell->params, cell->params_count);
     }
     print_texts("base", config->matrix->arms.base, config->matrix->arms.base_count);

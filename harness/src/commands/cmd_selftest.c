@@ -56,7 +56,10 @@ static bool is_wanted(const Options *options, const char *name)
 {
     regex_t regex;
     if (!options->allocator_regex) return true;
-    if (regcomp(&regex, options->allocator_regex, REG_EXTENDED | REG_NOSUB) != 0) return false;
+    char *whole = whole_match(options->allocator_regex);
+    bool compiled = regcomp(&regex, whole, REG_EXTENDED | REG_NOSUB) == 0;
+    free(whole);
+    if (!compiled) return false;
     bool wanted = regexec(&regex, name, 0, NULL, 0) == 0;
     regfree(&regex);
     return wanted;

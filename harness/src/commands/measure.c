@@ -1,5 +1,6 @@
 #include "commands/measure.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "process/quiet.h"
@@ -15,8 +16,15 @@ static bool lock_host(const Options *options)
     return host_lock(options->lock_path ? options->lock_path : LOCK_PATH);
 }
 
+// A reader of hzb's output that is gone, as head is, ends no sweep: its files in memory would stay for ever.
+static void outlive_readers(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+}
+
 HzbExit measure(const Options *options, const char *dir)
 {
+    outlive_readers();
     if (!lock_host(options)) return HZB_IO;
     if (options->wait_quiet_s > 0) quiet_wait(options->wait_quiet_s);
     HzbExit result = sweep(dir, options->test ? SWEEP_VERIFY : options->again ? SWEEP_AGAIN : SWEEP_REST);
@@ -36,6 +44,7 @@ HzbExit measure_new(const Options *options, Planned *planned, char **dir)
 {
     const char *output = options_output(options);
     *dir = NULL;
+    outlive_readers();
     planned_announce(planned);
     if (options->dry_run) return HZB_OK;
     *dir = measure_folder(options, output, planned);

@@ -42,7 +42,7 @@ static bool write_about(const char *dir, const Arm *arm)
                              arm->sha256, "from", arm->preload, "stats_file_env", arm->stats_file_env, "env", env,
                              "created_utc", created, "git", "sha", git.sha, "dirty", git.dirty, "host", host_facts());
     char *path = xfmt("%s/%s", dir, about_file);
-    bool ok = root && json_dump_file(root, path, JSON_INDENT(2)) == 0;
+    bool ok = root && json_dump_file(root, path, JSON_INDENT(2) | JSON_DIGITS) == 0;
     if (!ok) hzb_error("%s: cannot be written", path);
     json_decref(root);
     free(path);

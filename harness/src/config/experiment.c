@@ -77,7 +77,7 @@ static bool add_arms(const Config *config, const Options *options, Experiment *e
             if (wanted && regexec(wanted, lists[l].names[i], 0, NULL, 0) != 0) continue;
             if (!arm_find(config, options, lists[l].names[i], &arm)) return false;
             if (lists[l].names == arms->aa) arm.name = xfmt("aa:%s", arm.name);
-            if (!add_arm(experiment, &arm, lists[l].role, wanted)) return false;
+            if (!add_arm(experiment, &arm, lists[l].role, NULL)) return false; // an A/A arm goes with its base
         }
     }
     return true;
@@ -193,7 +193,10 @@ bool experiment_make(const Config *config, const Options *options, Experiment *e
                                .limits = limits_of(config->matrix),
                                .command_line = options->command_line};
     if (options->allocator_regex) {
-        if (regcomp(&regex, options->allocator_regex, REG_EXTENDED | REG_NOSUB) != 0) {
+        char *whole = whole_match(options->allocator_regex);
+        bool compiled = regcomp(&regex, whole, REG_EXTENDED | REG_NOSUB) == 0;
+        free(whole);
+        if (!compiled) {
             hzb_error("-a '%s': not a regular expression", options->allocator_regex);
             return false;
         }

@@ -1,6 +1,7 @@
 #include "gate/finding.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stddef.h>
 
 #include "base/util.h"
@@ -59,6 +60,14 @@ bool finding_is_red(const Finding *finding)
 {
     return finding->verdict == VERDICT_FAILED ||
            (finding->verdict == VERDICT_REGRESSION && finding->confirmation != CONFIRM_NO && !finding->known);
+}
+
+char *finding_change_text(const Finding *f)
+{
+    if (f->missing > 0) return xfmt("gone in %.0f round%s", f->missing, f->missing == 1 ? "" : "s");
+    if (!isnan(f->ratio)) return xfmt("%+.2f %%", (f->ratio - 1) * 100);
+    bool known = !isnan(f->base_median) && !isnan(f->cand_median);
+    return known ? xfmt("%g -> %g", f->base_median, f->cand_median) : xstrdup("?");
 }
 
 double finding_gain(const Finding *finding, double ratio)

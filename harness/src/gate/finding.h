@@ -85,6 +85,9 @@ unsigned findings_of(const Findings *findings, Verdict verdict);
 unsigned findings_known(const Findings *findings);
 // Makes the gate red: failed, or a regression that is not known and that no second set of rounds contradicts.
 bool finding_is_red(const Finding *finding);
+// How far it changed, for people: "+3.21 %", "gone in 1 round", for a count without a ratio "0 -> 1"; "?" if unknown.
+// The caller frees it.
+char *finding_change_text(const Finding *finding);
 // Relative change of the candidate, above 0 if it got better. NAN if unknown.
 double finding_gain(const Finding *finding, double ratio);
 

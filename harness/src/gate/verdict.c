@@ -120,7 +120,7 @@ bool verdict_write_json(const char *dir, const Findings *findings, HzbExit exit_
                              (int)exit_code, "overall", overall_names[findings->overall], "cells", cells, "failures",
                              failures_json(findings), "known_expired", expired_json(findings));
     char *path = xfmt("%s/" VERDICT_FILE, dir);
-    bool ok = root && json_dump_file(root, path, JSON_INDENT(2)) == 0;
+    bool ok = root && json_dump_file(root, path, JSON_INDENT(2) | JSON_DIGITS) == 0;
     if (!ok) hzb_error("%s: cannot be written", path);
     json_decref(root);
     free(path);

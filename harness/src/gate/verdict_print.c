@@ -32,7 +32,9 @@ static char *visible_text(const Comparison *c)
 
 static char *missing_text(const Comparison *c)
 {
-    if (c->found.missing > 0) return xfmt(" (in %.0f rounds only %s has a value)", c->found.missing, c->found.base);
+    if (c->found.missing > 0)
+        return xfmt(" (in %.0f round%s only %s has a value)", c->found.missing, c->found.missing == 1 ? "" : "s",
+                    c->found.base);
     bool none = c->found.n == 0 && c->rounds_ok > 0;
     return none ? xfmt(" (%s has no value)", c->found.base) : xstrdup("");
 }

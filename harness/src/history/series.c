@@ -71,6 +71,7 @@ static void find_changes(Series *series, double least)
 bool series_load(sqlite3 *db, const Options *options, SeriesList *list)
 {
     bool ok = true;
+    char *allocators = options->allocator_regex ? whole_match(options->allocator_regex) : NULL;
     sqlite3_stmt *statement = history_query(
         db, "SELECT matrix, host, cell_id, params, allocator, metric, direction, run_id,"
             " git_sha || CASE dirty WHEN 1 THEN '-dirty' ELSE '' END, bin_sha256, reference_sha256, ratio, created_utc"
@@ -80,11 +81,12 @@ bool series_load(sqlite3 *db, const Options *options, SeriesList *list)
         const char *cell = (const char *)sqlite3_column_text(statement, KEY_CELL);
         const char *allocator = (const char *)sqlite3_column_text(statement, KEY_ALLOCATOR);
         const char *metric = (const char *)sqlite3_column_text(statement, KEY_METRIC);
-        if (matches(options->cell_regex, "-w", cell, &ok) && matches(options->allocator_regex, "-a", allocator, &ok) &&
+        if (matches(options->cell_regex, "-w", cell, &ok) && matches(allocators, "-a", allocator, &ok) &&
             (!options->metric || strcmp(options->metric, metric) == 0))
             add_point(list, statement);
     }
     sqlite3_finalize(statement);
+    free(allocators);
     for (unsigned i = 0; i < list->count; i++)
         find_changes(&list->items[i], options_least(options));
     return statement && ok;

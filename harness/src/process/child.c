@@ -119,6 +119,7 @@ static void become(const ChildSpec *spec, char *const argv[], char *const envp[]
     if (getppid() != parent) _exit(EXIT_CANNOT_EXEC); // hzb was killed before the line above
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL); // which hzb ignores
     setrlimit(RLIMIT_CORE, &no_core);
     bool ready = open_onto("/dev/null", O_RDONLY, STDIN_FILENO) >= 0 &&
                  open_onto(spec->out_path, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO) >= 0 &&

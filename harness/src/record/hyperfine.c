@@ -119,7 +119,7 @@ bool hyperfine_write_json(const char *dir, const HyperfineImport *import)
 {
     char *path = xfmt("%s/hyperfine.json", dir);
     json_t *root = json_pack("{s:O}", "results", import->results);
-    bool ok = json_dump_file(root, path, JSON_INDENT(1)) == 0;
+    bool ok = json_dump_file(root, path, JSON_INDENT(1) | JSON_DIGITS) == 0;
     if (!ok) hzb_error("%s: %s", path, strerror(errno));
     json_decref(root);
     free(path);

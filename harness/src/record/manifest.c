@@ -127,7 +127,7 @@ bool manifest_write(const char *dir, const Experiment *experiment, const Config 
                   config_to_json(config), "modes", modes_to_json(&experiment->modes_before), "ranking",
                   texts_to_json(experiment->ranking.items, experiment->ranking.count));
     char *path = xfmt("%s/manifest.json", dir);
-    bool ok = root && json_dump_file(root, path, JSON_INDENT(2)) == 0;
+    bool ok = root && json_dump_file(root, path, JSON_INDENT(2) | JSON_DIGITS) == 0;
     if (!ok) hzb_error("%s: cannot be written", path);
     json_decref(root);
     free(path);
@@ -284,8 +284,8 @@ static bool replace_key(const char *dir, const char *key, json_t *value)
 {
     json_t *root = manifest_json(dir);
     char *path = xfmt("%s/manifest.json", dir), *fresh = xfmt("%s.new", path);
-    bool ok = root && json_object_set(root, key, value) == 0 && json_dump_file(root, fresh, JSON_INDENT(2)) == 0 &&
-              rename(fresh, path) == 0;
+    bool ok = root && json_object_set(root, key, value) == 0 &&
+              json_dump_file(root, fresh, JSON_INDENT(2) | JSON_DIGITS) == 0 && rename(fresh, path) == 0;
     if (root && !ok) hzb_error("%s: cannot be written", path);
     json_decref(value);
     json_decref(root);

@@ -189,7 +189,7 @@ static bool write_manifest(const char *dir, const char *run_id, const Pieces *pi
     }
     json_object_set_new(root, "shards", shards);
     json_object_set_new(root, "run_id", json_string(run_id));
-    char *text = json_dumps(root, JSON_INDENT(2));
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_DIGITS);
     bool ok = text && write_text(dir, "manifest.json", text);
     free(text);
     json_decref(root);

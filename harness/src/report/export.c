@@ -52,7 +52,7 @@ void export_json(const Results *results)
     json_t *rows = json_array();
     for (unsigned i = 0; i < results->runs.count; i++)
         json_array_append_new(rows, row_to_json(&results->runs.rows[i]));
-    json_dumpf(rows, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+    json_dumpf(rows, stdout, JSON_INDENT(1) | JSON_DIGITS);
     putchar('\n');
     json_decref(rows);
 }

@@ -51,13 +51,22 @@ static char *ranking_sentences(const Report *report)
     return text;
 }
 
+// Empty if all that was planned is recorded.
+static char *partial_text(const Results *results)
+{
+    if (results->runs.count >= results->plan.count) return xstrdup("");
+    return xfmt(" The record is not whole: %u of %u samples; hzb resume goes on.", results->runs.count,
+                results->plan.count);
+}
+
 char *report_sentence(const Report *report)
 {
     const Findings *findings = &report->findings;
+    char *partial = partial_text(&report->results);
     char *ranked = findings->count == 0 ? ranking_sentences(report) : NULL;
-    if (ranked) return ranked;
+    if (ranked) return xfmt("%s%s", ranked, partial);
     if (findings->count == 0 && findings->overall == OVERALL_UNJUDGED)
-        return xstrdup("No verdict: there is nothing to compare with, or hzb gate has not been run.");
+        return xfmt("No verdict: there is nothing to compare with, or hzb gate has not been run.%s", partial);
     char *text = xfmt("%u comparisons:", findings->count);
     const char *separator = " ";
     for (Verdict verdict = 0; verdict < VERDICT_COUNT; verdict++) {
@@ -71,7 +80,7 @@ char *report_sentence(const Report *report)
         text = next;
         separator = ", ";
     }
-    return xfmt("%s. Failures: %u.", text, findings->failure_count);
+    return xfmt("%s. Failures: %u.%s", text, findings->failure_count, partial);
 }
 
 char *report_probes(const Report *report)

@@ -131,7 +131,7 @@ static char *json_to_text(const json_t *value)
 {
     if (json_is_string(value)) return xstrdup(json_string_value(value));
     if (!value || json_is_null(value)) return xstrdup("unknown");
-    char *text = json_dumps(value, JSON_ENCODE_ANY), *copy = xstrdup(text ? text : "?");
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_DIGITS), *copy = xstrdup(text ? text : "?");
     free(text);
     return copy;
 }

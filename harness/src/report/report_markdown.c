@@ -106,10 +106,8 @@ static char *median_text(const Report *report, const char *cell_id, const char *
 
 static char *versus_text(const Finding *finding)
 {
-    char *change = finding->missing > 0                    ? xfmt("gone in %.0f rounds", finding->missing)
-                   : finding->verdict == VERDICT_UNCHANGED ? xstrdup("~")
-                   : isnan(finding->ratio)                 ? xstrdup("?")
-                                                           : xfmt("%+.2f%%", (finding->ratio - 1) * 100);
+    bool quiet = finding->verdict == VERDICT_UNCHANGED && finding->missing == 0;
+    char *change = quiet ? xstrdup("~") : finding_change_text(finding);
     char *text = isnan(finding->p) ? xfmt("%s (n=%.0f)", change, isnan(finding->n) ? 0 : finding->n)
                                    : xfmt("%s (p=%.3f n=%.0f)", change, finding->p, isnan(finding->n) ? 0 : finding->n);
     free(change);

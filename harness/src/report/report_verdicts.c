@@ -62,9 +62,10 @@ static void median_cell(const Finding *finding, double median, FILE *out)
 
 static void change_cell(const Finding *finding, FILE *out)
 {
+    char *change = finding_change_text(finding);
     fputs("<td>", out);
-    if (!isnan(finding->ratio)) fprintf(out, "%+.2f %%", (finding->ratio - 1) * 100);
-    if (finding->missing > 0) fprintf(out, "<small>gone in %.0f rounds</small>", finding->missing);
+    html_text(out, change);
+    free(change);
     if (!isnan(finding->ci_lo) && !isnan(finding->ci_hi))
         fprintf(out, "<small>%+.1f .. %+.1f</small>", (finding->ci_lo - 1) * 100, (finding->ci_hi - 1) * 100);
     fputs("</td>", out);

@@ -141,7 +141,7 @@ bool pool_replay(const Config *config, const Options *options, const char *cand,
 {
     const char *base = config->matrix->arms.base[0];
     const Options planning = {
-        .build_dir = options->build_dir, .output = options->output, .allocator_regex = xfmt("^(%s|%s)$", base, cand)};
+        .build_dir = options->build_dir, .output = options->output, .allocator_regex = xfmt("%s|%s", base, cand)};
     unsigned runs = options->rounds ? options->rounds : RUNS_DEFAULT;
     RunRows pool;
     Results results = {0};

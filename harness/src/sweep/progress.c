@@ -92,17 +92,27 @@ static void name_bad_samples(const RunRows *runs, unsigned first)
     }
 }
 
+// What is skipped was not run, so it is neither good nor bad.
+static char *block_text(const RunRows *runs, unsigned first)
+{
+    unsigned ok = 0, skipped = 0, count = runs->count - first;
+    for (unsigned i = first; i < runs->count; i++) {
+        ok += row_status_is(&runs->rows[i], "ok");
+        skipped += row_status_is(&runs->rows[i], "skipped");
+    }
+    if (skipped == count) return xstrdup("skipped");
+    return skipped > 0 ? xfmt("%u of %u ok, %u skipped", ok, count - skipped, skipped) : xfmt("%u of %u ok", ok, count);
+}
+
 void progress_block(const Plan *plan, const RunRows *runs, unsigned first)
 {
     assert(first < runs->count && runs->count <= plan->count);
-    unsigned ok = 0;
-    for (unsigned i = first; i < runs->count; i++)
-        ok += row_status_is(&runs->rows[i], "ok");
     if (!on_terminal()) {
-        char *eta = duration_text(progress_eta_s(plan, runs));
-        hzb_note("[%u/%u] round %u  %s  %u of %u ok   ETA %s", runs->count, plan->count, plan->rows[first].round,
-                 plan->rows[first].cell_id, ok, runs->count - first, eta);
+        char *eta = duration_text(progress_eta_s(plan, runs)), *ends = block_text(runs, first);
+        hzb_note("[%u/%u] round %u  %s  %s   ETA %s", runs->count, plan->count, plan->rows[first].round,
+                 plan->rows[first].cell_id, ends, eta);
         free(eta);
+        free(ends);
     }
     name_bad_samples(runs, first);
 }

@@ -77,12 +77,15 @@ static char *make_work_dir(const char *dir, const char *run_id)
     return NULL;
 }
 
+// A terminal that is closed is a signal like the others, unless nohup made it harmless.
 static int block_signals(sigset_t *before)
 {
     sigset_t set;
+    struct sigaction hangup;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, before);
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
