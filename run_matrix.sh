@@ -2,6 +2,7 @@
 # Builds everything, measures a matrix of allocators and workloads, draws plots, writes a report and prints a table.
 set -euo pipefail
 called_as=$0
+called_from=$PWD
 cd "$(dirname "$(readlink -f "$0")")"
 
 matrices() { for file in harness/matrix/*.yaml; do basename "$file" .yaml; done; }
@@ -37,6 +38,8 @@ case ${1-} in
 -* | '') ;;
 *) matrix=$1; shift ;;
 esac
+# A path is as good as a name, if it is the path of one of them.
+if [[ $(readlink -f "$called_from/$matrix" || true) == "$PWD/harness/matrix/"*.yaml ]]; then matrix=$(basename "$matrix" .yaml); fi
 if [[ $matrix == */* || ! -f harness/matrix/$matrix.yaml ]]; then
     echo "$called_as: '$matrix': there is no such matrix; expected one of: $(matrices | paste -sd ' ')" >&2
     exit 64

@@ -72,8 +72,20 @@ $(HZB_PLANTED): harness/tests/plant.c $(BUILD)/libhakozuna_hz3_scale.so harness/
 	@$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/tests/plant.d $(CFLAGS) -fno-builtin-malloc -ftls-model=initial-exec -fPIC \
 	    -shared -pthread -Wl,-z,now,-z,nodelete,--version-script=allocator/src/api/hz3.map $(HZB_OBJ)/planted/*.o $< -o $@
 
-install-hzb: $(BUILD)/hzb
-	install -D -m 755 $(BUILD)/hzb $(DESTDIR)$(PREFIX)/bin/hzb
+# hzb looks for all it needs beside its own folder, so it is installed as it stands in the source tree: build/ with the
+# programs, harness/ and plots/.
+HZB_HOME = $(DESTDIR)$(PREFIX)/lib/hzb
+HZB_LIBRARIES := scale fast hardened
+
+install-hzb: $(BUILD)/hzb $(HZB_PLANTED)
+	install -d $(HZB_HOME)/build $(HZB_HOME)/harness/matrix $(HZB_HOME)/plots $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/hzb $(HZB_PLANTED) $(WORKLOADS_PROGRAMS:%=$(BUILD)/%) $(HZB_HOME)/build
+	for lane in $(HZB_LIBRARIES); do \
+	    ln -sfn ../../libhakozuna_hz3_$$lane.so $(HZB_HOME)/build/libhakozuna_hz3_$$lane.so || exit 1; done
+	install -m 644 harness/allocators.yaml harness/workloads.yaml $(HZB_HOME)/harness
+	install -m 644 harness/matrix/*.yaml $(HZB_HOME)/harness/matrix
+	install -m 644 plots/*.gp $(HZB_HOME)/plots
+	ln -sfn ../lib/hzb/build/hzb $(DESTDIR)$(PREFIX)/bin/hzb
 	install -D -m 644 harness/hzb.1 $(DESTDIR)$(PREFIX)/share/man/man1/hzb.1
 .PHONY: install-hzb
 

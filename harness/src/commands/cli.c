@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "commands/commands.h"
+#include "config/paths.h"
 #include "plan/shard.h"
 
 const char *argp_program_version = "hzb 0.1";
@@ -334,8 +335,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (parse->command->target_needed && !options->target)
             argp_error(state, "expected %s",
                        parse->command->several ? parse->command->args_doc
-                                               : "the path of a matrix, e.g. "
-                                                 "harness/matrix/quick.yaml");
+                                               : "the name or the path of a matrix, e.g. quick");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -348,6 +348,10 @@ static int run_command(const Command *command, int argc, char **argv, const StrL
     const struct argp argp = {command->options, parse_option, command->args_doc, command->doc, NULL, NULL, NULL};
     argv[0] = xfmt("hzb %s", command->name);
     argp_parse(&argp, argc, argv, 0, NULL, &parse);
+    Options *options = &parse.options;
+    const bool is_matrix = strstr(command->args_doc, "MATRIX") != NULL;
+    if (is_matrix && options->target) options->target = matrix_path(options, options->target);
+    if (options->matrix) options->matrix = matrix_path(options, options->matrix);
     return (int)command->run(&parse.options);
 }
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/files.h"
+
 #ifndef HZB_MULTIARCH
 #define HZB_MULTIARCH "x86_64-linux-gnu"
 #endif
@@ -24,6 +26,17 @@ char *readable_path(const char *path)
 {
     char resolved[PATH_MAX];
     return realpath(path, resolved) && access(resolved, R_OK) == 0 ? xstrdup(resolved) : NULL;
+}
+
+char *matrix_path(const Options *options, const char *word)
+{
+    char *dir = options->config_dir ? xstrdup(options->config_dir) : xfmt("%s/../harness", program_dir());
+    char *named = xfmt("%s/matrix/%s.yaml", dir, word);
+    bool is_name = !strchr(word, '/') && access(word, R_OK) != 0 && access(named, R_OK) == 0;
+    free(dir);
+    if (is_name) return named;
+    free(named);
+    return xstrdup(word);
 }
 
 char *config_path(const char *yaml_path, const Options *options, const char *text)

@@ -5,6 +5,8 @@
 #include "config/config.h"
 #include "config/options.h"
 
+// The file of a matrix that is named by its path or, as "nightly", by its name beside the other files of YAML.
+char *matrix_path(const Options *options, const char *word);
 // {build}/x and /x as they are, x/y relative to the folder of the YAML file.
 char *config_path(const char *yaml_path, const Options *options, const char *text);
 // Absolute path of a file that can be read, or NULL.

@@ -30,6 +30,11 @@ char *variant_build(const char *build_dir, const char *defs)
         return NULL;
     }
     char *source = xfmt("%s/../allocator", program_dir());
+    if (!folder_has(source, "Makefile")) {
+        hzb_error("build_defs '%s': no sources of hz3 in %s; an installed hzb has none, call that of the source tree",
+                  defs, source);
+        return NULL;
+    }
     char *variants = xfmt("%s/variants", whole), *dir = xfmt("%s/%016" PRIx64, variants, hash_of(defs));
     char *library = xfmt("%s/libhakozuna_hz3_scale.so", dir);
     mkdir(variants, 0755);
