@@ -5,16 +5,18 @@
 
 #include "base/hz3_types.h"
 
-// Order: INIT, then BUDGET, then DRAIN, then one of the others, which are leaves: whoever waits for a leaf holds no
-// other leaf, and who holds one gives it back without waiting for anybody. fork takes all leaves or none, so that a
-// fork in a signal handler, whose own thread may hold one, ends too. The holders of BUDGET and DRAIN wait for leaves;
-// fork leaves BUDGET alone, and INIT, which a running program no longer takes, and tries DRAIN before the leaves for a
-// bounded time. No syscall but the futex's own happens under a lock, except under INIT, what a drain does under DRAIN
-// (membarrier, the madvise of an emptied slab's slots, sched_yield), and what a reclaim does under BUDGET: the mprotect
-// of a new slot, purging under HZ3_PAGE_STEAL=0, waiting for a purge.
+// Order: INIT, then BUDGET, then GROW, then DRAIN, then one of the others, which are leaves: whoever waits for a leaf
+// holds no other leaf, and who holds one gives it back without waiting for anybody. fork takes all leaves or none, so
+// that a fork in a signal handler, whose own thread may hold one, ends too. The holders of BUDGET and DRAIN wait for
+// leaves; fork leaves BUDGET and GROW alone, and INIT, which a running program no longer takes, and tries DRAIN before
+// the leaves for a bounded time. No syscall but the futex's own happens under a lock, except under INIT, the mmaps of
+// the arena's tables under GROW, what a drain does under DRAIN (membarrier, the madvise of an emptied slab's slots,
+// pauses), and what a reclaim does under BUDGET: the mmaps of a new slot, purging under HZ3_PAGE_STEAL=0, waiting for a
+// purge.
 typedef enum Hz3LockRank {
     HZ3_RANK_INIT = 1,
     HZ3_RANK_BUDGET,
+    HZ3_RANK_GROW,
     HZ3_RANK_DRAIN,
     HZ3_RANK_LEAF,
 } Hz3LockRank;

@@ -48,22 +48,98 @@ static void *map_anonymous_aligned(size_t bytes, size_t align, int prot, int fla
     return start;
 }
 
+// For core dumps that read the list of mappings; the kernel's own know that there is nothing.
+static void keep_out_of_dumps(void *addr, size_t bytes)
+{
+    madvise(addr, bytes, MADV_DONTDUMP);
+}
+
 void *hz3_os_reserve(size_t bytes, size_t align)
 {
-    return map_anonymous_aligned(bytes, align, PROT_NONE, MAP_NORESERVE);
+    int saved_errno = errno;
+    void *p = map_anonymous_aligned(bytes, align, PROT_NONE, MAP_NORESERVE);
+    if (p != NULL) {
+        keep_out_of_dumps(p, bytes);
+    }
+    errno = saved_errno;
+    return p;
 }
 
 bool hz3_os_commit(void *addr, size_t bytes)
 {
+    return hz3_os_map_at(addr, bytes, HZ3_OS_WRITE, true) == HZ3_OS_DONE;
+}
+
+// Linux before 4.17 takes the flag for none and puts the mapping elsewhere.
+Hz3OsPlace hz3_os_map_at(void *addr, size_t bytes, Hz3OsAccess access, bool is_ours)
+{
     int saved_errno = errno;
-    bool ok = mprotect(addr, bytes, PROT_READ | PROT_WRITE) == 0;
+    int prot = access == HZ3_OS_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (is_ours ? MAP_FIXED : MAP_FIXED_NOREPLACE);
+    void *p = mmap(addr, bytes, prot, flags, -1, 0);
+    Hz3OsPlace place = p == addr ? HZ3_OS_DONE : p != MAP_FAILED || errno == EEXIST ? HZ3_OS_OCCUPIED : HZ3_OS_REFUSED;
+    if (p != addr && p != MAP_FAILED) {
+        munmap(p, bytes);
+    }
     errno = saved_errno;
-    return ok;
+    return place;
+}
+
+static struct {
+    _Atomic uintptr_t begin; // 0: there are none; set last
+    uintptr_t end;
+    _Atomic uintptr_t next;
+    bool is_ours;
+} own_data;
+
+void hz3_os_map_in(void *addr, size_t bytes, bool is_ours)
+{
+    own_data.is_ours = is_ours;
+    own_data.end = (uintptr_t)addr + bytes;
+    atomic_store_explicit(&own_data.next, (uintptr_t)addr, memory_order_relaxed);
+    atomic_store_explicit(&own_data.begin, (uintptr_t)addr, memory_order_release);
+}
+
+// The next addresses; after the last, the first again, of which some may have become free. 0: there are none left.
+static uintptr_t next_own_addresses(uintptr_t begin, size_t bytes, size_t align)
+{
+    uintptr_t next = atomic_load_explicit(&own_data.next, memory_order_relaxed);
+    uintptr_t at;
+    do {
+        at = (next + align - 1) & ~(align - 1);
+        if (at > own_data.end || bytes > own_data.end - at) {
+            at = (begin + align - 1) & ~(align - 1);
+            if (own_data.is_ours || bytes > own_data.end - at) {
+                return 0;
+            }
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&own_data.next, &next, at + bytes, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return at;
+}
+
+#define OWN_TRIES 16
+
+void *hz3_os_map_own(size_t bytes, size_t align)
+{
+    uintptr_t begin = atomic_load_explicit(&own_data.begin, memory_order_acquire);
+    bytes = hz3_page_round_up(bytes);
+    for (int i = 0; begin != 0 && i < OWN_TRIES; i++) {
+        uintptr_t at = next_own_addresses(begin, bytes, align);
+        Hz3OsPlace place = at != 0 ? hz3_os_map_at((void *)at, bytes, HZ3_OS_WRITE, own_data.is_ours) : HZ3_OS_REFUSED;
+        if (place == HZ3_OS_DONE) {
+            return (void *)at;
+        }
+        if (place == HZ3_OS_REFUSED) {
+            break;
+        }
+    }
+    return map_anonymous_aligned(bytes, align, PROT_READ | PROT_WRITE, 0);
 }
 
 void *hz3_os_map(size_t bytes)
 {
-    return map_anonymous(bytes, PROT_READ | PROT_WRITE, 0);
+    return hz3_os_map_own(bytes, HZ3_PAGE_SIZE);
 }
 
 void *hz3_os_map_aligned(size_t bytes, size_t align)
@@ -84,6 +160,9 @@ bool hz3_os_seal(void *addr, size_t bytes)
     int saved_errno = errno;
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     bool ok = mmap(addr, bytes, PROT_NONE, flags, -1, 0) != MAP_FAILED;
+    if (ok) {
+        keep_out_of_dumps(addr, bytes);
+    }
     errno = saved_errno;
     return ok;
 }
@@ -143,10 +222,16 @@ bool hz3_os_make_private(void *addr, size_t bytes)
     return ok;
 }
 
+// From asm-generic/mman-common.h, which headers before Linux 5.18 don't have.
+#define DONTNEED_LOCKED 24
+
 bool hz3_os_purge(void *addr, size_t bytes)
 {
     int saved_errno = errno;
     bool ok = madvise(addr, bytes, MADV_DONTNEED) == 0;
+    if (!ok && errno == EINVAL) { // a program that locks its memory wants what it uses to stay, not what it has freed
+        ok = madvise(addr, bytes, DONTNEED_LOCKED) == 0;
+    }
     errno = saved_errno;
     return ok;
 }
@@ -185,10 +270,10 @@ uint32_t hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n)
     return done;
 }
 
-void hz3_os_no_huge_pages(void *addr, size_t bytes)
+void hz3_os_huge_pages(void *addr, size_t bytes, bool are_wanted)
 {
     int saved_errno = errno;
-    madvise(addr, bytes, MADV_NOHUGEPAGE);
+    madvise(addr, bytes, are_wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     errno = saved_errno;
 }
 

@@ -12,16 +12,28 @@
 #include "base/hz3_types.h"
 
 // Address space without memory, aligned to `align` (a power of two ≥ a page); no access until hz3_os_commit. So the
-// kernel neither counts it (strict overcommit, RLIMIT_DATA) nor fills it (mlockall).
+// kernel neither counts it (strict overcommit, RLIMIT_DATA) nor fills it (mlockall), and gcore leaves it out.
 void *hz3_os_reserve(size_t bytes, size_t align);
+// Zeroed memory for addresses of ours, in place of whatever they have.
 bool hz3_os_commit(void *addr, size_t bytes);
-
-// Zeroed readable and writable memory, page-aligned.
-void *hz3_os_map(size_t bytes);
-void *hz3_os_map_aligned(size_t bytes, size_t align);
-bool hz3_os_unmap(void *addr, size_t bytes);
 // Gives the memory back and keeps the address space, without access.
 bool hz3_os_seal(void *addr, size_t bytes);
+
+// Zeroed memory, or zeros that can be read alone and cost no memory, at just these addresses. Nobody's: they must be
+// free, or the answer is OCCUPIED. is_ours: in place of whatever they have.
+typedef enum Hz3OsAccess { HZ3_OS_READ, HZ3_OS_WRITE } Hz3OsAccess;
+typedef enum Hz3OsPlace { HZ3_OS_DONE, HZ3_OS_OCCUPIED, HZ3_OS_REFUSED } Hz3OsPlace;
+Hz3OsPlace hz3_os_map_at(void *addr, size_t bytes, Hz3OsAccess access, bool is_ours);
+
+// Zeroed memory for data of our own, page-aligned, out of the addresses that hz3_os_map_in has named, while these last:
+// apart from what programs get. Once.
+void *hz3_os_map(size_t bytes);
+void *hz3_os_map_own(size_t bytes, size_t align);
+void hz3_os_map_in(void *addr, size_t bytes, bool is_ours);
+
+// Zeroed memory for a program, wherever the kernel puts it.
+void *hz3_os_map_aligned(size_t bytes, size_t align);
+bool hz3_os_unmap(void *addr, size_t bytes);
 // Grows or shrinks a mapping, moving it if it must; NULL leaves the old one as it was.
 void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes);
 // Creates `path` (it must not exist) of this size and maps it shared.
@@ -39,8 +51,8 @@ typedef struct Hz3OsRange {
     size_t bytes;
 } Hz3OsRange;
 uint32_t hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n);
-// Keeps transparent huge pages out, so that a purged page really is freed.
-void hz3_os_no_huge_pages(void *addr, size_t bytes);
+// Keeps transparent huge pages out, so that a purged page really is freed; or asks for them.
+void hz3_os_huge_pages(void *addr, size_t bytes, bool are_wanted);
 
 // May return early. Where the kernel refuses futexes the wait is a sleep: of a millisecond, or of `ms` milliseconds.
 void hz3_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);

@@ -11,7 +11,7 @@
 //   span            the pages of one object between 32 KiB and 1 MiB
 //   page            4096 bytes: the unit that is taken, released and given to the kernel
 //   segment         512 pages, 2 MiB, in one slot of the arena
-//   arena           one reservation of address space, cut into slots
+//   arena           one range of addresses, cut into slots
 //   ledger          the segments that may hold free dirty pages, waiting for an epoch
 //   epoch           one round in which each layer gives up what it did not need and free pages go to the kernel
 //   mapping         an object with an mmap of its own: above 1 MiB or aligned to more, or because the arena is full;
@@ -117,7 +117,7 @@ typedef struct Hz3RunMeta {
                          // under the owner's central lock
     };
     uint8_t head_delta;  // pages back to the run's first page; constant while the run lives
-    uint8_t idle_epochs; // scans that saw the run since an object was taken or put, or HZ3_RUN_LOOKED_AT; the same lock
+    uint8_t idle_epochs; // scans that saw the run since an object was taken or put; under the owner's central lock
     uint8_t shard;       // owner; constant while the run lives
     uint8_t is_partial;  // on the owner's partial list; under the owner's central lock
 } Hz3RunMeta;

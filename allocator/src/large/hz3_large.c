@@ -29,6 +29,12 @@ static void *span_alloc(uint32_t pages, uint32_t align_pages, bool *is_zero)
     return hz3_page_addr(page);
 }
 
+static void *map(size_t bytes, size_t align, bool *is_zero)
+{
+    void *p = hz3_mapping_alloc(bytes, align, is_zero);
+    return p == NULL && hz3_mem_budget_give_back() ? hz3_mapping_alloc(bytes, align, is_zero) : p;
+}
+
 void *hz3_large_alloc(size_t size, size_t align, bool *is_zero)
 {
     hz3_assert(size != 0 && size <= HZ3_REQUEST_MAX && align != 0 && (align & (align - 1)) == 0);
@@ -37,7 +43,7 @@ void *hz3_large_alloc(size_t size, size_t align, bool *is_zero)
     bool fits_segment = size <= HZ3_SPAN_MAX && align <= HZ3_SPAN_MAX;
     if (!fits_segment) {
         hz3_mem_budget_charge(pages);
-        return hz3_mapping_alloc(pages << HZ3_PAGE_SHIFT, align, is_zero);
+        return map(pages << HZ3_PAGE_SHIFT, align, is_zero);
     }
     void *p = span_alloc((uint32_t)pages, (uint32_t)align_pages, is_zero);
     return p != NULL ? p : hz3_large_fallback(pages << HZ3_PAGE_SHIFT, align, is_zero);
@@ -45,7 +51,7 @@ void *hz3_large_alloc(size_t size, size_t align, bool *is_zero)
 
 void *hz3_large_fallback(size_t size, size_t align, bool *is_zero)
 {
-    return hz3_knobs.ARENA_FALLBACK_MMAP ? hz3_mapping_alloc(hz3_page_round_up(size), align, is_zero) : NULL;
+    return hz3_knobs.ARENA_FALLBACK_MMAP ? map(hz3_page_round_up(size), align, is_zero) : NULL;
 }
 
 void hz3_span_free(void *p)

@@ -82,18 +82,25 @@ static bool nothing_is_in_use(const Block *block)
 
 // --- blocks ------------------------------------------------------------------------------------------------------
 
+static _Atomic bool are_enough; // the process ends
+
+void hz3_magazine_open_no_more(void)
+{
+    atomic_store_explicit(&are_enough, true, memory_order_relaxed);
+}
+
 static bool may_have_another_block(void)
 {
     size_t bytes = atomic_fetch_add_explicit(&block_bytes, HZ3_MAGAZINE_BLOCK_BYTES, memory_order_relaxed);
     size_t open = hz3_arena.slots - hz3_arena_slots_left();
     size_t always = BYTES_ALWAYS_ALLOWED + hz3_shard_count() * HZ3_MAGAZINE_BLOCK_BYTES;
-    return bytes + HZ3_MAGAZINE_BLOCK_BYTES <= always + (open << HZ3_SEG_SHIFT) / HEAP_SHARE;
+    return bytes + HZ3_MAGAZINE_BLOCK_BYTES <= always + (open << HZ3_SEG_SHIFT) / HEAP_SHARE &&
+           !atomic_load_explicit(&are_enough, memory_order_relaxed);
 }
 
 static Block *open_block(uint32_t shard)
 {
-    Block *block =
-        may_have_another_block() ? hz3_os_map_aligned(HZ3_MAGAZINE_BLOCK_BYTES, HZ3_MAGAZINE_BLOCK_BYTES) : NULL;
+    Block *block = may_have_another_block() ? hz3_os_map_own(HZ3_MAGAZINE_BLOCK_BYTES, HZ3_MAGAZINE_BLOCK_BYTES) : NULL;
     if (block == NULL) {
         atomic_fetch_sub_explicit(&block_bytes, HZ3_MAGAZINE_BLOCK_BYTES, memory_order_relaxed);
         return NULL;

@@ -20,6 +20,9 @@ typedef struct Hz3Magazine {
 _Static_assert(sizeof(Hz3Magazine) == HZ3_MAGAZINE_BYTES, "four magazines fill a page");
 
 void hz3_magazine_init(void);
+// What frees bring from now on goes into the runs, once all magazines are full: at the process's end, which makes no
+// system call.
+void hz3_magazine_open_no_more(void);
 
 // An empty magazine, from this shard's pool. NULL: the kernel has no memory, or all magazines together would take more
 // than their share of the heap (hz3_magazine.c). The caller holds no lock.

@@ -8,13 +8,27 @@
 #include "pages/hz3_in_purging.h"
 #include "pages/hz3_segment.h"
 #include "pages/hz3_segment_packing.h"
+#include "pages/hz3_window.h"
 
 #define ARENA_MIN_AUTO ((size_t)16 << 30)
 #define ARENA_MAX_AUTO ((size_t)8 << 40) // the knob's, too: page numbers have 32 bits
 #define RETRY_MS 100                     // a try costs up to a hundred system calls
+#define TRIES 4                          // of places in the middle of the address space
+
+// Tables grow by the rows of so many slots: 128 MiB of the arena.
+#define BLOCK_SLOTS 64u
+
 #define RUN_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3RunMeta))
 #define BITS_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3PageBits))
-#define STATE_BYTES_PER_SEG (HZ3_HARDENED ? HZ3_SEG_SIZE / HZ3_MIN_ALIGN * sizeof(Hz3BlockState) : 0)
+#define STATE_BYTES_PER_SEG (HZ3_SEG_SIZE / HZ3_MIN_ALIGN * sizeof(Hz3BlockState))
+
+// Of addresses alone. Slabs are what takes most of it: 60 KiB a thread at most.
+#define OWN_DATA_BYTES ((size_t)64 << 30)
+#define OWN_DATA_BYTES_RESERVED ((size_t)256 << 20)
+
+// A closed slot's memory goes back, and its addresses become a hole between two mappings, while there are few holes:
+// the kernel bounds a process's mappings, and the program needs them too.
+#define HOLES_MAX 4096
 
 _Static_assert(RUN_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's run metadata is whole pages, so it can be purged");
 _Static_assert(ARENA_MAX_AUTO >> HZ3_PAGE_SHIFT < HZ3_PAGE_NONE, "a page number, and none, have 32 bits");
@@ -23,76 +37,184 @@ _Static_assert(BITS_BYTES_PER_SEG % HZ3_PAGE_SIZE == 0, "a segment's bitmaps are
 // A base that no size makes a program's address ours, while the base of the day is read beside a later size.
 Hz3Arena hz3_arena = {.base = (uintptr_t)1 << 63};
 
-// Bit set = slot free. Taken by CAS, given back by fetch_or: the same rule as for pages.
-static _Atomic uint64_t *slot_free;
+// Slots 64 b to 64 b + 63. A slot is taken by a fetch_or or CAS and given back by a fetch_and: the same rule as for
+// pages. Its owner alone changes the other bit.
+typedef struct SlotWords {
+    _Atomic uint64_t taken;
+    _Atomic uint64_t mapped; // has its memory, though it may be closed
+} SlotWords;
 
-static size_t wanted_bytes(void)
+static SlotWords *slot_words;
+
+static uint32_t slots_max;               // hz3_arena.slots, before that is set
+static _Atomic uint32_t slots_described; // that the tables reach to
+
+// --- tables ------------------------------------------------------------------------------------------------------
+
+// By block. What walks and searches read without owning a slot is writable memory at once. Of the others the block gets
+// zeros that can be read, by whoever is late or wrong, until a slot is opened.
+enum { TABLE_WORDS, TABLE_SEG, TABLE_TAG, TABLE_PACK, TABLE_RUN, TABLE_BITS, TABLE_STATE, TABLE_COUNT };
+
+typedef struct Table {
+    char *at;
+    size_t mapped; // bytes; under grow_lock
+    size_t bytes_per_block;
+    Hz3OsAccess access;
+} Table;
+
+static Table tables[TABLE_COUNT] = {
+    [TABLE_WORDS] = {.bytes_per_block = sizeof(SlotWords), .access = HZ3_OS_WRITE},
+    [TABLE_SEG] = {.bytes_per_block = BLOCK_SLOTS * sizeof(Hz3SegMeta), .access = HZ3_OS_WRITE},
+    [TABLE_TAG] = {.bytes_per_block = BLOCK_SLOTS * HZ3_PAGES_PER_SEG, .access = HZ3_OS_WRITE},
+    [TABLE_PACK] = {.bytes_per_block = HZ3_PACK_BYTES_PER_64_SLOTS, .access = HZ3_OS_WRITE},
+    [TABLE_RUN] = {.bytes_per_block = BLOCK_SLOTS * RUN_BYTES_PER_SEG},
+    [TABLE_BITS] = {.bytes_per_block = BLOCK_SLOTS * BITS_BYTES_PER_SEG},
+    [TABLE_STATE] = {.bytes_per_block = HZ3_HARDENED ? BLOCK_SLOTS * STATE_BYTES_PER_SEG : 0},
+};
+
+static Hz3Lock grow_lock = HZ3_LOCK_INIT(HZ3_RANK_GROW);
+static bool is_half_grown; // in a fork's child: some tables may be longer than `mapped` says; under the lock
+
+static uint32_t blocks_of(uint32_t slots)
+{
+    return (slots + BLOCK_SLOTS - 1) / BLOCK_SLOTS;
+}
+
+static size_t table_bytes(const Table *table, uint32_t blocks)
+{
+    return hz3_page_round_up(blocks * table->bytes_per_block);
+}
+
+static Hz3OsPlace grow_table(Table *table, uint32_t blocks)
+{
+    size_t bytes = table_bytes(table, blocks) - table->mapped;
+    if (bytes == 0) {
+        return HZ3_OS_DONE;
+    }
+    char *end = table->at + table->mapped;
+    Hz3OsPlace place =
+        is_half_grown ? hz3_os_map_at(end, bytes, table->access, true) : hz3_window_map(end, bytes, table->access);
+    table->mapped += place == HZ3_OS_DONE ? bytes : 0;
+    return place;
+}
+
+// The tables for so many blocks; what an earlier try has got stays.
+static Hz3OsPlace grow_to(uint32_t blocks)
+{
+    hz3_assert(hz3_lock_is_held(&grow_lock));
+    for (uint32_t t = 0; t < TABLE_COUNT; t++) {
+        Hz3OsPlace place = grow_table(&tables[t], blocks);
+        if (place != HZ3_OS_DONE) {
+            return place;
+        }
+    }
+    is_half_grown = false;
+    uint32_t slots = blocks * BLOCK_SLOTS < slots_max ? blocks * BLOCK_SLOTS : slots_max;
+    // free() reads it without more ado: who has a pointer to what is new has seen all that came before it.
+    __atomic_store_n(&hz3_arena.size, (size_t)slots << HZ3_SEG_SHIFT, __ATOMIC_RELAXED);
+    atomic_store_explicit(&slots_described, slots, memory_order_release);
+    return HZ3_OS_DONE;
+}
+
+// One more block than the caller has seen. False: there is none, or the kernel has no memory for it.
+static bool grow_beyond(uint32_t slots_seen)
+{
+    bool has_more = true;
+    hz3_lock_acquire(&grow_lock);
+    uint32_t described = atomic_load_explicit(&slots_described, memory_order_relaxed);
+    if (described == slots_seen) {
+        has_more = described < slots_max && grow_to(described / BLOCK_SLOTS + 1) == HZ3_OS_DONE;
+    }
+    hz3_lock_release(&grow_lock);
+    return has_more;
+}
+
+// --- start -------------------------------------------------------------------------------------------------------
+
+static size_t wanted_bytes(size_t limit)
 {
     size_t bytes = (size_t)hz3_knobs.ARENA_SIZE;
     if (bytes == 0) {
         bytes = 4 * hz3_os_ram_bytes();
         bytes = bytes < ARENA_MIN_AUTO ? ARENA_MIN_AUTO : bytes > ARENA_MAX_AUTO ? ARENA_MAX_AUTO : bytes;
     }
-    size_t limit = hz3_os_address_space_limit();
-    if (limit != SIZE_MAX && bytes > limit / 4) {
-        return limit / 4 & ~(HZ3_SEG_SIZE - 1); // threads and mappings need room too
-    }
-    return (bytes + HZ3_SEG_SIZE - 1) & ~(HZ3_SEG_SIZE - 1);
+    return bytes < limit ? (bytes + HZ3_SEG_SIZE - 1) & ~(HZ3_SEG_SIZE - 1) : limit & ~(HZ3_SEG_SIZE - 1);
 }
 
-// One reservation for all tables. What walks or searches touch without opening a slot (seg, tags, slot bitmap, packing)
-// comes first and is committed at once; run metadata and bitmaps follow their slot.
-static bool reserve_tables(uint32_t slots)
+static size_t window_bytes(size_t own_data_bytes)
 {
-    size_t seg_bytes = hz3_page_round_up(slots * sizeof(Hz3SegMeta));
-    size_t tag_bytes = hz3_page_round_up((size_t)slots * HZ3_PAGES_PER_SEG);
-    size_t free_bytes = hz3_page_round_up((slots + 63) / 64 * sizeof(uint64_t));
-    size_t pack_bytes = hz3_page_round_up(hz3_pack_table_bytes(slots));
-    size_t eager_bytes = seg_bytes + tag_bytes + free_bytes + pack_bytes;
-    size_t bytes = eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG + STATE_BYTES_PER_SEG);
-    char *table = hz3_os_reserve(bytes, HZ3_PAGE_SIZE);
-    if (table == NULL) {
-        return false;
+    size_t bytes = hz3_window_part_bytes(0) + hz3_window_part_bytes(own_data_bytes) +
+                   hz3_window_part_bytes((size_t)slots_max << HZ3_SEG_SHIFT);
+    for (uint32_t t = 0; t < TABLE_COUNT; t++) {
+        bytes += hz3_window_part_bytes(table_bytes(&tables[t], blocks_of(slots_max)));
     }
-    if (!hz3_os_commit(table, eager_bytes)) {
-        hz3_os_unmap(table, bytes);
-        return false;
-    }
-    hz3_os_no_huge_pages(table, bytes);
-    hz3_arena.seg = (Hz3SegMeta *)table;
-    hz3_arena.sc_tag = (_Atomic uint8_t *)(table + seg_bytes);
-    slot_free = (_Atomic uint64_t *)(table + seg_bytes + tag_bytes);
-    hz3_pack_init((_Atomic uint64_t *)(table + seg_bytes + tag_bytes + free_bytes), slots);
-    hz3_arena.run = (Hz3RunMeta *)(table + eager_bytes);
-    hz3_arena.bits = (Hz3PageBits *)(table + eager_bytes + slots * RUN_BYTES_PER_SEG);
-    hz3_arena.block_state = (Hz3BlockState *)(table + eager_bytes + slots * (RUN_BYTES_PER_SEG + BITS_BYTES_PER_SEG));
-    return true;
+    return bytes;
 }
 
+// A thread that still reads another size than 0 has no pointer into the arena, so it may take none for its own.
+static void lay_out(void)
+{
+    for (uint32_t t = 0; t < TABLE_COUNT; t++) {
+        tables[t].at = hz3_window_part(table_bytes(&tables[t], blocks_of(slots_max)));
+        tables[t].mapped = 0;
+    }
+    slot_words = (SlotWords *)tables[TABLE_WORDS].at;
+    hz3_arena.seg = (Hz3SegMeta *)tables[TABLE_SEG].at;
+    hz3_arena.sc_tag = (_Atomic uint8_t *)tables[TABLE_TAG].at;
+    hz3_pack_init((_Atomic uint64_t *)tables[TABLE_PACK].at);
+    hz3_arena.run = (Hz3RunMeta *)tables[TABLE_RUN].at;
+    hz3_arena.bits = (Hz3PageBits *)tables[TABLE_BITS].at;
+    hz3_arena.block_state = (Hz3BlockState *)tables[TABLE_STATE].at;
+    hz3_arena.base = (uintptr_t)hz3_window_part((size_t)slots_max << HZ3_SEG_SHIFT);
+}
+
+static void give_up(void)
+{
+    for (uint32_t t = 0; t < TABLE_COUNT; t++) {
+        if (tables[t].mapped != 0) {
+            hz3_window_unmap(tables[t].at, tables[t].mapped);
+        }
+    }
+    hz3_window_give_up();
+}
+
+// A window for so many bytes of segments: in the middle of the address space at its n-th place, or reserved.
+static Hz3OsPlace try_window(size_t bytes, bool is_reserved, uint32_t nth)
+{
+    slots_max = (uint32_t)(bytes >> HZ3_SEG_SHIFT);
+    hz3_assert(slots_max <= UINT32_MAX / HZ3_PAGES_PER_SEG);
+    size_t own_data_bytes = is_reserved ? OWN_DATA_BYTES_RESERVED : OWN_DATA_BYTES;
+    size_t all = window_bytes(own_data_bytes);
+    if (slots_max == 0 || !(is_reserved ? hz3_window_reserve(all) : hz3_window_choose(all, nth))) {
+        return HZ3_OS_REFUSED;
+    }
+    void *own_data = hz3_window_part(own_data_bytes);
+    lay_out();
+    hz3_lock_acquire(&grow_lock);
+    Hz3OsPlace place = grow_to(1);
+    hz3_lock_release(&grow_lock);
+    if (place != HZ3_OS_DONE) {
+        give_up();
+        return place;
+    }
+    hz3_window_keep_metadata_in(own_data, own_data_bytes);
+    atomic_store_explicit(&hz3_arena.slots_left, slots_max, memory_order_relaxed);
+    atomic_store_explicit(&hz3_arena.slots, slots_max, memory_order_release);
+    return HZ3_OS_DONE;
+}
+
+// A reservation counts as address space as a whole, and threads and mappings need some, too.
 static void try_sizes(void)
 {
-    for (size_t bytes = wanted_bytes(); bytes >= HZ3_SEG_SIZE; bytes = bytes / 2 & ~(HZ3_SEG_SIZE - 1)) {
-        void *base = hz3_os_reserve(bytes, HZ3_SEG_SIZE);
-        if (base == NULL) {
-            continue;
-        }
-        uint32_t slots = (uint32_t)(bytes >> HZ3_SEG_SHIFT);
-        hz3_assert(((uintptr_t)base & (HZ3_SEG_SIZE - 1)) == 0 && slots <= UINT32_MAX / HZ3_PAGES_PER_SEG);
-        if (!reserve_tables(slots)) {
-            hz3_os_unmap(base, bytes);
-            continue;
-        }
-        hz3_os_no_huge_pages(base, bytes);
-        atomic_store_explicit(&hz3_arena.slots_left, slots, memory_order_relaxed);
-        for (uint32_t slot = 0; slot < slots; slot += 64) {
-            uint64_t all = slots - slot >= 64 ? UINT64_MAX : (1ull << (slots - slot)) - 1;
-            atomic_store_explicit(&slot_free[slot / 64], all, memory_order_relaxed);
-        }
-        // A thread that still reads the old size has no pointer into the arena, so it may take none for its own.
-        hz3_arena.base = (uintptr_t)base;
-        hz3_arena.size = bytes;
-        atomic_store_explicit(&hz3_arena.slots, slots, memory_order_release);
-        return;
+    size_t limit = hz3_os_address_space_limit();
+    size_t bytes = wanted_bytes(limit);
+    Hz3OsPlace place = HZ3_OS_OCCUPIED;
+    for (uint32_t n = 0; n < TRIES && place == HZ3_OS_OCCUPIED; n++) {
+        place = try_window(bytes, false, n);
+    }
+    bytes = bytes < limit / 4 ? bytes : limit / 4;
+    for (; place != HZ3_OS_DONE && bytes >= HZ3_SEG_SIZE; bytes /= 2) {
+        place = try_window(bytes & ~(HZ3_SEG_SIZE - 1), true, 0);
     }
 }
 
@@ -122,9 +244,13 @@ static void drop_tags_of_free_pages(void)
     }
 }
 
+// A slot that another thread was opening or closing stays taken in the child.
 void hz3_arena_fork_child(void)
 {
     hz3_lock_fork_child(&init_lock);
+    is_half_grown = is_half_grown || (atomic_load_explicit(&grow_lock.word, memory_order_relaxed) != 0 &&
+                                      !hz3_lock_is_mine(&grow_lock)); // of a thread that is not here
+    hz3_lock_fork_child(&grow_lock);
     if (HZ3_DEBUG) {
         drop_tags_of_free_pages();
     }
@@ -145,32 +271,106 @@ bool hz3_arena_exists(void)
     return atomic_load_explicit(&hz3_arena.slots, memory_order_acquire) != 0;
 }
 
-static Hz3BlockState *states_of_slot(uint32_t slot)
+// --- a slot's memory; by the slot's owner ------------------------------------------------------------------------
+
+static _Atomic int32_t holes; // about so many, between mapped slots
+
+static void *data_of(uint32_t slot)
 {
-    return hz3_arena.block_state + (size_t)slot * (HZ3_SEG_SIZE / HZ3_MIN_ALIGN);
+    return hz3_page_addr(slot * HZ3_PAGES_PER_SEG);
 }
 
-static bool commit_slot(uint32_t slot)
+static bool is_mapped(uint32_t slot)
+{
+    return (atomic_load_explicit(&slot_words[slot / 64].mapped, memory_order_relaxed) >> (slot % 64) & 1) != 0;
+}
+
+// What a slot that gets its memory adds to the holes: 1 in the middle of one, -1 where it fills one. Neighbours may
+// change meanwhile, so their number is not exact.
+static int32_t holes_of(uint32_t slot)
+{
+    bool has_lower = slot > 0 && is_mapped(slot - 1);
+    bool has_higher = slot + 1 < atomic_load_explicit(&slots_described, memory_order_relaxed) && is_mapped(slot + 1);
+    return 1 - has_lower - has_higher;
+}
+
+typedef struct Row {
+    void *at;
+    size_t bytes;
+} Row;
+
+#define ROWS (HZ3_HARDENED ? 3 : 2)
+
+static Row row_of(uint32_t slot, uint32_t i)
 {
     size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
-    return hz3_os_commit(hz3_page_addr((uint32_t)page), HZ3_SEG_SIZE) &&
-           hz3_os_commit(&hz3_arena.run[page], RUN_BYTES_PER_SEG) &&
-           hz3_os_commit(&hz3_arena.bits[page], BITS_BYTES_PER_SEG) &&
-           (!HZ3_HARDENED || hz3_os_commit(states_of_slot(slot), STATE_BYTES_PER_SEG));
+    return i == 0   ? (Row){&hz3_arena.run[page], RUN_BYTES_PER_SEG}
+           : i == 1 ? (Row){&hz3_arena.bits[page], BITS_BYTES_PER_SEG}
+                    : (Row){hz3_arena.block_state + page * (HZ3_PAGE_SIZE / HZ3_MIN_ALIGN), STATE_BYTES_PER_SEG};
 }
 
-// The slot's pages count as on their way until they are published or the slot is given back.
-static uint32_t take_lowest_slot(void)
+static Hz3OsPlace get_memory(uint32_t slot)
 {
-    for (uint32_t w = 0; w < (hz3_arena.slots + 63) / 64; w++) {
-        uint64_t word = atomic_load_explicit(&slot_free[w], memory_order_relaxed);
-        while (word != 0) {
-            uint64_t bit = word & -word;
+    if (is_mapped(slot)) {
+        return HZ3_OS_DONE;
+    }
+    Hz3OsPlace place = hz3_window_map(data_of(slot), HZ3_SEG_SIZE, HZ3_OS_WRITE);
+    if (place != HZ3_OS_DONE) {
+        return place;
+    }
+    for (uint32_t i = 0; i < ROWS; i++) {
+        Row row = row_of(slot, i);
+        if (!hz3_os_commit(row.at, row.bytes)) {
+            hz3_window_unmap(data_of(slot), HZ3_SEG_SIZE);
+            return HZ3_OS_REFUSED;
+        }
+    }
+    hz3_os_huge_pages(data_of(slot), HZ3_SEG_SIZE, false);
+    atomic_fetch_add_explicit(&holes, holes_of(slot), memory_order_relaxed);
+    atomic_fetch_or_explicit(&slot_words[slot / 64].mapped, 1ull << (slot % 64), memory_order_relaxed);
+    return HZ3_OS_DONE;
+}
+
+static bool unmap_data(uint32_t slot)
+{
+    int32_t fills = holes_of(slot);
+    bool too_many = fills < 0 && atomic_load_explicit(&holes, memory_order_relaxed) >= HOLES_MAX;
+    if (too_many || !hz3_window_unmap(data_of(slot), HZ3_SEG_SIZE)) {
+        return false;
+    }
+    atomic_fetch_sub_explicit(&holes, fills, memory_order_relaxed);
+    atomic_fetch_and_explicit(&slot_words[slot / 64].mapped, ~(1ull << (slot % 64)), memory_order_relaxed);
+    return true;
+}
+
+// The rows read as zero afterwards, by whoever is late; and the next owner counts on it.
+static void give_memory(uint32_t slot)
+{
+    bool is_unmapped = unmap_data(slot);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        Row row = row_of(slot, i);
+        if (!is_unmapped || hz3_os_map_at(row.at, row.bytes, HZ3_OS_READ, true) != HZ3_OS_DONE) {
+            hz3_os_purge(row.at, row.bytes);
+            hz3_stat_add(madvise_calls, 1);
+        }
+    }
+}
+
+// --- slots -------------------------------------------------------------------------------------------------------
+
+// The slot's pages count as on their way until they are published or the slot is given back.
+static uint32_t take_lowest_slot(uint32_t slots)
+{
+    for (uint32_t b = 0; b < blocks_of(slots); b++) {
+        uint64_t missing = slots - b * 64 < 64 ? UINT64_MAX << (slots - b * 64) : 0;
+        uint64_t taken = atomic_load_explicit(&slot_words[b].taken, memory_order_relaxed);
+        while ((taken | missing) != UINT64_MAX) {
+            uint32_t bit = (uint32_t)__builtin_ctzl(~(taken | missing));
             hz3_in_purging_add(HZ3_PAGES_PER_SEG); // before nobody sees them any more
-            if (atomic_compare_exchange_weak_explicit(&slot_free[w], &word, word & ~bit, memory_order_acquire,
-                                                      memory_order_relaxed)) {
+            if (atomic_compare_exchange_weak_explicit(&slot_words[b].taken, &taken, taken | 1ull << bit,
+                                                      memory_order_acquire, memory_order_relaxed)) {
                 atomic_fetch_sub_explicit(&hz3_arena.slots_left, 1, memory_order_relaxed);
-                return w * 64 + (uint32_t)__builtin_ctzl(bit);
+                return b * 64 + bit;
             }
             hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
         }
@@ -182,20 +382,11 @@ static void give_slot(uint32_t slot)
 {
     hz3_assert(slot < hz3_arena.slots && hz3_arena_slot_is_open(slot));
     atomic_fetch_add_explicit(&hz3_arena.slots_left, 1, memory_order_relaxed);
-    atomic_fetch_or_explicit(&slot_free[slot / 64], 1ull << (slot % 64), memory_order_release);
+    atomic_fetch_and_explicit(&slot_words[slot / 64].taken, ~(1ull << (slot % 64)), memory_order_release);
 }
 
-uint32_t hz3_arena_slot_open(void)
+static void publish(uint32_t slot)
 {
-    uint32_t slot = take_lowest_slot();
-    if (slot == HZ3_PAGE_NONE) {
-        return HZ3_PAGE_NONE;
-    }
-    if (!commit_slot(slot)) {
-        give_slot(slot);
-        hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
-        return HZ3_PAGE_NONE;
-    }
     uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_relaxed);
     while (touched <= slot && !atomic_compare_exchange_weak_explicit(&hz3_arena.slots_touched, &touched, slot + 1,
                                                                      memory_order_release, memory_order_relaxed)) {
@@ -208,8 +399,31 @@ uint32_t hz3_arena_slot_open(void)
         atomic_store_explicit(&meta->free_bits[w], UINT64_MAX, memory_order_seq_cst);
     }
     hz3_pack_on_free(slot, 0, HZ3_PAGES_PER_SEG);
-    hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
-    return slot;
+}
+
+// A slot whose addresses somebody else has mapped stays taken for ever, and is never published.
+uint32_t hz3_arena_slot_open(void)
+{
+    for (;;) {
+        uint32_t slots = atomic_load_explicit(&slots_described, memory_order_acquire);
+        uint32_t slot = take_lowest_slot(slots);
+        if (slot == HZ3_PAGE_NONE) {
+            if (!grow_beyond(slots)) {
+                return HZ3_PAGE_NONE;
+            }
+            continue;
+        }
+        Hz3OsPlace place = get_memory(slot);
+        if (place == HZ3_OS_DONE) {
+            publish(slot);
+        } else if (place == HZ3_OS_REFUSED) {
+            give_slot(slot);
+        }
+        hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
+        if (place != HZ3_OS_OCCUPIED) {
+            return place == HZ3_OS_DONE ? slot : HZ3_PAGE_NONE;
+        }
+    }
 }
 
 // Claimed by us and purged: nobody reads the slot's run metadata and bitmaps until a run of it is created anew.
@@ -217,13 +431,7 @@ void hz3_arena_slot_close(uint32_t slot)
 {
     hz3_assert_slow(hz3_segment_is_valid(&hz3_arena.seg[slot], 0, HZ3_PAGES_PER_SEG));
     hz3_assert(hz3_segment_is_clean(&hz3_arena.seg[slot], 0, HZ3_PAGES_PER_SEG));
-    size_t page = (size_t)slot * HZ3_PAGES_PER_SEG;
-    hz3_os_purge(&hz3_arena.run[page], RUN_BYTES_PER_SEG);
-    hz3_os_purge(&hz3_arena.bits[page], BITS_BYTES_PER_SEG);
-    if (HZ3_HARDENED) {
-        hz3_os_purge(states_of_slot(slot), STATE_BYTES_PER_SEG);
-    }
-    hz3_stat_add(madvise_calls, HZ3_HARDENED ? 3 : 2);
+    give_memory(slot);
     hz3_stat_add(segments_retired, 1);
     hz3_pack_on_close(slot);
     give_slot(slot);
@@ -231,8 +439,8 @@ void hz3_arena_slot_close(uint32_t slot)
 
 bool hz3_arena_slot_is_open(uint32_t slot)
 {
-    hz3_assert(slot < hz3_arena.slots);
-    return (atomic_load_explicit(&slot_free[slot / 64], memory_order_relaxed) & (1ull << (slot % 64))) == 0;
+    hz3_assert(slot < atomic_load_explicit(&slots_described, memory_order_relaxed));
+    return (atomic_load_explicit(&slot_words[slot / 64].taken, memory_order_relaxed) & (1ull << (slot % 64))) != 0;
 }
 
 uint32_t hz3_arena_slots_closed(void)

@@ -1,5 +1,6 @@
-// The arena: one reservation of address space, cut into 2 MiB slots (= segments), and the tables that describe its
-// pages. All metadata lies beside the arena, none inside it.
+// The arena: one range of addresses, cut into 2 MiB slots (= segments), and the tables that describe its pages. All
+// metadata lies beside the arena, none inside it. A slot has memory while it is open, and tables reach as far as slots
+// were ever opened, in steps of 64 (hz3_window.h).
 #ifndef HZ3_ARENA_H
 #define HZ3_ARENA_H
 
@@ -7,7 +8,8 @@
 #include "base/hz3_types.h"
 
 typedef struct Hz3Arena {
-    // Read by every free(): base and size make "is this ours" one subtraction and one comparison (size 0 before init).
+    // Read by every free(): base and size make "is this ours" one subtraction and one comparison. The size, 0 before
+    // init, grows with the tables.
     uintptr_t base;
     size_t size;
     _Atomic uint8_t *sc_tag; // by page number
@@ -16,7 +18,7 @@ typedef struct Hz3Arena {
     Hz3PageBits *bits;          // by page number
     Hz3SegMeta *seg;            // by slot
     Hz3BlockState *block_state; // by 16 bytes of the arena; hardened lane
-    _Atomic uint32_t slots;     // set last: who sees it sees the rest
+    _Atomic uint32_t slots;     // most there can be; set last: who sees it sees the rest
 
     // Change as slots open and close, so they are kept off the line above.
     _Alignas(64) _Atomic uint32_t slots_left; // closed slots
@@ -27,15 +29,15 @@ _Static_assert(offsetof(Hz3Arena, slots) < 64, "what free() reads shares its lin
 
 extern HZ3_HIDDEN Hz3Arena hz3_arena;
 
-// Reserves what HZ3_ARENA_SIZE asks, halved until the kernel agrees. When it agrees to nothing the arena has no slots
-// and every object is a mapping, until a later try succeeds.
+// Finds addresses for what HZ3_ARENA_SIZE asks, or, where they must be reserved, for halves of it until the kernel
+// agrees. When it agrees to nothing the arena has no slots and every object is a mapping, until a later try succeeds.
 void hz3_arena_init(void);
 void hz3_arena_fork_child(void);
 // Has the arena slots? Where it has none, tries now and then. Called without locks.
 bool hz3_arena_exists(void);
 
 // Opens the lowest free slot, all its pages free and clean, and publishes them. HZ3_PAGE_NONE: the arena is full, or
-// the kernel refused to commit.
+// the kernel has no memory.
 uint32_t hz3_arena_slot_open(void);
 
 // Gives a slot back whose 512 pages the caller has claimed and purged.
@@ -60,7 +62,12 @@ uint32_t hz3_arena_slots_closed(void);
 
 static inline bool hz3_arena_owns(const void *p)
 {
-    return (uintptr_t)p - hz3_arena.base < hz3_arena.size;
+#ifdef __SANITIZE_THREAD__ // or it reports that the size grows meanwhile
+    size_t size = __atomic_load_n(&hz3_arena.size, __ATOMIC_RELAXED);
+#else
+    size_t size = hz3_arena.size;
+#endif
+    return (uintptr_t)p - hz3_arena.base < size;
 }
 
 static inline uint32_t hz3_page_of(const void *p)

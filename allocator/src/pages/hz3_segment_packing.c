@@ -8,27 +8,25 @@
 
 // A level for every length that is asked for: each of 1 to 16 pages, then the lengths of spans, which are eight for
 // each doubling up to 256 (hz3_large_pages).
-#define LEVELS 48u
+#define LEVELS HZ3_PACK_LEVELS
 
 // [slot / 64][level]: what a claim or a release changes lies on one or two cache lines that CPUs take from each other,
-// not on one a level.
-static _Atomic uint64_t *may_hold;
+// not on one a level. Behind the levels, the shards that opened the slots.
+static _Atomic uint64_t (*may_hold)[HZ3_PACK_WORDS];
 
 // The slot a shard took pages from last: one compact place to look first, and fewer threads on one page map.
 static _Atomic uint32_t current_slot[HZ3_SHARDS_MAX];
 
-static _Atomic uint8_t *opened_by; // [slot], the shard; read by HZ3_PAGE_STEAL=0 alone
-
-size_t hz3_pack_table_bytes(uint32_t slots)
+// The shard; read by HZ3_PAGE_STEAL=0 alone.
+static _Atomic uint8_t *opened_by(uint32_t slot)
 {
-    return (slots + 63) / 64 * sizeof(uint64_t) * LEVELS + slots;
+    return (_Atomic uint8_t *)&may_hold[slot / 64][LEVELS] + slot % 64;
 }
 
-void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots)
+void hz3_pack_init(_Atomic uint64_t *table)
 {
     hz3_assert((uintptr_t)table % sizeof *table == 0);
-    may_hold = table;
-    opened_by = (_Atomic uint8_t *)(table + (size_t)(slots + 63) / 64 * LEVELS);
+    may_hold = (_Atomic uint64_t(*)[HZ3_PACK_WORDS])table;
     for (uint32_t s = 0; s < HZ3_SHARDS_MAX; s++) {
         atomic_store_explicit(&current_slot[s], HZ3_PAGE_NONE, memory_order_relaxed);
     }
@@ -49,7 +47,7 @@ static uint32_t level_of(uint32_t pages)
 static _Atomic uint64_t *hint_word(uint32_t level, uint32_t slot)
 {
     hz3_assert(level < LEVELS && slot < (hz3_arena.slots + 63) / 64 * 64);
-    return &may_hold[slot / 64 * LEVELS + level];
+    return &may_hold[slot / 64][level];
 }
 
 // Sets the levels from `level` down to the first that is set already.
@@ -110,7 +108,7 @@ void hz3_pack_rolled_back(uint32_t slot)
 // HZ3_PAGE_STEAL=0: segments serve the shard that opened them, as in the allocator that ran dry.
 static bool may_use(uint32_t shard, uint32_t slot)
 {
-    return hz3_knobs.PAGE_STEAL || opened_by[slot] == shard;
+    return hz3_knobs.PAGE_STEAL || *opened_by(slot) == shard;
 }
 
 static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages)
@@ -231,7 +229,7 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
     // A new slot is public at once, so that others may empty it before us; each turn of the loop used one up.
     uint32_t slot;
     while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open()) != HZ3_PAGE_NONE) {
-        atomic_store_explicit(&opened_by[slot], (uint8_t)shard, memory_order_relaxed);
+        atomic_store_explicit(opened_by(slot), (uint8_t)shard, memory_order_relaxed);
         page = claim_in_slot(shard, slot, pages, align_pages);
     }
     return page;

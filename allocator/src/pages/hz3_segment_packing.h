@@ -16,8 +16,11 @@
 
 #include "base/hz3_types.h"
 
-size_t hz3_pack_table_bytes(uint32_t slots);
-void hz3_pack_init(_Atomic uint64_t *table, uint32_t slots);
+// The table has a row for every 64 slots, of zeros at first.
+#define HZ3_PACK_LEVELS 48u
+#define HZ3_PACK_WORDS (HZ3_PACK_LEVELS + 64u / sizeof(uint64_t)) // the hints, then a byte a slot
+#define HZ3_PACK_BYTES_PER_64_SLOTS (HZ3_PACK_WORDS * sizeof(uint64_t))
+void hz3_pack_init(_Atomic uint64_t *table);
 
 // After pages of the slot became free.
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages);

@@ -136,9 +136,21 @@ static size_t reclaim_pages(uint32_t shard)
     return pages;
 }
 
+// Not full, and still no slot: the kernel refuses one, and freed mappings hold what it lacks.
+static bool has_given_back_mappings(void)
+{
+    return hz3_arena_slots_left() != 0 && hz3_mapping_trim(true) != 0;
+}
+
 static uint32_t reclaim_and_claim(uint32_t shard, uint32_t pages, uint32_t align_pages, size_t *front_bytes)
 {
     hz3_assert(hz3_lock_is_held(&leader));
+    if (has_given_back_mappings()) {
+        uint32_t page = hz3_pack_claim(shard, pages, align_pages);
+        if (page != HZ3_PAGE_NONE) {
+            return page;
+        }
+    }
     *front_bytes = hz3_mem_budget_emergency_flush();
     if (nothing_has_moved_since_failure()) {
         return search_again(shard, pages, align_pages);
@@ -198,6 +210,22 @@ uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pag
         page = hz3_pack_claim(shard, pages, align_pages);
     }
     return HZ3_LIKELY(page != HZ3_PAGE_NONE) ? page : claim_as_leader(shard, pages, align_pages, cls);
+}
+
+bool hz3_mem_budget_give_back(void)
+{
+    static _Atomic uint64_t generation_in_vain = UINT64_MAX;
+    uint64_t generation = generation_now();
+    if (generation == atomic_load_explicit(&generation_in_vain, memory_order_relaxed)) {
+        return false;
+    }
+    uint32_t slots_left = hz3_arena_slots_left();
+    hz3_front_drain(HZ3_FRONT_ALL);
+    hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
+    hz3_release_purge_all();
+    bool has_given = hz3_mapping_trim(true) != 0 || hz3_arena_slots_left() > slots_left;
+    atomic_store_explicit(&generation_in_vain, has_given ? UINT64_MAX : generation_now(), memory_order_relaxed);
+    return has_given;
 }
 
 // --- the limit on resident memory --------------------------------------------------------------------------------

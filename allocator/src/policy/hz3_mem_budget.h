@@ -23,6 +23,10 @@ size_t hz3_mem_budget_reclaim_medium_runs(uint32_t shard);
 size_t hz3_mem_budget_reclaim_small_runs(void);
 size_t hz3_mem_budget_reclaim_segments(void);
 
+// The kernel has refused a mapping: whole segments and mappings that are free go back to it, with their addresses and
+// all that caches hold of them. False: there were none. The caller holds no lock.
+bool hz3_mem_budget_give_back(void);
+
 // HZ3_MEM_BUDGET: says that this many pages are about to become resident. When they might cross the limit, everything
 // unused goes back to the kernel first; a program that uses more than the limit gets it nevertheless.
 void hz3_mem_budget_charge(size_t pages);

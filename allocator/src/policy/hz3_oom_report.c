@@ -96,7 +96,8 @@ static void print_all(uint32_t pages, uint32_t cls, size_t front_bytes)
             census.medium, census.span, census.claimed, hz3_in_purging_pages());
     hz3_log("[HZ3_OOM_HELD] front_bytes=%zu depot_bytes=%zu run_bytes=%zu live_bytes=%zu "
             "live_per_arena=%.4f",
-            front_bytes, central.depot_bytes, central.run_bytes, live, (double)live / (double)hz3_arena.size);
+            front_bytes, central.depot_bytes, central.run_bytes, live,
+            (double)live / (double)((size_t)hz3_arena.slots << HZ3_SEG_SHIFT));
     print_segments();
 }
 

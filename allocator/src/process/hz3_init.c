@@ -13,6 +13,7 @@
 #include "front/hz3_front_slow.h"
 #include "hardened/hz3_harden.h"
 #include "middle/hz3_central.h"
+#include "middle/hz3_magazine.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_ledger_list.h"
 #include "policy/hz3_purger.h"
@@ -78,6 +79,7 @@ __attribute__((destructor)) static void destructor(void)
     if (HZ3_HARDENED) {
         hz3_harden_drain();
     }
+    hz3_magazine_open_no_more();
     hz3_front_flush_own();
     if (hz3_os_is_alone()) { // what this thread has freed on other CPUs
         hz3_front_drain(HZ3_FRONT_ALL);

@@ -117,7 +117,7 @@ static void exhaust_and_recover(const void *arg)
     void *kept = malloc(16);
     size_t first = exhaust(size, SIZE_MAX);
     child_note("info=%zu blocks of %zu bytes, %zu MiB of 256", first, size, first * size / MIB);
-    EXPECT(first * size >= (size < 4096 ? 48 : 120) * MIB, "only %zu blocks of %zu", first, size);
+    EXPECT(first * size >= 200 * MIB, "only %zu blocks of %zu", first, size);
     expect_enomem_at_every_entry_point(200 * MIB, kept);
     size_t freed = free_every_second();
     size_t again = exhaust(size, freed);

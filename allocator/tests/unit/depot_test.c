@@ -28,11 +28,11 @@ uint32_t __wrap_hz3_os_cpu(void)
 static bool kernel_refuses;
 static size_t purged_bytes;
 
-void *__real_hz3_os_map_aligned(size_t bytes, size_t align);
-void *__wrap_hz3_os_map_aligned(size_t bytes, size_t align);
-void *__wrap_hz3_os_map_aligned(size_t bytes, size_t align)
+void *__real_hz3_os_map_own(size_t bytes, size_t align);
+void *__wrap_hz3_os_map_own(size_t bytes, size_t align);
+void *__wrap_hz3_os_map_own(size_t bytes, size_t align)
 {
-    return kernel_refuses ? NULL : __real_hz3_os_map_aligned(bytes, align);
+    return kernel_refuses ? NULL : __real_hz3_os_map_own(bytes, align);
 }
 
 bool __real_hz3_os_purge(void *addr, size_t bytes);

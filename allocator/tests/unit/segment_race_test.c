@@ -214,8 +214,10 @@ static void long_claim_finds_room_that_nobody_touches(void **state)
     unit_run_threads(3, long_claim_worker, NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=126M", NULL}); // whose last slot has its tables
     unit_watchdog(100);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_page_has_two_owners),

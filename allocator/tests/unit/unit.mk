@@ -6,7 +6,7 @@ UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := size_class segment arena central central_valid depot ledger mapping mapping_registry stats_file front
+UNIT_MODEL := size_class segment arena arena_growth central central_valid depot ledger mapping mapping_registry stats_file front
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
@@ -24,9 +24,9 @@ TESTS += $(UNIT_MODEL_TESTS) $(UNIT_RACE_TESTS) $(UNIT_TSAN_TESTS) $(wildcard $(
 UNIT_WRAP_arena_test := hz3_os_purge hz3_segment_claim
 UNIT_WRAP_central_test := hz3_os_cpu
 UNIT_WRAP_central_valid_test := hz3_os_cpu
-UNIT_WRAP_depot_test := hz3_os_cpu hz3_os_map_aligned hz3_os_purge
+UNIT_WRAP_depot_test := hz3_os_cpu hz3_os_map_own hz3_os_purge
 UNIT_WRAP_front_test := hz3_front_fork_stop hz3_os_membarrier
-UNIT_WRAP_ledger_test := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges
+UNIT_WRAP_ledger_test := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges hz3_os_unmap
 UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap
 
 UNIT_DEBUG_OBJECTS := $(patsubst allocator/src/%.c,$(BUILD)/obj/hz3_debug/%.o,$(HZ3_SOURCES))
