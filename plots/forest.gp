@@ -2,7 +2,7 @@
 # ratio, the bar its 95 % interval, the band what the gate lets pass.
 # CSV: metric,direction,cell_id,base,cand,ratio,ci_lo,ci_hi,threshold,verdict
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
-call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3
+call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3 ARG4
 
 is_row(x) = strcol(1) ne "metric" && valid(6)
 label(x) = strcol(3).", ".strcol(5)
@@ -40,7 +40,10 @@ eval page_open
 name_rank(name, i) = i > words(names) || word(names, i) eq name ? i : name_rank(name, i + 1)
 rgb_of(name) = int("0x".look_rgb[name_rank(name, 1)][2:])
 inside(x) = x < 1 - farthest ? 1 - farthest : x > 1 + farthest ? 1 + farthest : x
-percent(x) = sprintf("%+.1f %%", 100 * (x - 1))
+is_outside(x) = x != inside(x)
+# What is drawn at the edge lies beyond it: an arrow says so, and the figure how far.
+percent(x) = (is_outside(x) && x < 1 ? "◀ " : "").sprintf(abs(x - 1) < 1 ? "%+.1f %%" : "%+.0f %%", 100 * (x - 1)) \
+    .(is_outside(x) && x > 1 ? " ▶" : "")
 
 set multiplot title title_text font title_font
 unset key
@@ -79,6 +82,7 @@ do for [m = 1:n_metrics] {
         at = 0, in_file using (max(high(0), inside($6))):(place(0)):(percent($6)) \
             with labels left offset 0.8, 0 font ",9"
     top = bottom - panel_tail * text_height
+    unset label note_label
 }
 unset multiplot
 unset output

@@ -1,7 +1,7 @@
 # Throughput against peak memory, one point an allocator; the steps bound what no allocator here reaches.
 # CSV: allocator,ops_per_s_median,peak_rss_mib_median
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
-call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3
+call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3 ARG4
 
 # A row without both figures is an allocator that failed: it has no place here.
 is_point(n) = strcol(1) ne "allocator" && valid(2) && valid(3)
@@ -51,6 +51,7 @@ unset print
 page_height = 510 + title_px
 eval page_open
 set title title_text font title_font
+if (note_px > 0) { set bmargin 5 }
 set xrange [0:rss_max * 1.08]
 set yrange [0:ops_max * 1.12]
 set xlabel "peak RSS (MiB), less is better"

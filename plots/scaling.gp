@@ -2,7 +2,7 @@
 # slowest to the fastest run.
 # CSV: set,threads,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n; an allocator's rows of a set in one piece
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
-call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3
+call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3 ARG4
 
 is_row(x) = valid(2) && strcol(3) ne ""
 # As a function, for gnuplot skips an expression as a whole when a $4 in it is empty. A gap where no run was valid.

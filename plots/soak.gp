@@ -2,7 +2,7 @@
 # is from what it is over the whole run, with the line whose slope the verdict is about.
 # IN.csv: t_s,cycle,phase,rss_mib,live_mib; beside it IN.cycles.csv: t_s,off_pct,fit_pct.
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
-call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3
+call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3 ARG4
 
 cycles_file = in_file[:strlen(in_file) - 4].".cycles.csv"
 is_sample(x) = strcol(1) ne "t_s" && valid(1) && valid(4) && valid(5)

@@ -8,8 +8,9 @@ script = ARG1
 in_file = ARG2
 out_file = ARG3
 plot_title = ARG4
+plot_note = ARG5 # where, when and from how much: in the corner
 if (in_file eq "" || out_file eq "") {
-    print sprintf("usage: gnuplot -c %s IN.csv OUT.svg|OUT.png [TITLE]", script)
+    print sprintf("usage: gnuplot -c %s IN.csv OUT.svg|OUT.png [TITLE [NOTE]]", script)
     exit status 64
 }
 
@@ -22,14 +23,20 @@ if (!out_is_png && !ends_with(out_file, ".svg")) {
 
 # Pictures are laid out in pixels of a 900 px wide page; PNG gets two dots for each, for print.
 page_width = 900.0
-page_open = "if (out_is_png) { \
+note_px = plot_note eq "" ? 0 : 18
+note_label = 9999
+page_open = "page_height = page_height + note_px; \
+    if (out_is_png) { \
         set terminal pngcairo noenhanced size 2 * page_width, 2 * page_height font 'DejaVu Sans,11' \
             fontscale 2 linewidth 2 pointscale 1.8 background 'white' \
     } else { \
         set terminal svg noenhanced size page_width, page_height dynamic font 'DejaVu Sans,Verdana,sans-serif,11' \
             fontscale 1.33 linewidth 1 background 'white' \
     }; \
-    set output out_file"
+    set output out_file; \
+    if (note_px > 0) { \
+        set label note_label plot_note at screen 1 - 8 / page_width, screen 7 / page_height right font ',9' \
+            textcolor rgb '#808080' }"
 
 set datafile separator comma
 set border 3 linecolor rgb "#606060"
@@ -55,6 +62,7 @@ power_of_ten(x) = 10.0 ** floor(log10(x))
 round_step(x) = power_of_ten(x) * (x / power_of_ten(x) < 1.5 ? 1 : x / power_of_ten(x) < 3.5 ? 2 : \
     x / power_of_ten(x) < 7.5 ? 5 : 10)
 max(a, b) = a > b ? a : b
+min(a, b) = a < b ? a : b
 # Tics up to `top`, labelled with SI prefixes and no more decimals than needed: eval "set ytics ".tics(top, step)
 tic_label(x) = x < 1000 ? sprintf("%g", x) : sprintf("%g", real(gprintf("%s", x))).gprintf("%c", x)
 tics_from(x, top, step) = x > top ? "" : sprintf(", '%s' %.12g", tic_label(x), x).tics_from(x + step, top, step)

@@ -2,7 +2,7 @@
 # line where it changed, with the commit of the first run of the new level.
 # CSV: allocator,created_utc,run_id,commit,ratio,level,change
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
-call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3
+call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3 ARG4
 
 day = 86400.0
 is_point(x) = strcol(1) ne "allocator" && valid(5)
@@ -20,6 +20,7 @@ eval looks_assign
 page_height = title_px + 22 * text_height
 eval page_open
 set title title_text font title_font
+if (note_px > 0) { set bmargin 5 }
 unset key
 set xlabel "date of the run, UTC"
 set ylabel "ratio to the reference"

@@ -92,7 +92,7 @@ for figure in throughput rss_curve_two pareto_two; do
     like "$(head -c 400 "$dir/plots/$figure.svg")" '<svg' "$figure.svg is drawn"
     is "$(head -c 4 "$dir/plots/$figure.png" | tail -c 3)" PNG "$figure.png is drawn"
 done
-is "$(head -1 "$dir/plots/rss_curve_two.csv")" allocator,t_ms,phase,rss_mib,live_mib,reclaim_pages,own_counter 'curves have the counters of all arms'
+is "$(head -1 "$dir/plots/rss_curve_two.csv")" allocator,t_ms,phase,rss_mib,live_mib,aligned_ms,reclaim_pages,own_counter 'curves have the counters of all arms'
 is "$(grep -c '^$' "$dir/plots/rss_curve_two.csv")" 4 'curves are separated by two empty lines'
 is "$(head -1 "$dir/plots/throughput.csv")" workload_cell,allocator,ops_per_s_median,ops_per_s_min,ops_per_s_max,n 'throughput has its columns'
 like "$(<"$dir/plots/throughput.csv")" 'two,plain,1000000,1000000,1000000,1' 'and its figures'

@@ -33,7 +33,7 @@ HzbExit command_import_hyperfine(const Options *options)
         if (!hyperfine_read(options->targets.items[i], &import)) return HZB_IO;
     char *dir = make_folder(options);
     bool ok = dir && hyperfine_write_json(dir, &import) && hyperfine_write_csv(dir, &import) &&
-              plots_draw(options_plots_dir(options), dir, "throughput", "hyperfine", "whole programs, hyperfine");
+              plots_draw(options_plots_dir(options), dir, "throughput", "hyperfine", "whole programs, hyperfine", "");
     if (dir && !ok) folder_remove(dir);
     hyperfine_free(&import);
     free(dir);

@@ -68,9 +68,12 @@ static char *series_title(const Page *page, unsigned index)
 static bool draw_figure(const Page *page, unsigned index)
 {
     char *name = file_name(page->list, index), *title = series_title(page, index);
+    const Series *series = &page->list->items[index];
+    char *note = xfmt("%u runs of %s on %s", series->count, series->key[KEY_MATRIX], series->key[KEY_HOST]);
     char *path = xfmt("%s/%s.csv", page->dir, name);
     bool ok = write_trend(path, &page->list->items[index]) &&
-              plots_draw(options_plots_dir(page->options), page->dir, "trend", name, title);
+              plots_draw(options_plots_dir(page->options), page->dir, "trend", name, title, note);
+    free(note);
     free(name);
     free(title);
     free(path);

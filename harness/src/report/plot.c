@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,20 +12,18 @@
 #include "base/files.h"
 #include "base/subprocess.h"
 #include "gate/verdict.h"
+#include "record/manifest.h"
 #include "record/metric.h"
 #include "record/results.h"
+#include "report/curves.h"
 #include "report/plot.h"
 #include "report/plot_scaling.h"
-
-// The columns of rss/<seq>.csv before the counters.
-enum { CURVE_FIXED = 4 };
-
-enum { TITLE_MAX = 96 };
 
 typedef struct Plots {
     const Results *results;
     const char *scripts; // folder of the .gp files
     char *dir;           // plots/ of the result folder
+    char *note;          // for the corner of each figure
 } Plots;
 
 static FILE *open_csv(const Plots *plots, const char *name)
@@ -44,14 +43,15 @@ static bool close_csv(FILE *out, const char *name)
     return ok;
 }
 
-bool plots_draw(const char *scripts, const char *dir, const char *script, const char *name, const char *title)
+bool plots_draw(const char *scripts, const char *dir, const char *script, const char *name, const char *title,
+                const char *note)
 {
     static const char *const formats[] = {"svg", "png"};
     char *script_path = xfmt("%s/%s.gp", scripts, script), *in = xfmt("%s/%s.csv", dir, name);
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof formats / sizeof *formats; i++) {
         char *out = xfmt("%s/%s.%s", dir, name, formats[i]), *said;
-        const char *argv[] = {"gnuplot", "-c", script_path, in, out, title, NULL};
+        const char *argv[] = {"gnuplot", "-c", script_path, in, out, title, note, NULL};
         int status = command_output(argv, STDERR_JOINED, &said);
         ok = status == 0;
         if (!ok)
@@ -68,7 +68,7 @@ bool plots_draw(const char *scripts, const char *dir, const char *script, const 
 
 static bool draw(const Plots *plots, const char *script, const char *name, const char *title)
 {
-    return plots_draw(plots->scripts, plots->dir, script, name, title);
+    return plots_draw(plots->scripts, plots->dir, script, name, title, plots->note);
 }
 
 static void put_spread(FILE *out, const Spread *spread)
@@ -77,6 +77,13 @@ static void put_spread(FILE *out, const Spread *spread)
         fprintf(out, ",%.10g,%.10g,%.10g,%u\n", spread->median, spread->min, spread->max, spread->n);
     else
         fputs(",,,,0\n", out);
+}
+
+static bool has_speed(const Results *results, const char *cell_id)
+{
+    for (unsigned a = 0; a < results->experiment.arm_count; a++)
+        if (results_spread(&results->runs, cell_id, results->experiment.arms[a].name, RUN_ops_per_s).n) return true;
+    return false;
 }
 
 static bool throughput(const Plots *plots)
@@ -88,6 +95,7 @@ static bool throughput(const Plots *plots)
     for (unsigned c = 0; c < results->cells.count; c++) {
         for (unsigned a = 0; a < results->experiment.arm_count; a++) {
             const char *cell = results->cells.items[c], *arm = results->experiment.arms[a].name;
+            if (!has_speed(results, cell)) continue; // such as one that counts instructions
             Spread spread = results_spread(&results->runs, cell, arm, RUN_ops_per_s);
             fprintf(out, "%s,%s", cell, arm);
             put_spread(out, &spread);
@@ -194,20 +202,34 @@ static void put_mib(FILE *out, const char *kib)
     if (parse_double(kib, &value)) fprintf(out, "%.3f", value / 1024);
 }
 
-static void put_curve(FILE *out, const Curve *curve, const StrList *counters)
+static void put_curve(FILE *out, const Curve *curve, const double *aligned_ms, const StrList *counters)
 {
+    bool *keep = curve_thin(&curve->table);
     for (unsigned r = 0; r < curve->table.row_count; r++) {
         char **field = curve->table.rows[r];
-        fprintf(out, "%s,%s,", curve->allocator, field[0]);
-        csv_put(out, field[1]);
-        put_mib(out, field[2]);
-        put_mib(out, field[3]);
+        if (!keep[r]) continue;
+        fprintf(out, "%s,%s,", curve->allocator, field[CURVE_T_MS]);
+        csv_put(out, field[CURVE_PHASE]);
+        put_mib(out, field[CURVE_RSS_KIB]);
+        put_mib(out, field[CURVE_LIVE_KIB]);
+        fprintf(out, ",%.3f", aligned_ms[r]);
         for (unsigned i = 0; i < counters->count; i++) {
             int column = csv_column(&curve->table, counters->items[i]);
             fprintf(out, ",%s", column < 0 ? "" : field[column]);
         }
         fputc('\n', out);
     }
+    free(keep);
+}
+
+static double **aligned_times(const Curve *curves, unsigned count)
+{
+    const CsvTable **tables = xcalloc(count, sizeof *tables);
+    for (unsigned i = 0; i < count; i++)
+        tables[i] = &curves[i].table;
+    double **aligned = curves_align(tables, count);
+    free(tables);
+    return aligned;
 }
 
 // gnuplot takes what two empty lines separate as data sets of their own.
@@ -216,14 +238,17 @@ static bool write_curves(const Plots *plots, const char *name, const Curve *curv
     StrList counters = counter_names(curves, count);
     FILE *out = open_csv(plots, name);
     if (!out) return false;
-    fputs("allocator,t_ms,phase,rss_mib,live_mib", out);
+    double **aligned = aligned_times(curves, count);
+    fputs("allocator,t_ms,phase,rss_mib,live_mib,aligned_ms", out);
     for (unsigned i = 0; i < counters.count; i++)
         fprintf(out, ",%.*s", (int)strcspn(counters.items[i], ",\""), counters.items[i]);
     fputc('\n', out);
     for (unsigned i = 0; i < count; i++) {
         if (i) fputs("\n\n", out);
-        put_curve(out, &curves[i], &counters);
+        put_curve(out, &curves[i], aligned[i], &counters);
+        free(aligned[i]);
     }
+    free(aligned);
     return close_csv(out, name);
 }
 
@@ -240,16 +265,10 @@ static bool rss_curve(const Plots *plots, const PlanRow *cell, const char *title
     return ok;
 }
 
-// As much as fits above a figure, cut between two parameters.
+// The figure breaks it into lines.
 static char *title_of(const PlanRow *cell)
 {
-    char *title = xfmt("%s: %s", cell->cell_id, cell->params);
-    if (strlen(title) <= TITLE_MAX) return title;
-    size_t cut = TITLE_MAX - strlen(" ...");
-    while (cut > 0 && title[cut] != ' ')
-        cut--;
-    strcpy(title + cut, " ...");
-    return title;
+    return xfmt("%s: %s", cell->cell_id, cell->params);
 }
 
 // NAN is an empty field: unknown.
@@ -307,9 +326,43 @@ static bool draw_samples(const Plots *plots)
     return ok && throughput(plots); // the last: plots_complete takes it for all
 }
 
+// How many samples a figure stands for: "n = 5", or "n = 3..12" where cells and arms differ.
+static char *n_text(const Results *results)
+{
+    unsigned least = UINT_MAX, most = 0;
+    for (unsigned c = 0; c < results->cells.count; c++)
+        for (unsigned a = 0; a < results->experiment.arm_count; a++) {
+            unsigned ok = results_count(&results->runs, results->cells.items[c], results->experiment.arms[a].name).ok;
+            if (ok == 0) continue;
+            if (ok < least) least = ok;
+            if (ok > most) most = ok;
+        }
+    if (most == 0) return xstrdup("n = 0");
+    return least == most ? xfmt("n = %u", most) : xfmt("n = %u..%u", least, most);
+}
+
+// "2026-11-30, commit 81b94ffded, vm, AMD EPYC, n = 5"
+static char *note_of(const Results *results)
+{
+    json_t *manifest = manifest_json(results->dir);
+    const json_t *host = json_object_get(manifest, "host"), *git = json_object_get(manifest, "git");
+    const char *created = json_string_value(json_object_get(manifest, "created_utc"));
+    const char *sha = json_string_value(json_object_get(git, "sha"));
+    const char *name = json_string_value(json_object_get(host, "hostname"));
+    const char *cpu = json_string_value(json_object_get(host, "cpu_model"));
+    char *n = n_text(results);
+    char *note =
+        xfmt("%.10s, commit %s%s, %s, %s, %s", created ? created : "?", sha ? sha : "?",
+             json_is_true(json_object_get(git, "dirty")) ? " with changes" : "", name ? name : "?", cpu ? cpu : "?", n);
+    free(n);
+    json_decref(manifest);
+    return note;
+}
+
 static bool open_plots(const Results *results, const char *scripts, Plots *plots)
 {
-    *plots = (Plots){.results = results, .scripts = scripts, .dir = xfmt("%s/plots", results->dir)};
+    *plots = (Plots){
+        .results = results, .scripts = scripts, .dir = xfmt("%s/plots", results->dir), .note = note_of(results)};
     return folder_make(plots->dir);
 }
 

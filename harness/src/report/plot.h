@@ -11,7 +11,9 @@ bool plots_all(const Results *results, const char *scripts);
 // Draws what is not there or older than the samples, and what depends on verdicts in any case.
 bool plots_complete(const Results *results, const char *scripts);
 
-// Draws `dir`/`name`.csv with `scripts`/`script`.gp as SVG and PNG, and prints their paths.
-bool plots_draw(const char *scripts, const char *dir, const char *script, const char *name, const char *title);
+// Draws `dir`/`name`.csv with `scripts`/`script`.gp as SVG and PNG, and prints their paths. The note, which may be
+// empty, stands in the corner: where and when it was measured, and how often.
+bool plots_draw(const char *scripts, const char *dir, const char *script, const char *name, const char *title,
+                const char *note);
 
 #endif
