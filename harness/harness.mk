@@ -7,7 +7,7 @@ HZB_LIBS := -lcyaml -lyaml -ljansson -lcsv -lsqlite3 -lm
 HZB_MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 HZB_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -Iharness/src -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"'
 
-PROGRAMS += $(BUILD)/hzb
+PROGRAMS += $(BUILD)/hzb $(BUILD)/hzb-launch
 TESTS += $(HZB_UNIT_TESTS:%=$(BUILD)/tests/hzb_%) $(sort $(wildcard harness/tests/*.t))
 INSTALLS += install-hzb
 
@@ -25,6 +25,12 @@ $(BUILD)/hzb: $(HZB_OBJECTS)
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(HZB_LIBS) -o $@
+
+# Alone in its process: it starts programs that know nothing of hzb.
+$(BUILD)/hzb-launch: harness/launch/hzb_launch.c harness/harness.mk
+	@mkdir -p $(HZB_OBJ)
+	@echo '  LD  $(@F)'
+	@$(CC) $(BASE_CFLAGS) -MF $(HZB_OBJ)/hzb_launch.d $(CFLAGS) $(LDFLAGS) $< -o $@
 
 # Functions that a test replaces.
 HZB_WRAP_sweep_test := probe_recent probe_cost
@@ -77,9 +83,9 @@ $(HZB_PLANTED): harness/tests/plant.c $(BUILD)/libhakozuna_hz3_scale.so harness/
 HZB_HOME = $(DESTDIR)$(PREFIX)/lib/hzb
 HZB_LIBRARIES := scale fast hardened
 
-install-hzb: $(BUILD)/hzb $(HZB_PLANTED)
+install-hzb: $(BUILD)/hzb $(BUILD)/hzb-launch $(HZB_PLANTED)
 	install -d $(HZB_HOME)/build $(HZB_HOME)/harness/matrix $(HZB_HOME)/plots $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(BUILD)/hzb $(HZB_PLANTED) $(WORKLOADS_PROGRAMS:%=$(BUILD)/%) $(HZB_HOME)/build
+	install -m 755 $(BUILD)/hzb $(BUILD)/hzb-launch $(HZB_PLANTED) $(WORKLOADS_PROGRAMS:%=$(BUILD)/%) $(HZB_HOME)/build
 	for lane in $(HZB_LIBRARIES); do \
 	    ln -sfn ../../libhakozuna_hz3_$$lane.so $(HZB_HOME)/build/libhakozuna_hz3_$$lane.so || exit 1; done
 	install -m 644 harness/allocators.yaml harness/workloads.yaml $(HZB_HOME)/harness

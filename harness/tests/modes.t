@@ -48,7 +48,7 @@ is "$(from_markdown | wc -l)" 6 'for each arm and metric'
 
 sed -i '$d' "$dir/runs.csv"
 figures
-like "$(<"$dir/report.html")" 'class="overall[^/]*/b><br>[^/]*The record is not whole: 14 of 15 samples' 'report.html says that a record is not whole'
+like "$(<"$dir/report.html")" '<p>[^/]*The record is not whole: 14 of 15 samples' 'report.html says that a record is not whole'
 like "$(<"$dir/report.md")" 'The record is not whole: 14 of 15 samples' 'so does report.md'
 
 # And so are the medians over all: report.md has "8.00M ±∞", report.html "8.00<small>".

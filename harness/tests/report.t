@@ -18,6 +18,7 @@ report() { run report "$dir" --scripts "$top/plots"; }
 
 report
 is "$rc" 0 'a run that nobody judged has a report'
+like "$(<"$dir/report.md")" '- one: [ab]l?a?i?n? is fastest \(1.00 M ops/s\); ' 'which begins with who wins, and by how much'
 has report.html '<div class="overall unjudged">' 'which says that there is no verdict'
 has report.html '<td>1.00<small>1.00..1.00</small></td>' 'and shows the medians with the least and the most'
 like "$(tr -s ' ' <"$dir/report.md")" '
@@ -59,7 +60,10 @@ cell() { # cell KEY JSON-VALUE: the regression, confirmed, with that key changed
 verdict "$(cell)"
 report
 is "$rc" 0 'a run that was judged has a report'
-has report.html '<div class="overall regression"><b>regression</b><br>6 comparisons: 1 regression (1 confirmed), 1 inconclusive, 1 improved, 1 unchanged, 1 identical, 1 ungated. Failures: 1.' \
+has report.html '<div class="overall regression"><b>regression</b>' 'the verdict comes first'
+has report.html '<li>a is 10 % slower than plain in one, confirmed</li>' 'in words'
+has report.md '- a is 20 % faster than plain in two' 'report.md begins with words, too'
+has report.html '<p>6 comparisons: 1 regression (1 confirmed), 1 inconclusive, 1 improved, 1 unchanged, 1 identical, 1 ungated. Failures: 1.' \
     'whose first words are the verdict'
 is "$(grep -oE 'id="(verdicts|plots|cells|failures|invalid|environment)"' "$dir/report.html" | paste -sd' ')" \
     'id="verdicts" id="plots" id="cells" id="failures" id="invalid" id="environment"' 'then come verdicts, plots, cells, failures, machine'

@@ -20,7 +20,7 @@ like "$dir" "^$results/[0-9]{8}T[0-9]{6}Z_[^_]+_[^_]+_m\$" 'folder is named afte
 is "$(readlink "$results/latest")" "$(basename "$dir")" 'latest points to it'
 is "$(ls -A "$results" | wc -l)" 2 'nothing else is left in results'
 
-columns='run_id,seq,round,slot,cell_id,workload,params,allocator,role,lib_sha256,bin_sha256,seed,status,invalid_reason,exit_code,signal,start_utc,wall_s,work_s,cpu_user_s,cpu_sys_s,ops,ops_per_s,peak_rss_kib,post_rss_kib,idle_rss_kib,live_peak_kib,minflt,majflt,nvcsw,nivcsw,reclaim_calls,reclaim_pages,purged_pages,madvise_calls,alloc_failed,fallback_pct,actual_remote_pct,checksum,steal_ticks,psi_cpu_us,load1,live_at_fail_kib,idle_return_ms,probe_pp_ns,probe_pp_after_ns,probe_cpu_ns,probe_cpu_after_ns,probe_mem_ns,probe_mem_after_ns,instructions'
+columns='run_id,seq,round,slot,cell_id,workload,params,allocator,role,lib_sha256,bin_sha256,seed,status,invalid_reason,exit_code,signal,start_utc,wall_s,work_s,cpu_user_s,cpu_sys_s,ops,ops_per_s,peak_rss_kib,post_rss_kib,idle_rss_kib,live_peak_kib,minflt,majflt,nvcsw,nivcsw,reclaim_calls,reclaim_pages,purged_pages,madvise_calls,alloc_failed,fallback_pct,actual_remote_pct,checksum,steal_ticks,psi_cpu_us,load1,live_at_fail_kib,idle_return_ms,probe_pp_ns,probe_pp_after_ns,probe_cpu_ns,probe_cpu_after_ns,probe_mem_ns,probe_mem_after_ns,instructions,rss_mib_s,peak_pss_kib,processes'
 is "$(head -1 "$dir/runs.csv")" "$columns" 'runs.csv has its columns'
 for column in seq round slot cell_id allocator seed params; do
     is "$(csv_column "$dir/runs.csv" $column)" "$(csv_column "$dir/plan.csv" $column)" "$column follows the plan"

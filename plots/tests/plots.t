@@ -169,7 +169,7 @@ said=$("$top/run_matrix.sh" no_such 2>&1)
 report $? "run_matrix.sh names a matrix that is not there, and those that are" "$said"
 said=$("$top/run_matrix.sh" ../quick 2>&1)
 [ $? -eq 64 ]
-report $? "run_matrix.sh takes names, not paths" "$said"
+report $? "run_matrix.sh takes no other path than that of a matrix" "$said"
 said=$("$top/run_matrix.sh" --help)
 [ $? -eq 0 ] && [[ $said == *"Matrices: "*quick* ]]
 report $? "run_matrix.sh --help lists the matrices" "$said"

@@ -117,7 +117,7 @@ typedef struct Hz3RunMeta {
                          // under the owner's central lock
     };
     uint8_t head_delta;  // pages back to the run's first page; constant while the run lives
-    uint8_t idle_epochs; // scans that saw the run since an object was taken or put; under the owner's central lock
+    uint8_t idle_epochs; // scans that saw the run since an object was taken or put, or HZ3_RUN_LOOKED_AT; the same lock
     uint8_t shard;       // owner; constant while the run lives
     uint8_t is_partial;  // on the owner's partial list; under the owner's central lock
 } Hz3RunMeta;

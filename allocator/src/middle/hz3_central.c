@@ -9,6 +9,7 @@
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
+#include "middle/hz3_partial_news.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_segment_packing.h"
@@ -243,14 +244,10 @@ Hz3CentralFigures hz3_central_figures(void)
     Hz3CentralFigures figures = {0, 0};
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
-        Central *c = &hz3_central[shard][cls];
+        const Central *c = &hz3_central[shard][cls];
         size_t size = hz3_classes[cls].size;
-        hz3_lock_acquire(&c->lock);
         figures.depot_bytes += hz3_depot_count(&c->depot) * size;
-        for (uint32_t run = c->partial; run != HZ3_PAGE_NONE; run = hz3_arena.run[run].next) {
-            figures.run_bytes += hz3_arena.run[run].free_objs * size;
-        }
-        hz3_lock_release(&c->lock);
+        figures.run_bytes += atomic_load_explicit(&hz3_news_of(c)->free_objs, memory_order_relaxed) * size;
     }
     return figures;
 }

@@ -16,7 +16,6 @@ typedef struct Central {
     uint32_t partial;      // first run with objects in it, or HZ3_PAGE_NONE
     uint32_t partial_runs; // runs of that list
     uint32_t next_scanned; // the partial purge's place in the list of partial runs, or HZ3_PAGE_NONE
-    bool has_news;         // an object went back into a run since the partial purge began at the list's head
 } Central;
 
 _Static_assert(sizeof(Central) == 64, "a central is one cache line");
@@ -35,10 +34,11 @@ void hz3_central_offer(const Central *c);
 //   C2  the list of partial runs is linked both ways; its runs are valid, of this shard and class, marked as partial;
 //   C3  an empty run is alone on the list;
 //   C4  the partial purge's place is a run on the list, or none;
-//   C5  a medium class has no runs here.
+//   C5  a medium class has no runs here;
+//   C6  the count of free objects is that of the list's runs (hz3_partial_news.h).
 // Of long lists it looks at the end that changes.
 bool hz3_central_is_valid(const Central *c);
-bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls); // C2 to C5
+bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls); // C2 to C6
 
 // How every holder that may have changed something gives the lock back.
 static inline void hz3_central_unlock(Central *c)

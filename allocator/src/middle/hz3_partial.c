@@ -3,6 +3,7 @@
 #include "base/hz3_log.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
+#include "middle/hz3_partial_news.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
 #include "release/hz3_release_boundary.h"
@@ -37,12 +38,14 @@ static void partial_remove(Central *c, uint32_t run)
     }
     meta->is_partial = 0;
     c->partial_runs--;
+    hz3_news_count(c, -(int64_t)meta->free_objs);
 }
 
 void hz3_partial_retire(Central *c, uint32_t run, uint32_t cls)
 {
     hz3_assert(hz3_arena.run[run].free_objs == hz3_classes[cls].objs);
     partial_remove(c, run);
+    hz3_news_forget(c, run);
     hz3_stat_add(small_runs_retired, 1);
     hz3_release_pages(run, hz3_classes[cls].pages, HZ3_RELEASE_SMALL_RUN_RETIRE);
 }
@@ -65,6 +68,7 @@ void hz3_partial_insert(Central *c, uint32_t run, uint32_t cls)
     }
     c->partial = run;
     c->partial_runs++;
+    hz3_news_count(c, meta->free_objs);
 }
 
 uint32_t hz3_partial_take(Central *c, uint32_t cls, void **out, uint32_t want)
@@ -72,7 +76,9 @@ uint32_t hz3_partial_take(Central *c, uint32_t cls, void **out, uint32_t want)
     uint32_t taken = 0;
     while (taken < want && c->partial != HZ3_PAGE_NONE) {
         uint32_t run = c->partial;
-        taken += hz3_run_take(run, cls, out + taken, want - taken);
+        uint32_t n = hz3_run_take(run, cls, out + taken, want - taken);
+        hz3_news_count(c, -(int64_t)n);
+        taken += n;
         if (hz3_arena.run[run].free_objs == 0) {
             partial_remove(c, run);
         }
@@ -85,7 +91,6 @@ void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls)
     Hz3RunMeta *meta = &hz3_arena.run[run];
     hz3_assert(&hz3_central[meta->shard][cls] == c);
     hz3_assert(meta->free_objs != 0 && meta->free_objs <= hz3_classes[cls].objs);
-    c->has_news = true;
     if (!meta->is_partial) {
         hz3_partial_insert(c, run, cls);
     }
@@ -98,6 +103,8 @@ void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls)
 void hz3_partial_put(Central *c, uint32_t run, uint32_t cls, void *object)
 {
     hz3_run_put(run, cls, object);
+    hz3_news_count(c, hz3_arena.run[run].is_partial);
+    hz3_news_note(c, run);
     hz3_partial_settle(c, run, cls);
 }
 
@@ -109,6 +116,7 @@ bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls)
     if (hz3_class_is_medium(cls)) {
         return c->partial == HZ3_PAGE_NONE && c->next_scanned == HZ3_PAGE_NONE;
     }
+    uint64_t free_objs = 0;
     uint32_t before = HZ3_PAGE_NONE;
     uint32_t run = c->partial;
     for (uint32_t i = 0; run != HZ3_PAGE_NONE && i < RUNS_LOOKED_AT_MAX; i++) {
@@ -121,10 +129,13 @@ bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls)
         if (meta->shard != shard || !hz3_run_is_valid(run, cls) || (is_empty && !is_alone)) {
             return false;
         }
+        free_objs += meta->free_objs;
         before = run;
         run = meta->next;
     }
-    return c->next_scanned == HZ3_PAGE_NONE || is_linked(c, c->next_scanned);
+    uint64_t counted = atomic_load_explicit(&hz3_news_of(c)->free_objs, memory_order_relaxed);
+    bool is_counted = run == HZ3_PAGE_NONE ? counted == free_objs : counted >= free_objs;
+    return is_counted && (c->next_scanned == HZ3_PAGE_NONE || is_linked(c, c->next_scanned));
 }
 
 // --- without a lock ----------------------------------------------------------------------------------------------

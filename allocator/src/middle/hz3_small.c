@@ -52,7 +52,7 @@ void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard)
     meta->prev = HZ3_PAGE_NONE;
     meta->free_objs = (uint16_t)c->objs;
     meta->purged = 0;
-    meta->idle_epochs = 0;
+    meta->idle_epochs = HZ3_RUN_LOOKED_AT;
     meta->shard = (uint8_t)shard;
     meta->is_partial = 0;
     uint64_t *bits = bitmap_of(page);
@@ -107,7 +107,9 @@ uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
     Hz3RunMeta *meta = &hz3_arena.run[run];
     hz3_assert(taken <= n && taken <= meta->free_objs);
     meta->free_objs = (uint16_t)(meta->free_objs - taken);
-    meta->idle_epochs = 0;
+    if (meta->idle_epochs != HZ3_RUN_LOOKED_AT) {
+        meta->idle_epochs = 0;
+    }
     if (HZ3_UNLIKELY(meta->purged != 0)) {
         note_touched(run, cls, out, taken);
     }
@@ -130,7 +132,6 @@ void hz3_run_put(uint32_t run, uint32_t cls, void *object)
     hz3_assert(index < hz3_classes[cls].objs && hz3_arena.run[run].free_objs < hz3_classes[cls].objs);
     bitmap_of(run)[index / 64] |= bit;
     hz3_arena.run[run].free_objs++;
-    hz3_arena.run[run].idle_epochs = 0;
 }
 
 static uint64_t bits_between(uint32_t w, uint32_t first, uint32_t end)

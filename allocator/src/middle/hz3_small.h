@@ -5,6 +5,9 @@
 
 #include "base/hz3_types.h"
 
+// In idle_epochs of a run: no object came back since the partial purge looked at it.
+#define HZ3_RUN_LOOKED_AT UINT8_MAX
+
 // Makes a run of `class` out of pages that the caller has claimed; all objects in it, on no list.
 void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard);
 

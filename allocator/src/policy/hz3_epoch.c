@@ -95,8 +95,8 @@ static Gate gate_of_idle(uint32_t now)
                   .us = UINT64_MAX,
                   .may_go_on = nothing_has_moved},
         .medium_runs = UINT64_MAX,
-        .partial_min_age = is_pause ? UINT8_MAX : hz3_knobs.S65_PARTIAL_AGE_EPOCHS != 0,
-        .partial_runs = UINT64_MAX,
+        .partial_min_age = hz3_knobs.S65_PARTIAL_AGE_EPOCHS != 0,
+        .partial_runs = is_pause ? 0 : UINT64_MAX,
     };
 }
 

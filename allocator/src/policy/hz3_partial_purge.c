@@ -5,6 +5,7 @@
 #include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
+#include "middle/hz3_partial_news.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_in_purging.h"
@@ -41,28 +42,72 @@ static void add_ranges(Batch *b, uint32_t run, uint32_t pages)
     }
 }
 
-// Under the lock: goes on with the walk, ages what it meets and claims what is old enough.
-static void collect(Central *c, uint32_t cls, uint32_t min_age, uint64_t max_runs, Batch *b)
+// Claimed objects are out of the bitmap, and so of the count, until they are published.
+static void count_claimed(const Central *c, uint32_t run, uint64_t before)
 {
-    hz3_assert(hz3_lock_is_held(&c->lock));
-    while (c->next_scanned != HZ3_PAGE_NONE && b->looked_at < RUNS_PER_LOCK && b->looked_at < max_runs &&
-           b->n + RUN_RANGES_MAX <= HZ3_PURGE_BATCH) {
-        uint32_t run = c->next_scanned;
-        Hz3RunMeta *meta = &hz3_arena.run[run];
-        c->next_scanned = meta->next;
-        b->looked_at++;
-        if (meta->idle_epochs < min_age) {
-            meta->idle_epochs++;
-            c->has_news = true; // come again
-            continue;
-        }
-        uint32_t pages = hz3_run_claim_free_pages(run, cls);
-        if (pages != 0) {
-            add_ranges(b, run, pages);
-        }
+    if (hz3_arena.run[run].is_partial) {
+        hz3_news_count(c, (int64_t)hz3_arena.run[run].free_objs - (int64_t)before);
     }
-    if (b->pages != 0) {
-        hz3_in_purging_add(b->pages);
+}
+
+static bool has_room(const Batch *b, uint64_t max_runs)
+{
+    return b->looked_at < RUNS_PER_LOCK && b->looked_at < max_runs && b->n + RUN_RANGES_MAX <= HZ3_PURGE_BATCH;
+}
+
+// Claims what is free of a run that is old enough. False: it must be looked at again.
+static bool look_at(uint32_t run, uint32_t cls, uint32_t min_age, Batch *b)
+{
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    b->looked_at++;
+    if (meta->idle_epochs < min_age) {
+        meta->idle_epochs++;
+        return false;
+    }
+    uint32_t pages = hz3_run_claim_free_pages(run, cls);
+    if (pages != 0) {
+        add_ranges(b, run, pages);
+    }
+    return true;
+}
+
+// Under the lock: goes on with the notes from `at` downwards; the ones above it were looked at, or are new. Returns
+// where it stopped.
+static uint32_t collect_noted(Central *c, uint32_t cls, uint32_t min_age, uint64_t max_runs, uint32_t at, Batch *b)
+{
+    const Hz3PartialNews *news = hz3_news_of(c);
+    uint32_t notes = atomic_load_explicit(&news->notes, memory_order_relaxed);
+    at = at < notes ? at : notes;
+    while (at > 0 && has_room(b, max_runs)) {
+        at--;
+        uint32_t run = news->run[at];
+        uint64_t before = hz3_arena.run[run].free_objs;
+        if (look_at(run, cls, min_age, b)) {
+            hz3_news_drop(c, at);
+        }
+        count_claimed(c, run, before);
+    }
+    return at;
+}
+
+// Under the lock: goes on with the walk.
+static void collect_walked(Central *c, uint32_t cls, uint32_t min_age, uint64_t max_runs, Batch *b)
+{
+    while (c->next_scanned != HZ3_PAGE_NONE && has_room(b, max_runs)) {
+        uint32_t run = c->next_scanned;
+        uint64_t before = hz3_arena.run[run].free_objs;
+        c->next_scanned = hz3_arena.run[run].next;
+        if (hz3_arena.run[run].idle_epochs == HZ3_RUN_LOOKED_AT) {
+            b->looked_at++;
+        } else if (look_at(run, cls, min_age, b)) {
+            hz3_news_forget(c, run);
+        } else {
+            hz3_news_set_walk(c, hz3_news_walk(c) | HZ3_WALK_WANTED); // come again
+        }
+        count_claimed(c, run, before);
+    }
+    if (c->next_scanned == HZ3_PAGE_NONE) {
+        hz3_news_set_walk(c, hz3_news_walk(c) & ~(uint32_t)HZ3_WALK_UNDER_WAY);
     }
 }
 
@@ -82,49 +127,69 @@ static uint32_t pages_given(const Batch *b, const Hz3RangesGiven *given, uint32_
 static size_t purge_and_publish(Central *c, uint32_t cls, Batch *b)
 {
     Hz3RangesGiven given;
+    hz3_in_purging_add(b->pages);
+    hz3_central_unlock(c);
     size_t purged = hz3_release_to_kernel(b->range, b->n, &given);
     uint32_t range = 0;
     hz3_lock_acquire(&c->lock);
-    bool had_news = c->has_news;
     for (uint32_t i = 0; i < b->claims; i++) {
         const Claim *claim = &b->claim[i];
         uint32_t bits = pages_given(b, &given, &range, claim);
         hz3_assert(range <= b->n && (bits & ~claim->pages) == 0);
+        uint64_t before = hz3_arena.run[claim->run].free_objs;
         hz3_run_publish_pages(claim->run, cls, claim->pages, bits);
+        count_claimed(c, claim->run, before);
+        if (bits != claim->pages) {
+            hz3_news_note(c, claim->run); // refused: try again
+        }
         hz3_partial_settle(c, claim->run, cls);
-        had_news = had_news || bits != claim->pages; // refused: try again
     }
-    c->has_news = had_news; // what we put back ourselves is none
-    hz3_central_unlock(c);
     hz3_in_purging_sub(b->pages);
     hz3_stat_add(partial_pages, purged);
     return purged;
 }
 
-// One walk over the list, from its head or from where the last call stopped. Returns the runs looked at.
+// Under the lock. First what is noted, then the walk, from the list's head or from where the last call stopped.
+static uint32_t collect(Central *c, uint32_t cls, uint32_t min_age, uint64_t max_runs, uint32_t at, Batch *b)
+{
+    b->claims = 0;
+    b->n = 0;
+    b->pages = 0;
+    b->looked_at = 0;
+    at = collect_noted(c, cls, min_age, max_runs, at, b);
+    collect_walked(c, cls, min_age, max_runs, b);
+    return at;
+}
+
+static void begin_walk(Central *c)
+{
+    if (hz3_news_walk(c) == HZ3_WALK_WANTED) {
+        c->next_scanned = c->partial;
+        hz3_news_set_walk(c, HZ3_WALK_UNDER_WAY);
+    }
+}
+
+// Returns the runs looked at.
 static uint64_t scan_central(Central *c, uint32_t cls, uint32_t min_age, uint64_t max_runs, size_t *purged)
 {
     uint64_t looked_at = 0;
+    uint32_t at = HZ3_NOTES_MAX;
     bool goes_on = true;
     hz3_lock_acquire(&c->lock);
-    if (c->next_scanned == HZ3_PAGE_NONE) {
-        c->next_scanned = c->has_news ? c->partial : HZ3_PAGE_NONE;
-        c->has_news = false;
-    }
-    hz3_central_unlock(c);
+    begin_walk(c);
     while (goes_on && looked_at < max_runs) {
         Batch b; // its arrays need no zeros
-        b.claims = 0;
-        b.n = 0;
-        b.pages = 0;
-        b.looked_at = 0;
-        hz3_lock_acquire(&c->lock);
-        collect(c, cls, min_age, max_runs - looked_at, &b);
-        goes_on = c->next_scanned != HZ3_PAGE_NONE;
-        hz3_central_unlock(c);
+        at = collect(c, cls, min_age, max_runs - looked_at, at, &b);
         looked_at += b.looked_at;
-        *purged += b.claims != 0 ? purge_and_publish(c, cls, &b) : 0;
+        goes_on = at != 0 || c->next_scanned != HZ3_PAGE_NONE;
+        if (b.claims != 0) {
+            *purged += purge_and_publish(c, cls, &b);
+        } else if (goes_on) { // others have their turn
+            hz3_central_unlock(c);
+            hz3_lock_acquire(&c->lock);
+        }
     }
+    hz3_central_unlock(c);
     return looked_at;
 }
 
@@ -141,8 +206,11 @@ size_t hz3_partial_purge(uint32_t min_age, uint64_t max_runs)
     for (uint32_t i = 0; i < n && max_runs > 0; i++) {
         uint32_t at = (first + i) % n;
         uint32_t cls = HZ3_CLASS_FIRST + at % HZ3_CLASS_SMALL_LAST;
-        max_runs -= scan_central(&hz3_central[at / HZ3_CLASS_SMALL_LAST][cls], cls, min_age, max_runs, &purged);
-        atomic_store_explicit(&first_of_next, at, memory_order_relaxed);
+        Central *c = &hz3_central[at / HZ3_CLASS_SMALL_LAST][cls];
+        if (hz3_news_exist(c)) {
+            max_runs -= scan_central(c, cls, min_age, max_runs, &purged);
+            atomic_store_explicit(&first_of_next, at, memory_order_relaxed);
+        }
     }
     return purged;
 }
@@ -152,10 +220,7 @@ bool hz3_partial_purge_is_pending(void)
     bool pending = false;
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
-        Central *c = &hz3_central[shard][cls];
-        hz3_lock_acquire(&c->lock);
-        pending |= c->has_news || c->next_scanned != HZ3_PAGE_NONE;
-        hz3_lock_release(&c->lock);
+        pending |= hz3_news_exist(&hz3_central[shard][cls]);
     }
     return pending && hz3_knobs.S65_PARTIAL_PURGE;
 }

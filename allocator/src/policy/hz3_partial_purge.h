@@ -10,8 +10,8 @@
 
 #include "base/hz3_types.h"
 
-// Walks the partial runs of centrals that got objects back. min_age: epochs in which a run must not have been touched.
-// max_runs: most runs looked at; the next call goes on from there. Returns the pages purged.
+// Looks at the partial runs that got objects back since it looked at them last. min_age: epochs in which a run must not
+// have been touched. max_runs: most runs looked at; the next call goes on from there. Returns the pages purged.
 size_t hz3_partial_purge(uint32_t min_age, uint64_t max_runs);
 
 // Some run has yet to be looked at, or to become old enough.

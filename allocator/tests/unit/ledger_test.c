@@ -12,6 +12,7 @@
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central.h"
+#include "middle/hz3_central_state.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_in_purging.h"
 #include "pages/hz3_ledger_list.h"
@@ -624,22 +625,73 @@ static void a_refused_page_of_a_run_is_tried_again(void **state)
     give_back(0, 4);
 }
 
-static void a_walk_goes_on_where_its_budget_ended(void **state)
+static void *many[100 * 32];
+
+// A hundred runs, of each of which one object or two stay.
+static void fill_runs_with_holes(void)
 {
-    (void)state;
-    static void *many[100 * 32];
     uint32_t n = 0;
     fill_run();
     while (n < COUNT_OF(many)) {
         uint32_t left = (uint32_t)COUNT_OF(many) - n;
         n += hz3_central_take(SHARD, HZ3_CLASS_1024, many + n, left < HZ3_BATCH_MAX ? left : HZ3_BATCH_MAX);
     }
-    for (uint32_t i = 0; i < n; i++) { // one object of each run stays
+    for (uint32_t i = 0; i < n; i++) {
         if ((uintptr_t)many[i] % (8 * HZ3_PAGE_SIZE) != 0) {
             hz3_central_give(SHARD, HZ3_CLASS_1024, &many[i], 1);
             many[i] = NULL;
         }
     }
+}
+
+static void empty_these_runs(void)
+{
+    for (uint32_t i = 0; i < COUNT_OF(many); i++) {
+        if (many[i] != NULL) {
+            hz3_central_give(SHARD, HZ3_CLASS_1024, &many[i], 1);
+        }
+    }
+}
+
+// Whatever else there is: a run that nothing has come back to costs no look.
+static void only_runs_with_news_are_looked_at(void **state)
+{
+    (void)state;
+    fill_runs_with_holes();
+    hz3_partial_purge(0, FOR_EVER);
+    hz3_partial_purge(0, FOR_EVER);
+    assert_false(hz3_partial_purge_is_pending());
+    for (uint32_t round = 0; round < 3; round++) {
+        give_back(8 * round, 8 * round + 8); // two pages of a run that is somewhere on the list
+        assert_true(hz3_partial_purge_is_pending());
+        assert_int_equal(hz3_partial_purge(0, 1), 2);
+        assert_false(hz3_partial_purge_is_pending());
+    }
+    give_back(24, 32);
+    empty_these_runs();
+}
+
+// Figures wait for nobody: a thread that asks for them must not stop another, nor the other way round.
+static void figures_are_read_without_a_lock(void **state)
+{
+    (void)state;
+    fill_run();
+    size_t before = hz3_central_figures().run_bytes;
+    give_back(0, 20);
+    Central *c = &hz3_central[SHARD][HZ3_CLASS_1024];
+    hz3_lock_acquire(&c->lock);
+    size_t after = hz3_central_figures().run_bytes;
+    hz3_lock_release(&c->lock);
+    assert_int_equal(after - before, 20 * 1024);
+    assert_int_equal(hz3_partial_purge(0, FOR_EVER), 5);
+    assert_int_equal(hz3_central_figures().run_bytes, after);
+    give_back(20, 32);
+}
+
+static void a_walk_goes_on_where_its_budget_ended(void **state)
+{
+    (void)state;
+    fill_runs_with_holes();
     size_t purged = 0;
     uint32_t calls = 0;
     for (; hz3_partial_purge_is_pending(); calls++) {
@@ -648,11 +700,7 @@ static void a_walk_goes_on_where_its_budget_ended(void **state)
     }
     assert_in_range(purged, 600, 800);
     assert_in_range(calls, 10, 200);
-    for (uint32_t i = 0; i < n; i++) {
-        if (many[i] != NULL) {
-            hz3_central_give(SHARD, HZ3_CLASS_1024, &many[i], 1);
-        }
-    }
+    empty_these_runs();
     give_back(0, 32);
 }
 
@@ -681,6 +729,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(free_pages_of_a_live_run_are_purged_once, set_up),
         cmocka_unit_test_setup(a_run_is_left_alone_until_it_is_old, set_up),
         cmocka_unit_test_setup(a_refused_page_of_a_run_is_tried_again, set_up),
+        cmocka_unit_test_setup(only_runs_with_news_are_looked_at, set_up),
+        cmocka_unit_test_setup(figures_are_read_without_a_lock, set_up),
         cmocka_unit_test_setup(a_walk_goes_on_where_its_budget_ended, set_up),
     };
     return cmocka_run_group_tests(tests, hold_a_page, NULL);

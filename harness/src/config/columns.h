@@ -53,7 +53,10 @@
     X(probe_cpu_after_ns)                                                                                              \
     X(probe_mem_ns)                                                                                                    \
     X(probe_mem_after_ns)                                                                                              \
-    X(instructions)
+    X(instructions)                                                                                                    \
+    X(rss_mib_s)                                                                                                       \
+    X(peak_pss_kib)                                                                                                    \
+    X(processes)
 
 #define X(name) RUN_##name,
 typedef enum RunColumn { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;

@@ -29,10 +29,18 @@ typedef struct CfgMetric {
     Direction direction;
 } CfgMetric;
 
+typedef enum Protocol { PROTOCOL_HZB1, PROTOCOL_NONE } Protocol;
+
 typedef struct CfgWorkload {
     char *name;
-    char *bin;
-    char **argv; // {param}, {seed} are filled in
+    char *bin; // a path; with PROTOCOL_NONE also a name that PATH has
+    Protocol protocol;
+    // With PROTOCOL_NONE alone. Commands are the shell's; NULL = none.
+    char *prepare;                // makes inputs, once, in the folder {inputs}
+    char *stdin_path;             // else /dev/null
+    char *ready, *client, *check; // of a server: is it up, what works on it, what is then the same for all allocators
+    bool optional;                // without the program its samples are recorded as skipped
+    char **argv;                  // {param}, {seed} are filled in
     unsigned argv_count;
     char **params; // key=default; a cell may change them
     unsigned params_count;

@@ -93,6 +93,11 @@ static bool check_allocators(const Config *config)
     return true;
 }
 
+static bool is_word(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && strncmp(text, word, length) == 0;
+}
+
 // Every {placeholder} must name a parameter.
 static bool check_argv(const char *path, const CfgWorkload *workload)
 {
@@ -100,7 +105,7 @@ static bool check_argv(const char *path, const CfgWorkload *workload)
         for (const char *open = strchr(workload->argv[i], '{'); open; open = strchr(open + 1, '{')) {
             size_t length = strcspn(open + 1, "}");
             bool known =
-                open[1 + length] == '}' && ((length == 4 && strncmp(open + 1, "seed", 4) == 0) ||
+                open[1 + length] == '}' && (is_word(open + 1, length, "seed") || is_word(open + 1, length, "inputs") ||
                                             pairs_have(workload->params, workload->params_count, open + 1, length) ||
                                             pairs_have(workload->fixed, workload->fixed_count, open + 1, length));
             if (known) continue;
@@ -110,6 +115,21 @@ static bool check_argv(const char *path, const CfgWorkload *workload)
         }
     }
     return true;
+}
+
+static bool check_program(const char *path, const CfgWorkload *w)
+{
+    const bool is_server = w->ready || w->client;
+    const bool has_keys = w->prepare || w->stdin_path || is_server || w->check || w->optional;
+    const char *fault = w->protocol == PROTOCOL_HZB1 && has_keys
+                            ? "prepare, stdin, ready, client, check and optional need 'protocol: none'"
+                        : is_server && !(w->ready && w->client) ? "a server needs both ready and client"
+                        : w->check && !is_server ? "check is about a server; of others stdout is compared"
+                        : w->protocol == PROTOCOL_NONE && (w->instructions || w->allow_fallback)
+                            ? "instructions and allow_fallback need a program that speaks HZB1"
+                            : NULL;
+    if (fault) yaml_error_at(path, w->name, "workload '%s': %s", w->name, fault);
+    return !fault;
 }
 
 static bool check_metrics(const char *path, const CfgWorkload *workload)
@@ -160,7 +180,7 @@ static bool check_workloads(const Config *config)
         }
         if (!check_pairs(path, w->params, w->params_count) || !check_pairs(path, w->fixed, w->fixed_count) ||
             !check_settings(path, "test_params", w, w->test_params, w->test_params_count) || !check_argv(path, w) ||
-            !check_metrics(path, w))
+            !check_metrics(path, w) || !check_program(path, w))
             return false;
     }
     return true;

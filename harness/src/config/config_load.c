@@ -47,9 +47,18 @@ static const cyaml_schema_field_t metric_fields[] = {
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t metric_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgMetric, metric_fields)};
+static const cyaml_strval_t protocol_names[] = {{"HZB1", PROTOCOL_HZB1}, {"none", PROTOCOL_NONE}};
 static const cyaml_schema_field_t workload_fields[] = {
     STRING("name", REQUIRED, CfgWorkload, name),
     STRING("bin", REQUIRED, CfgWorkload, bin),
+    CYAML_FIELD_ENUM("protocol", CYAML_FLAG_STRICT | CYAML_FLAG_OPTIONAL, CfgWorkload, protocol, protocol_names,
+                     CYAML_ARRAY_LEN(protocol_names)),
+    STRING("prepare", OPTIONAL, CfgWorkload, prepare),
+    STRING("stdin", OPTIONAL, CfgWorkload, stdin_path),
+    STRING("ready", OPTIONAL, CfgWorkload, ready),
+    STRING("client", OPTIONAL, CfgWorkload, client),
+    STRING("check", OPTIONAL, CfgWorkload, check),
+    CYAML_FIELD_BOOL("optional", OPTIONAL, CfgWorkload, optional),
     STRINGS("argv", REQUIRED, CfgWorkload, argv),
     STRINGS("params", OPTIONAL, CfgWorkload, params),
     STRINGS("fixed", OPTIONAL, CfgWorkload, fixed),

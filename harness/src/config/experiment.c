@@ -17,7 +17,28 @@ static const double fallback_max_pct = 0.1;
 
 char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload)
 {
+    const bool is_name = workload->protocol == PROTOCOL_NONE && !strchr(workload->bin, '/');
+    char *found = is_name ? program_in_path(workload->bin) : NULL;
+    if (is_name) return found ? found : xstrdup(workload->bin);
     return config_path(config->workloads_path, options, workload->bin);
+}
+
+static char *copy_of(const char *text)
+{
+    return text ? xstrdup(text) : NULL;
+}
+
+static Program *program_of(const Options *options, const CfgWorkload *from)
+{
+    if (from->protocol != PROTOCOL_NONE) return NULL;
+    Program *program = xcalloc(1, sizeof *program);
+    *program = (Program){.prepare = copy_of(from->prepare),
+                         .inputs = xfmt("%s/inputs/%s", options_build_dir(options), from->name),
+                         .stdin_path = copy_of(from->stdin_path),
+                         .ready = copy_of(from->ready),
+                         .client = copy_of(from->client),
+                         .check = copy_of(from->check)};
+    return program;
 }
 
 static bool add_arm(Experiment *experiment, Arm *arm, const char *role, const regex_t *wanted)
@@ -142,13 +163,19 @@ static bool add_workloads(const Config *config, const Options *options, Experime
         if (experiment_workload(experiment, from->name)) continue;
         char *path = workload_path(config, options, from), *real = readable_path(path);
         Workload workload = {.name = xstrdup(from->name),
-                             .bin = real,
+                             .bin = from->protocol == PROTOCOL_NONE ? path : real,
+                             .program = program_of(options, from),
                              .argv = {from->argv, from->argv_count},
                              .allow_fallback = from->allow_fallback,
                              .metrics = from->metrics,
                              .metrics_count = from->metrics_count};
         bool ok = real && access(real, X_OK) == 0 && file_id(real, &workload.id);
         workload.sha256 = ok ? sha256_of_file(real) : NULL;
+        if (!workload.sha256 && from->optional) {
+            hzb_note("workload '%s': no program '%s'; it is optional and will be skipped", from->name, path);
+            workload.missing = true;
+            workload.sha256 = xstrdup("");
+        }
         if (!workload.sha256) {
             hzb_error("workload '%s': no program '%s'; build it with make, or see --build", from->name, path);
             return false;

@@ -9,9 +9,18 @@
 #include "config/arm.h"
 #include "stats/modes.h"
 
+// A program that knows nothing of hzb. Paths are absolute, commands are the shell's; NULL = none.
+typedef struct Program {
+    char *prepare, *inputs; // inputs: the folder that prepare fills
+    char *stdin_path;       // may begin with {inputs}
+    char *ready, *client, *check;
+} Program;
+
 typedef struct Workload {
     char *name;
-    char *bin; // absolute path
+    char *bin;        // absolute path
+    Program *program; // NULL: it speaks HZB1
+    bool missing;     // an optional program that is not installed
     char *sha256;
     StrList argv;
     bool allow_fallback;
@@ -66,7 +75,7 @@ typedef struct Experiment {
     StrList command_line; // how hzb was called to make it
 } Experiment;
 
-// Absolute path of a workload's program; need not exist.
+// Absolute path of a workload's program, which need not exist; or just the name, when PATH has no such program.
 char *workload_path(const Config *config, const Options *options, const CfgWorkload *workload);
 
 bool experiment_make(const Config *config, const Options *options, Experiment *experiment);

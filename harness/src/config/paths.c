@@ -39,6 +39,19 @@ char *matrix_path(const Options *options, const char *word)
     return xstrdup(word);
 }
 
+char *program_in_path(const char *name)
+{
+    const char *path = getenv("PATH");
+    for (const char *at = path ? path : ""; *at;) {
+        size_t length = strcspn(at, ":");
+        char *candidate = xfmt("%.*s/%s", (int)length, at, name);
+        if (candidate[0] == '/' && access(candidate, X_OK) == 0) return candidate;
+        free(candidate);
+        at += length + (at[length] == ':');
+    }
+    return NULL;
+}
+
 char *config_path(const char *yaml_path, const Options *options, const char *text)
 {
     static const char build[] = "{build}";

@@ -11,6 +11,9 @@ char *matrix_path(const Options *options, const char *word);
 char *config_path(const char *yaml_path, const Options *options, const char *text);
 // Absolute path of a file that can be read, or NULL.
 char *readable_path(const char *path);
+// Path of a program that PATH has, as it stands there: some act by the name that a link gives them. NULL if it has
+// none.
+char *program_in_path(const char *name);
 // Absolute path of a library as allocators.yaml names it, or NULL if there is none.
 char *library_find(const Config *config, const Options *options, const char *preload);
 

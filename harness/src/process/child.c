@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/callgrind.h"
+#include "base/files.h"
 
 enum { EXIT_CANNOT_EXEC = 127 };
 
@@ -40,31 +41,43 @@ static char *fill_in(const char *template, const StrList *values)
     return text;
 }
 
-StrList child_arguments(const Workload *workload, const PlanRow *plan)
+static StrList placeholders(const Workload *workload, const PlanRow *plan)
 {
-    StrList arguments = {0}, values = list_split(plan->params, ' ');
+    StrList values = list_split(plan->params, ' ');
     char *seed = xfmt("seed=%" PRIu64, plan->seed);
     list_add(&values, seed);
+    free(seed);
+    if (!workload->program) return values;
+    char *inputs = xfmt("inputs=%s", workload->program->inputs);
+    list_add(&values, inputs);
+    free(inputs);
+    return values;
+}
+
+char *child_fill_in(const char *text, const Workload *workload, const PlanRow *plan)
+{
+    StrList values = placeholders(workload, plan);
+    char *filled = fill_in(text, &values);
+    list_free(&values);
+    return filled;
+}
+
+StrList child_arguments(const Workload *workload, const PlanRow *plan)
+{
+    StrList arguments = {0};
     list_add(&arguments, workload->bin);
     for (unsigned i = 0; i < workload->argv.count; i++) {
-        char *argument = fill_in(workload->argv.items[i], &values);
+        char *argument = child_fill_in(workload->argv.items[i], workload, plan);
         if (*argument) list_add(&arguments, argument);
         free(argument);
     }
-    free(seed);
-    list_free(&values);
     return arguments;
 }
 
-static StrList command_line(const ChildSpec *spec)
+static void add_all(StrList *list, const StrList *more)
 {
-    StrList program = child_arguments(spec->workload, spec->plan), whole = {0};
-    if (!spec->count_path) return program;
-    callgrind_arguments(spec->count_path, &whole);
-    for (unsigned i = 0; i < program.count; i++)
-        list_add(&whole, program.items[i]);
-    list_free(&program);
-    return whole;
+    for (unsigned i = 0; i < more->count; i++)
+        list_add(list, more->items[i]);
 }
 
 static void set(StrList *environment, const char *name, const char *value)
@@ -75,6 +88,40 @@ static void set(StrList *environment, const char *name, const char *value)
     free(entry);
 }
 
+// What is the allocator's affair.
+static void set_arm(const ChildSpec *spec, StrList *environment)
+{
+    for (unsigned i = 0; i < spec->arm->env.count; i++)
+        pairs_set(environment, spec->arm->env.items[i]);
+    set(environment, "LD_PRELOAD", spec->arm->preload);
+    if (spec->arm->stats_file_env) set(environment, spec->arm->stats_file_env, spec->stats_path);
+}
+
+// A program is started by a small one, which sets the allocator's variables for it alone.
+static void add_launcher(const ChildSpec *spec, int socket_fd, StrList *whole)
+{
+    StrList of_arm = {0};
+    char *launcher = xfmt("%s/hzb-launch", program_dir()), *fd = xfmt("%d", socket_fd);
+    set_arm(spec, &of_arm);
+    list_add(whole, launcher);
+    list_add(whole, fd);
+    add_all(whole, &of_arm);
+    list_add(whole, "--");
+    free(launcher);
+    free(fd);
+    list_free(&of_arm);
+}
+
+static StrList command_line(const ChildSpec *spec, int socket_fd)
+{
+    StrList program = child_arguments(spec->workload, spec->plan), whole = {0};
+    if (spec->workload->program) add_launcher(spec, socket_fd, &whole);
+    if (spec->count_path) callgrind_arguments(spec->count_path, &whole);
+    add_all(&whole, &program);
+    list_free(&program);
+    return whole;
+}
+
 StrList child_environment(const ChildSpec *spec, int socket_fd, int live_fd)
 {
     static const char *const kept[] = {"PATH", "HOME", "TMPDIR"};
@@ -83,14 +130,13 @@ StrList child_environment(const ChildSpec *spec, int socket_fd, int live_fd)
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         set(&environment, kept[i], getenv(kept[i]));
     set(&environment, "LC_ALL", "C");
-    for (unsigned i = 0; i < spec->arm->env.count; i++)
-        pairs_set(&environment, spec->arm->env.items[i]);
-    set(&environment, "LD_PRELOAD", spec->arm->preload);
-    if (spec->arm->stats_file_env) set(&environment, spec->arm->stats_file_env, spec->stats_path);
-    snprintf(number, sizeof number, "%d", socket_fd);
-    set(&environment, "HZB_FD", number);
-    snprintf(number, sizeof number, "%d", live_fd);
-    set(&environment, "HZB_LIVE_FD", number);
+    if (!spec->workload->program) {
+        set_arm(spec, &environment);
+        snprintf(number, sizeof number, "%d", socket_fd);
+        set(&environment, "HZB_FD", number);
+        snprintf(number, sizeof number, "%d", live_fd);
+        set(&environment, "HZB_LIVE_FD", number);
+    }
     char *pad = xfmt("%0*d", (int)spec->plan->env_pad_bytes + 1, 0);
     set(&environment, "HZB_PAD", pad);
     free(pad);
@@ -121,12 +167,12 @@ static void become(const ChildSpec *spec, char *const argv[], char *const envp[]
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL); // which hzb ignores
     setrlimit(RLIMIT_CORE, &no_core);
-    bool ready = open_onto("/dev/null", O_RDONLY, STDIN_FILENO) >= 0 &&
+    bool ready = open_onto(spec->stdin_path ? spec->stdin_path : "/dev/null", O_RDONLY, STDIN_FILENO) >= 0 &&
                  open_onto(spec->out_path, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO) >= 0 &&
                  open_onto(spec->err_path, O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO) >= 0 &&
-                 chdir(spec->work_dir) == 0;
+                 chdir(spec->run_dir ? spec->run_dir : spec->work_dir) == 0;
     keep_over_exec(socket_fd);
-    keep_over_exec(live_fd);
+    if (!spec->workload->program) keep_over_exec(live_fd);
     if (ready) execvpe(argv[0], argv, envp);
     dprintf(STDERR_FILENO, "hzb: cannot start %s: %s\n", argv[0], strerror(errno));
     _exit(EXIT_CANNOT_EXEC);
@@ -147,7 +193,7 @@ bool child_start(const ChildSpec *spec, const LivePage *live, Child *child)
         hzb_error("socketpair: %s", strerror(errno));
         return false;
     }
-    StrList arguments = command_line(spec);
+    StrList arguments = command_line(spec, ends[1]);
     StrList environment = child_environment(spec, ends[1], live->fd);
     pid_t parent = getpid();
     *child = (Child){.pid = fork(), .pidfd = -1, .socket = ends[0]};

@@ -18,6 +18,8 @@ typedef struct ChildSpec {
     const char *out_path;
     const char *err_path;
     const char *count_path; // where instructions are counted to; NULL = they are not
+    const char *run_dir;    // of a program: its own folder, empty;
+    const char *stdin_path; // and its input, or NULL
 } ChildSpec;
 
 typedef struct Child {
@@ -31,6 +33,9 @@ typedef struct Child {
 StrList child_arguments(const Workload *workload, const PlanRow *plan);
 // PATH, HOME, TMPDIR, LC_ALL=C, the arm's variables and the protocol's. LD_PRELOAD is never hzb's own.
 StrList child_environment(const ChildSpec *spec, int socket_fd, int live_fd);
+
+// {placeholders} of any text of a workload, which are also `inputs` of a program.
+char *child_fill_in(const char *text, const Workload *workload, const PlanRow *plan);
 
 // Says what is wrong and returns false.
 bool child_start(const ChildSpec *spec, const LivePage *live, Child *child);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,14 @@ static const char of_block[] = "block: ", checksum[] = "checksum: ";
 
 static char *wait_fault(const Workload *workload, const Observed *seen)
 {
+    if (workload->program && !seen->has_end) return xfmt("launch: no report of its end, see logs");
+    // A server ends when it is told to.
+    if (workload->program && workload->program->client && WIFSIGNALED(seen->wait_status) &&
+        WTERMSIG(seen->wait_status) == SIGTERM)
+        return NULL;
     if (WIFSIGNALED(seen->wait_status)) return xfmt("signal: %s", strsignal(WTERMSIG(seen->wait_status)));
     if (WEXITSTATUS(seen->wait_status) != 0) return xfmt("exit: code %d, see logs", WEXITSTATUS(seen->wait_status));
+    if (workload->program) return seen->processes > 0 ? NULL : xfmt("proof: it ended before its libraries were seen");
     if (!seen->has_final) return xfmt("protocol: no final line");
     bool uncounted = workload->counter && seen->instructions <= 0;
     return uncounted ? xfmt("instructions: %s counted none", workload->counter) : NULL;
@@ -90,10 +97,11 @@ static void fill_status(const Experiment *experiment, const PlanRow *plan, const
 {
     const Workload *workload = experiment_workload(experiment, plan->workload);
     char *fault = seen->killed_as ? seen->fault : wait_fault(workload, seen);
-    const char *status = seen->killed_as                  ? seen->killed_as
-                         : WIFSIGNALED(seen->wait_status) ? "signal"
-                         : fault                          ? "failed"
-                                                          : "ok";
+    const char *status = seen->killed_as                                   ? seen->killed_as
+                         : !fault                                          ? "ok"
+                         : WIFSIGNALED(seen->wait_status)                  ? "signal"
+                         : strncmp(fault, "proof:", strlen("proof:")) == 0 ? "invalid"
+                                                                           : "failed";
     if (!fault && (fault = invalidity(experiment, plan, seen, verify_only))) status = "invalid";
     row_set(row, RUN_status, "%s", status);
     row_set(row, RUN_invalid_reason, "%s", fault ? fault : "");
@@ -143,7 +151,16 @@ static void fill_memory(const Observed *seen, RunRow *row)
     if (seen->peak_kib > 0) row_set(row, RUN_peak_rss_kib, "%" PRId64, seen->peak_kib);
     if (seen->post_kib > 0) row_set(row, RUN_post_rss_kib, "%" PRId64, seen->post_kib);
     if (seen->idle_kib > 0) row_set(row, RUN_idle_rss_kib, "%" PRId64, seen->idle_kib);
+    if (seen->rss_mib_s > 0) row_set(row, RUN_rss_mib_s, "%.4g", seen->rss_mib_s);
     if (seen->return_ms > 0) row_set(row, RUN_idle_return_ms, "%.3f", seen->return_ms);
+}
+
+static void fill_program(const Observed *seen, RunRow *row)
+{
+    if (seen->client_s > 0) row_set(row, RUN_work_s, "%.6f", seen->client_s);
+    if (seen->output_sha256) row_set(row, RUN_checksum, "%.*s", PROTO_CHECKSUM_DIGITS, seen->output_sha256);
+    if (seen->pss_kib > 0) row_set(row, RUN_peak_pss_kib, "%" PRId64, seen->pss_kib);
+    row_set(row, RUN_processes, "%u", seen->processes);
 }
 
 static void fill_final(const ProtoFinal *final, RunRow *row)
@@ -179,6 +196,7 @@ void outcome_fill(const Experiment *experiment, const PlanRow *plan, const Obser
     fill_probes(observed, row);
     fill_memory(observed, row);
     if (observed->has_final) fill_speed(&observed->final, row);
+    if (observed->has_end) fill_program(observed, row);
 }
 
 void outcome_skipped(const Experiment *experiment, const PlanRow *plan, const char *reason, RunRow *row)

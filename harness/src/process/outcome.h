@@ -25,6 +25,12 @@ typedef struct Observed {
     char *fault;           // and why
     bool has_final;
     ProtoFinal final;
+    bool has_end;        // of a program: wait_status, usage and wall_s are its own
+    double client_s;     // of a server: how long the client worked
+    char *output_sha256; // of a program: what must be the same for all allocators
+    unsigned processes;  // of a program: how many were seen to have the allocator
+    int64_t pss_kib;     // at most
+    double rss_mib_s;
     int64_t peak_kib;
     int64_t post_kib; // when the final line had come
     int64_t idle_kib; // settled in the last idle phase

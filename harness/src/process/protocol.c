@@ -41,6 +41,15 @@ static bool parse_phase(const StrList *fields, char phase[PROTO_PHASE_MAX])
     return true;
 }
 
+static bool parse_end(const StrList *fields, ProtoEnd *end)
+{
+    return u64_of(fields, "status", &end->wait_status) && u64_of(fields, "wall_ns", &end->wall_ns) &&
+           u64_of(fields, "user_us", &end->user_us) && u64_of(fields, "sys_us", &end->sys_us) &&
+           u64_of(fields, "maxrss_kib", &end->maxrss_kib) && u64_of(fields, "minflt", &end->minflt) &&
+           u64_of(fields, "majflt", &end->majflt) && u64_of(fields, "nvcsw", &end->nvcsw) &&
+           u64_of(fields, "nivcsw", &end->nivcsw);
+}
+
 ProtoMessage proto_parse(const char *line)
 {
     assert(!strchr(line, '\n'));
@@ -52,6 +61,8 @@ ProtoMessage proto_parse(const char *line)
         else
             message.kind = parse_phase(&fields, message.phase) ? PROTO_PHASE : PROTO_BAD;
     }
+    if (fields.count >= 2 && strcmp(fields.items[0], "HZBEND") == 0)
+        message.kind = parse_end(&fields, &message.end) ? PROTO_END : PROTO_BAD;
     for (unsigned i = 0; i < fields.count; i++)
         free(fields.items[i]);
     free(fields.items);

@@ -1,4 +1,5 @@
-// Workload protocol HZB1: ASCII lines that a workload writes to $HZB_FD.
+// Workload protocol HZB1: ASCII lines that a workload writes to $HZB_FD. A program that knows nothing of it is started
+// by hzb-launch, which writes one line at the end.
 #ifndef HZB_PROTOCOL_H
 #define HZB_PROTOCOL_H
 
@@ -21,12 +22,18 @@ typedef struct ProtoFinal {
     double actual_remote_pct;
 } ProtoFinal;
 
-typedef enum ProtoKind { PROTO_BAD, PROTO_PHASE, PROTO_FINAL } ProtoKind;
+// What hzb-launch reports of a program that has ended.
+typedef struct ProtoEnd {
+    uint64_t wait_status, wall_ns, user_us, sys_us, maxrss_kib, minflt, majflt, nvcsw, nivcsw;
+} ProtoEnd;
+
+typedef enum ProtoKind { PROTO_BAD, PROTO_PHASE, PROTO_FINAL, PROTO_END } ProtoKind;
 
 typedef struct ProtoMessage {
     ProtoKind kind;
     char phase[PROTO_PHASE_MAX];
     ProtoFinal final;
+    ProtoEnd end;
 } ProtoMessage;
 
 // `line` without its newline. Unknown keys are legal, missing ones are not.

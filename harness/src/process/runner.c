@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 #include "process/livepage.h"
 #include "process/outcome.h"
 #include "process/probe.h"
+#include "process/program.h"
 #include "process/protocol.h"
 #include "process/sampler.h"
 #include "process/target.h"
@@ -39,6 +41,7 @@ typedef struct {
     char *stats_path;
     char *count_path; // NULL unless its instructions are counted
     Sampler sampler;
+    ProgramRun program; // of a workload that is one
     int timer_fd;
     int statm_fd;
     uint64_t start_ns, deadline_ns;
@@ -74,6 +77,11 @@ static void take_sample(Run *run)
 {
     if (run->arm->stats_file_env) counter_file_open(&run->counters, run->stats_path);
     int64_t rss_kib = sampler_take(&run->sampler);
+    if (run->workload->program) program_note_pss(&run->program, rss_kib);
+    if (run->program.tree.fault) {
+        kill_as(run, "invalid", run->program.tree.fault);
+        run->program.tree.fault = NULL;
+    }
     if (rss_kib > run->seen.peak_kib) run->seen.peak_kib = rss_kib;
     if (rss_kib > run->guard_kib)
         kill_as(run, "memlimit",
@@ -102,10 +110,14 @@ static char *printable(const char *line)
 static void on_line(Run *run, const char *line)
 {
     ProtoMessage message = proto_parse(line);
-    if (message.kind == PROTO_BAD) {
+    if (message.kind == PROTO_BAD || (message.kind == PROTO_END) != (run->workload->program != NULL)) {
         char *shown = printable(line);
         kill_as(run, "failed", xfmt("protocol: not a line of HZB1: '%.80s'", shown));
         free(shown);
+        return;
+    }
+    if (message.kind == PROTO_END && run->workload->program) {
+        program_take_end(&message.end, &run->seen);
         return;
     }
     prove(run);
@@ -148,6 +160,23 @@ static void on_socket(Run *run)
     if (run->line_length == sizeof run->line - 1) kill_as(run, "failed", xfmt("protocol: a line without an end"));
 }
 
+static void on_driver_said(Run *run)
+{
+    const char *phase = driver_hear(&run->program.driver);
+    if (!phase) return;
+    sampler_phase(&run->sampler, phase);
+    take_sample(run);
+}
+
+// The client is done: the server is told to end.
+static void on_driver_ended(Run *run)
+{
+    if (!driver_reap(&run->program.driver))
+        kill_as(run, "failed", xfmt("client: it failed, see logs/%u.client", run->plan->seq));
+    else
+        kill(-run->child.pid, SIGTERM);
+}
+
 static void on_timer(Run *run)
 {
     uint64_t expirations;
@@ -174,14 +203,18 @@ static bool watch(Run *run)
         struct pollfd fds[] = {{run->child.socket, POLLIN, 0},
                                {run->child.pidfd, POLLIN, 0},
                                {run->timer_fd, POLLIN, 0},
-                               {interrupted ? -1 : run->context->signal_fd, POLLIN, 0}};
-        if (poll(fds, 4, ms_left(run)) < 0) continue; // EINTR
+                               {interrupted ? -1 : run->context->signal_fd, POLLIN, 0},
+                               {run->program.driver.pipe, POLLIN, 0},
+                               {run->program.driver.pidfd, POLLIN, 0}};
+        if (poll(fds, 6, ms_left(run)) < 0) continue; // EINTR
         if (fds[0].revents) on_socket(run);
         if (fds[2].revents) on_timer(run);
         if (fds[3].revents) {
             interrupted = true;
             child_kill_group(&run->child);
         }
+        if (fds[4].revents) on_driver_said(run);
+        if (fds[5].revents && !fds[4].revents) on_driver_ended(run);
         // Its last words may still be in the socket; read them before its end is believed.
         run->exited = fds[1].revents && (run->child.socket < 0 || !fds[0].revents);
     }
@@ -190,10 +223,16 @@ static bool watch(Run *run)
 
 static void reap(Run *run)
 {
-    run->seen.wall_s = (double)(monotonic_ns() - run->start_ns) / 1e9;
+    const double wall_s = (double)(monotonic_ns() - run->start_ns) / 1e9;
+    struct rusage usage = {0};
+    int status = 0;
     child_kill_group(&run->child); // whatever it left behind
-    while (wait4(run->child.pid, &run->seen.wait_status, 0, &run->seen.usage) < 0 && errno == EINTR)
+    while (wait4(run->child.pid, &status, 0, &usage) < 0 && errno == EINTR)
         continue;
+    if (run->seen.has_end) return; // of a program: hzb-launch has said it
+    run->seen.wall_s = wall_s;
+    run->seen.wait_status = status;
+    run->seen.usage = usage;
 }
 
 static bool start_timer(Run *run)
@@ -218,8 +257,8 @@ static char *log_path(const Run *run, const char *folder, const char *extension)
 static bool start(Run *run)
 {
     char *out = log_path(run, "logs", "out"), *err = log_path(run, "logs", "err");
-    const ChildSpec spec = {run->arm, run->workload, run->plan,      run->stats_path, run->context->work_dir,
-                            out,      err,           run->count_path};
+    const ChildSpec spec = {run->arm, run->workload, run->plan,       run->stats_path,  run->context->work_dir,
+                            out,      err,           run->count_path, run->program.dir, run->program.stdin_path};
     unlink(run->stats_path);
     run->ticks_before = cpu_ticks();
     run->psi_before_us = psi_cpu_us();
@@ -234,6 +273,10 @@ static bool start(Run *run)
     if (!ok) return false;
     run->statm_fd = target_open_statm(run->child.pid);
     sampler_start(&run->sampler, run->statm_fd, &run->live, &run->counters, run->start_ns);
+    if (run->workload->program) run->sampler.tree = &run->program.tree;
+    if (run->workload->program &&
+        !program_start(&run->program, run->child.pid, run->arm->preload, &run->context->experiment->known_libs))
+        return false;
     return start_timer(run);
 }
 
@@ -251,6 +294,12 @@ static void observe_end(Run *run)
     run->seen.psi_cpu_us = psi_us >= 0 ? psi_us - run->psi_before_us : -1;
     run->seen.idle_kib = sampler_settled_rss_kib(&run->sampler, "idle");
     run->seen.return_ms = sampler_return_ms(&run->sampler, "idle");
+    run->seen.rss_mib_s = sampler_rss_mib_s(&run->sampler);
+    if (run->workload->program) {
+        char *out = log_path(run, "logs", "out");
+        program_observe(&run->program, out, &run->seen);
+        free(out);
+    }
     if (is_probed(run)) run->seen.after = probe_recent(0);
     if (run->count_path) run->seen.instructions = callgrind_instructions(run->count_path, run->workload->bin);
 }
@@ -314,6 +363,8 @@ static RunEnd finish(Run *run, bool interrupted, RunResult *result)
     if (run->count_path) unlink(run->count_path);
     free(run->count_path);
     free(run->seen.fault);
+    free(run->seen.output_sha256);
+    program_free(&run->program);
     return end;
 }
 
@@ -333,8 +384,9 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
                         .before = probe_none(),
                         .after = probe_none()}};
     assert(run.arm && run.workload);
-    if (run.arm->missing) {
-        outcome_skipped(experiment, plan, "library: not installed", &result->row);
+    if (run.arm->missing || run.workload->missing) {
+        outcome_skipped(experiment, plan, run.arm->missing ? "library: not installed" : "program: not installed",
+                        &result->row);
         free(run.stats_path);
         return RUN_DONE;
     }
@@ -342,6 +394,15 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
     run.guard_kib = (int64_t)(ram_kib * experiment->limits.mem_guard_pct / 100);
     if (run.workload->counter) run.count_path = xfmt("%s/%u.callgrind", context->work_dir, plan->seq);
     if (is_probed(&run)) run.seen.before = probe_recent(PROBE_AGE_MAX_MS);
+    driver_none(&run.program.driver);
+    if (run.workload->program) {
+        run.program.workload = run.workload;
+        run.program.plan = plan;
+        char *log = log_path(&run, "logs", "client");
+        const bool ready = program_prepare(&run.program, context->work_dir, log);
+        free(log);
+        if (!ready) return RUN_BROKEN;
+    }
     if (!start(&run)) return RUN_BROKEN;
     bool interrupted = !watch(&run);
     reap(&run);

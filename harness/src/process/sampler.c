@@ -55,7 +55,7 @@ static void take_counters(Sampler *sampler)
 
 int64_t sampler_take(Sampler *sampler)
 {
-    int64_t rss_kib = target_rss_kib(sampler->statm_fd);
+    int64_t rss_kib = sampler->tree ? tree_rss_kib(sampler->tree) : target_rss_kib(sampler->statm_fd);
     if (rss_kib == 0) return 0;
     if (sampler->count == sampler->room) {
         sampler->room = sampler->room ? 2 * sampler->room : 512;
@@ -116,12 +116,23 @@ double sampler_return_ms(const Sampler *sampler, const char *phase)
     return -1;
 }
 
+double sampler_rss_mib_s(const Sampler *sampler)
+{
+    double sum = 0;
+    for (unsigned i = 1; i < sampler->count; i++) {
+        const Sample *from = &sampler->samples[i - 1], *to = &sampler->samples[i];
+        sum += (double)(from->rss_kib + to->rss_kib) / 2 / 1024 * (double)(to->t_ns - from->t_ns) / 1e9;
+    }
+    return sampler->count > 1 ? sum : -1;
+}
+
 static void write_sample(const Sampler *sampler, unsigned index, FILE *out)
 {
     const Sample *sample = &sampler->samples[index];
     fprintf(out, "%.3f,", (double)sample->t_ns / 1e6);
     csv_put(out, sampler->phases.items[sample->phase]);
-    fprintf(out, ",%" PRId64 ",%" PRId64, sample->rss_kib, sample->live_bytes / 1024);
+    fprintf(out, ",%" PRId64 ",", sample->rss_kib);
+    if (!sampler->tree) fprintf(out, "%" PRId64, sample->live_bytes / 1024);
     for (unsigned c = 0; c < sampler->counters->counter_count; c++) {
         fputc(',', out);
         if (index >= sampler->first_counted) fprintf(out, "%" PRIu64, values_of(sampler, index)[c]);

@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "process/livepage.h"
+#include "process/tree.h"
 
 typedef struct Sample {
     uint64_t t_ns; // since the start of the process
@@ -19,6 +20,7 @@ typedef struct Sampler {
     const LivePage *live;
     CounterFile *counters;
     int statm_fd;
+    Tree *tree; // NULL: one process alone, that of statm_fd
     uint64_t start_ns;
     StrList phases; // by order of appearance; Sample.phase is an index
     unsigned phase; // the current one
@@ -38,6 +40,8 @@ int64_t sampler_settled_rss_kib(const Sampler *sampler, const char *phase);
 // How long the last phase of that name took to give back nine tenths of what it gave back at all. -1 if it gave back
 // less than a tenth of what it began with.
 double sampler_return_ms(const Sampler *sampler, const char *phase);
+// RSS times the time for which it was there, in MiB s; -1 with fewer than two samples.
+double sampler_rss_mib_s(const Sampler *sampler);
 bool sampler_write(const Sampler *sampler, const char *path);
 void sampler_free(Sampler *sampler);
 

@@ -49,19 +49,35 @@ void target_reset_peak(pid_t pid)
     close(fd);
 }
 
+// What follows the program's name in /proc/PID/stat; the name, in parentheses, may have blanks and parentheses. NULL
+// once the process has ended.
+static char *stat_fields(pid_t pid)
+{
+    char *path = xfmt("/proc/%d/stat", (int)pid), *text = file_text(path);
+    const char *end_of_name = text ? strrchr(text, ')') : NULL;
+    char *fields = end_of_name ? xstrdup(end_of_name + 1) : NULL;
+    free(path);
+    free(text);
+    return fields;
+}
+
 int64_t target_majflt(pid_t pid)
 {
-    char path[64];
     int64_t majflt = -1;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    char *text = file_text(path);
-    // The program's name, in parentheses, may itself contain blanks and parentheses.
-    char *end_of_name = text ? strrchr(text, ')') : NULL;
-    if (end_of_name) {
-        if (sscanf(end_of_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %" SCNd64, &majflt) != 1) majflt = -1;
-    }
-    free(text);
+    char *fields = stat_fields(pid);
+    if (fields && sscanf(fields, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %" SCNd64, &majflt) != 1) majflt = -1;
+    free(fields);
     return majflt;
+}
+
+int64_t target_cpu_ms(pid_t pid)
+{
+    int64_t user = 0, system = 0;
+    char *fields = stat_fields(pid);
+    const char *const format = " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNd64 " %" SCNd64;
+    const bool known = fields && sscanf(fields, format, &user, &system) == 2;
+    free(fields);
+    return known ? (user + system) * 1000 / sysconf(_SC_CLK_TCK) : -1;
 }
 
 // Compared by what the path leads to now, for overlay and btrfs show another device in maps than stat() does.
@@ -82,22 +98,33 @@ static bool maps_have(const char *maps, const char *library)
     return false;
 }
 
-char *target_allocator_fault(pid_t pid, const char *wanted, const StrList *known)
+static char *fault_in(const char *maps, const char *wanted, const StrList *known, bool alone)
 {
-    assert(pid > 0);
-    char maps_path[64], *fault = NULL;
-    snprintf(maps_path, sizeof maps_path, "/proc/%d/maps", (int)pid);
-    char *maps = file_text(maps_path);
-    if (!maps || !*maps) {
-        fault = xfmt("proof: %s cannot be read", maps_path);
-    } else if (wanted && !maps_have(maps, wanted)) {
-        fault = xfmt("proof: %s is not mapped", wanted);
-    }
-    for (unsigned i = 0; !fault && i < known->count; i++) {
+    if (wanted && !maps_have(maps, wanted)) return xfmt("proof: %s is not mapped", wanted);
+    for (unsigned i = 0; (alone || !wanted) && i < known->count; i++) {
         const char *other = known->items[i];
         if ((!wanted || strcmp(other, wanted) != 0) && maps_have(maps, other))
-            fault = xfmt("proof: %s is mapped, expected %s", other, wanted ? wanted : "the C library's malloc alone");
+            return xfmt("proof: %s is mapped, expected %s", other, wanted ? wanted : "the C library's malloc alone");
     }
+    return NULL;
+}
+
+static char *fault_of(pid_t pid, const char *wanted, const StrList *known, bool alone)
+{
+    assert(pid > 0);
+    char *path = xfmt("/proc/%d/maps", (int)pid), *maps = file_text(path);
+    char *fault = maps && *maps ? fault_in(maps, wanted, known, alone) : xfmt("proof: %s cannot be read", path);
     free(maps);
+    free(path);
     return fault;
+}
+
+char *target_allocator_fault(pid_t pid, const char *wanted, const StrList *known)
+{
+    return fault_of(pid, wanted, known, true);
+}
+
+char *target_program_fault(pid_t pid, const char *wanted, const StrList *known)
+{
+    return fault_of(pid, wanted, known, false);
 }

@@ -21,9 +21,13 @@ typedef struct TargetMemory {
 TargetMemory target_memory(pid_t pid);
 void target_reset_peak(pid_t pid);
 int64_t target_majflt(pid_t pid);
+// CPU time so far; -1 once it has ended.
+int64_t target_cpu_ms(pid_t pid);
 
 // NULL if the process has mapped the library `wanted` (NULL: none) and no other of `known`; else what is wrong. A
 // mistyped LD_PRELOAD runs on glibc's malloc and exits with 0, so this is the only proof there is.
 char *target_allocator_fault(pid_t pid, const char *wanted, const StrList *known);
+// The same of a program that may be linked with another allocator: one that is preloaded stands before it.
+char *target_program_fault(pid_t pid, const char *wanted, const StrList *known);
 
 #endif

@@ -48,15 +48,24 @@ static json_t *metrics_to_json(const Workload *workload)
     return array;
 }
 
+static json_t *program_to_json(const Program *program)
+{
+    return json_pack("{s:s?, s:s, s:s?, s:s?, s:s?, s:s?}", "prepare", program->prepare, "inputs", program->inputs,
+                     "stdin", program->stdin_path, "ready", program->ready, "client", program->client, "check",
+                     program->check);
+}
+
 static json_t *workloads_to_json(const Experiment *experiment)
 {
     json_t *array = json_array();
     for (unsigned i = 0; i < experiment->workload_count; i++) {
         const Workload *w = &experiment->workloads[i];
-        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:b, s:s?, s:o, s:o}", "name", w->name, "bin", w->bin,
-                                               "sha256", w->sha256, "allow_fallback", w->allow_fallback, "counter",
-                                               w->counter, "argv", texts_to_json(w->argv.items, w->argv.count),
-                                               "metrics", metrics_to_json(w)));
+        json_t *object =
+            json_pack("{s:s, s:s, s:s, s:b, s:b, s:s?, s:o, s:o}", "name", w->name, "bin", w->bin, "sha256", w->sha256,
+                      "missing", w->missing, "allow_fallback", w->allow_fallback, "counter", w->counter, "argv",
+                      texts_to_json(w->argv.items, w->argv.count), "metrics", metrics_to_json(w));
+        if (w->program) json_object_set_new(object, "program", program_to_json(w->program));
+        json_array_append_new(array, object);
     }
     return array;
 }
@@ -166,6 +175,19 @@ static bool arm_from_json(const json_t *object, Arm *arm)
     return arm->name && arm->role;
 }
 
+static Program *program_from_json(const json_t *object)
+{
+    if (!object) return NULL;
+    Program *program = xcalloc(1, sizeof *program);
+    *program = (Program){.prepare = text_of(object, "prepare"),
+                         .inputs = text_of(object, "inputs"),
+                         .stdin_path = text_of(object, "stdin"),
+                         .ready = text_of(object, "ready"),
+                         .client = text_of(object, "client"),
+                         .check = text_of(object, "check")};
+    return program;
+}
+
 static bool workload_from_json(const json_t *object, Workload *workload)
 {
     json_t *metrics = json_object_get(object, "metrics"), *metric;
@@ -173,6 +195,8 @@ static bool workload_from_json(const json_t *object, Workload *workload)
     *workload = (Workload){.name = text_of(object, "name"),
                            .bin = text_of(object, "bin"),
                            .sha256 = text_of(object, "sha256"),
+                           .program = program_from_json(json_object_get(object, "program")),
+                           .missing = json_is_true(json_object_get(object, "missing")),
                            .argv = texts_of(object, "argv"),
                            .allow_fallback = json_is_true(json_object_get(object, "allow_fallback")),
                            .counter = text_of(object, "counter"),
@@ -396,6 +420,7 @@ bool manifest_still_true(const char *dir, const Experiment *experiment)
     }
     for (unsigned i = 0; i < experiment->workload_count; i++) {
         Workload *w = &experiment->workloads[i];
+        if (w->missing) continue;
         same = file_still_true("program", w->name, w->bin, w->sha256, &w->id) && counter_still_true(w) && same;
     }
     return same;

@@ -30,7 +30,8 @@ static bool ends_in(const char *name, const char *tail)
 
 bool metric_is_of_speed(const char *name)
 {
-    static const char *const others[] = {"_kib", "_pages", "_calls", "alloc_failed", "instructions", "idle_return_ms"};
+    static const char *const others[] = {"_kib",         "_mib_s",       "_pages",        "_calls",
+                                         "alloc_failed", "instructions", "idle_return_ms"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (ends_in(name, others[i])) return false;
     return true;
@@ -40,6 +41,7 @@ const char *metric_unit(const char *name)
 {
     if (ends_in(name, "_per_s") || strcmp(name, "instructions") == 0) return "M";
     if (ends_in(name, "_kib")) return "MiB";
+    if (ends_in(name, "_mib_s")) return "MiB s";
     return ends_in(name, "_s") ? "s" : "";
 }
 
@@ -50,6 +52,7 @@ char *metric_text(const char *name, double value)
     if (strcmp(name, "instructions") == 0) return xfmt("%.3f", value / 1e6); // exact to less than a per mille
     if (strcmp(unit, "M") == 0) return xfmt(value < 1e5 ? "%.3g" : "%.2f", value / 1e6);
     if (strcmp(unit, "MiB") == 0) return xfmt("%.1f", value / 1024);
+    if (strcmp(unit, "MiB s") == 0) return xfmt("%.1f", value);
     return xfmt(strcmp(unit, "s") == 0 ? "%.3f" : "%.0f", value);
 }
 

@@ -2,13 +2,14 @@
 
 #include "base/html.h"
 
-// Colours come in pairs, light and dark. A figure is drawn on white. In the dark its brightness is inverted and its
-// hues are kept, so that an allocator keeps its colour. Tables and figures wider than the page scroll by themselves.
+// Colours come in pairs, light and dark. A figure is drawn on white, which the page leaves out, to stand on its own
+// ground. In the dark its brightness is inverted and its hues are kept, so that an allocator keeps its colour. Tables
+// and figures wider than the page scroll by themselves.
 static const char style[] =
     ":root{color-scheme:light dark;--bg:#fff;--fg:#1c1e21;--dim:#5c636b;--line:#d8dce1;--card:#f6f7f9;--bad:#b3261e;"
     "--warn:#8a5a00;--good:#1a7f37;--band:#dfe4ea}"
     "@media(prefers-color-scheme:dark){:root{--bg:#14171a;--fg:#e6e8ea;--dim:#9aa3ac;--line:#343a40;--card:#1d2125;"
-    "--bad:#ff8a80;--warn:#f0b849;--good:#6fdc8c;--band:#343c45}figure svg{filter:invert(.92) hue-rotate(180deg)}}"
+    "--bad:#ff8a80;--warn:#f0b849;--good:#6fdc8c;--band:#343c45}figure svg{filter:invert(1) hue-rotate(180deg)}}"
     "*{box-sizing:border-box}body{margin:0 auto;max-width:68rem;padding:1rem;background:var(--bg);color:var(--fg);"
     "font:1rem/1.45 system-ui,'DejaVu Sans',sans-serif}"
     "h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.2rem;margin:2rem 0 .5rem;border-bottom:1px solid var(--line)}"
@@ -34,8 +35,11 @@ static const char style[] =
     "font-weight:600}.v-improved{color:var(--good);font-weight:600}"
     ".ci{width:9rem;height:1.2rem;display:block}.ci rect{fill:var(--band)}.ci line{stroke:currentColor;stroke-width:2}"
     ".ci line.one{stroke:var(--dim);stroke-width:1}.ci circle{fill:currentColor}"
+    ".headlines{margin:.3rem 0 .6rem;padding-left:1.1rem;font-weight:600}figure svg>rect:first-of-type{fill:none}"
     "figure{margin:1rem 0;overflow-x:auto}figure svg{display:block;width:100%;min-width:40rem;height:auto}"
-    "@media(max-width:40rem){body{padding:.7rem}th,td{padding:.25rem .4rem}}";
+    "@media(max-width:40rem){body{padding:.7rem}th,td{padding:.25rem "
+    ".35rem}td:first-child,th:first-child{max-width:9.5rem;"
+    "white-space:normal;overflow-wrap:anywhere}td.wrap{min-width:10rem}figure svg{min-width:34rem}}";
 
 void page_begin(FILE *out, const char *title)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "record/metric.h"
+#include "report/headline.h"
 #include "report/mode_table.h"
 #include "report/ranking.h"
 #include "stats/stats.h"
@@ -279,8 +280,12 @@ static void bad_samples(const Report *report, FILE *out)
 void report_markdown(const Report *report, FILE *out)
 {
     char *sentence = report_sentence(report);
-    fprintf(out, "### hzb: %s, matrix %s\n\n%s\n\n", report_overall(report), report->results.experiment.matrix,
-            sentence);
+    fprintf(out, "### hzb: %s, matrix %s\n\n", report_overall(report), report->results.experiment.matrix);
+    StrList list = headlines(report);
+    for (unsigned i = 0; i < list.count; i++)
+        fprintf(out, "- %s\n%s", list.items[i], i + 1 == list.count ? "\n" : "");
+    list_free(&list);
+    fprintf(out, "%s\n\n", sentence);
     const bool judged = report->findings.count > findings_of(&report->findings, VERDICT_UNGATED);
     const unsigned rows = judged                                         ? findings_table(report, out)
                           : report->results.experiment.ranking.count > 0 ? rankings(report, out)

@@ -2,8 +2,22 @@
 #include <string.h>
 
 #include "base/html.h"
+#include "report/headline.h"
 #include "report/page_frame.h"
 #include "report/report_page.h"
+
+static void put_headlines(const Report *report, FILE *out)
+{
+    StrList list = headlines(report);
+    if (list.count > 0) fputs("\n<ul class=\"headlines\">\n", out);
+    for (unsigned i = 0; i < list.count; i++) {
+        fputs("<li>", out);
+        html_text(out, list.items[i]);
+        fputs("</li>\n", out);
+    }
+    if (list.count > 0) fputs("</ul>\n", out);
+    list_free(&list);
+}
 
 static void header(const Report *report, FILE *out)
 {
@@ -17,9 +31,11 @@ static void header(const Report *report, FILE *out)
              report_fact(report, "git", "sha"), dirty ? " with changes" : "", report_fact(report, "host", "hostname"),
              report_fact(report, "host", "cpu_model"));
     fputs("</p>\n", out);
-    fprintf(out, "<div class=\"overall %s\"><b>%s</b><br>", report_overall(report), report_overall(report));
+    fprintf(out, "<div class=\"overall %s\"><b>%s</b>", report_overall(report), report_overall(report));
+    put_headlines(report, out);
+    fputs("<p>", out);
     html_text(out, sentence);
-    fputs("</div>\n<nav>", out);
+    fputs("</p></div>\n<nav>", out);
     static const char *const sections[] = {"verdicts", "plots", "cells", "failures", "invalid", "environment"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         fprintf(out, "<a href=\"#%s\">%s</a> ", sections[i], sections[i]);

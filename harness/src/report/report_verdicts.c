@@ -106,12 +106,13 @@ static void row(const Finding *finding, double span, FILE *out)
     html_fmt(out, "%s of %s", metric, finding->cand);
     fputs("</small><small>", out);
     html_fmt(out, "against %s", finding->base);
-    fprintf(out, "</small></td><td class=\"l\"><span class=\"v-%s\">%s</span><small>%s</small>",
-            verdict_names[finding->verdict], verdict_names[finding->verdict],
+    fputs("</small></td>", out);
+    change_cell(finding, out);
+    fprintf(out, "<td class=\"l\"><span class=\"v-%s\">%s</span><small>%s</small>", verdict_names[finding->verdict],
+            verdict_names[finding->verdict],
             finding->verdict == VERDICT_REGRESSION ? confirmed[finding->confirmation] : "");
     if (finding->known) known_text(finding->known, out);
     fputs("</td>", out);
-    change_cell(finding, out);
     fprintf(out, "<td class=\"v-%s\">", verdict_names[finding->verdict]);
     ci_picture(finding, span, out);
     fputs("</td>", out);
@@ -128,7 +129,7 @@ static void row(const Finding *finding, double span, FILE *out)
 static void table(const Findings *findings, Verdict from, Verdict to, double span, FILE *out)
 {
     assert(from <= to && to < VERDICT_COUNT);
-    fputs("<div class=\"wide\"><table><thead><tr><th>cell</th><th class=\"l\">verdict</th><th>change</th>"
+    fputs("<div class=\"wide\"><table><thead><tr><th>cell</th><th>change</th><th class=\"l\">verdict</th>"
           "<th class=\"l\">worse, better</th><th>base</th><th>candidate</th><th>threshold</th><th>n</th>"
           "<th>p<small>Holm</small></th><th class=\"l\">better is</th></tr></thead>\n<tbody>\n",
           out);

@@ -15,6 +15,7 @@
 #include "plan/plan.h"
 #include "process/outcome.h"
 #include "process/probe.h"
+#include "process/program.h"
 #include "record/machine_modes.h"
 #include "record/manifest.h"
 #include "record/record.h"
@@ -122,7 +123,8 @@ static bool files_unchanged(const Sweep *sweep, const PlanRow *row)
     const char *changed = NULL;
     if (arm->preload && !arm->missing && (!file_id(arm->preload, &id) || !file_id_same(&id, &arm->id)))
         changed = arm->preload;
-    if (!file_id(workload->bin, &id) || !file_id_same(&id, &workload->id)) changed = workload->bin;
+    if (!workload->missing && (!file_id(workload->bin, &id) || !file_id_same(&id, &workload->id)))
+        changed = workload->bin;
     if (changed) hzb_error("%s changed while it was being measured; stopped before seq %u", changed, row->seq);
     return !changed;
 }
@@ -284,6 +286,7 @@ HzbExit sweep(const char *dir, SweepWhat what)
     state.gate.whole = state.whole.count ? &state.whole : NULL;
     state.gate.rejected = &state.rejected;
     state.cells = plan_cells(&state.plan);
+    if (!program_inputs_make(&state.experiment)) return HZB_IO;
     char *work_dir = make_work_dir(state.dir, state.experiment.run_id);
     char *whole_dir = realpath(dir, NULL);
     sigset_t signals_before;
