@@ -75,7 +75,21 @@ hz3,2026-12-08T02:00:00Z,r3,c3_bad,1.9,1.9,1
 TXT
 sed 's/ops_per_s/seconds/g; s/17300000,16000000,18000000/0.25,0.2,0.3/' throughput.csv >seconds.csv
 
-for plot in throughput pareto rss_curve scaling forest trend; do
+cat >ranking.csv <<'TXT'
+cell,allocator,ratio,low,high
+geometric_mean,hz3,1.2,,
+geometric_mean,jemalloc,1.1,,
+geometric_mean,other_1,1.5,,
+geometric_mean,other_2,,,
+geometric_mean,other_3,1.7,,
+geometric_mean,other_4,1.8,,
+geometric_mean,other_5,1.8,,
+geometric_mean,grey_one,1.9,,
+cell_one,hz3,1,1,1
+cell_one,jemalloc,2,1.8,2.2
+cell_one,grey_one,13.5,12,14
+TXT
+for plot in throughput pareto rss_curve scaling forest trend ranking; do
     said=$(draw $plot $plot.csv $plot.svg "title_with_underscores: a=1" 2>&1 && draw $plot $plot.csv $plot.png "" 2>&1)
     code=$?
     [ $code -eq 0 ] && [ -z "$said" ] && [ "$(head -c 4 $plot.png | tail -c 3)" = PNG ] && grep -q '</svg>' $plot.svg
@@ -91,11 +105,15 @@ report $? "forest has the threshold's band"
 sed 's/0.93,0.90,0.95/8.63,8,9/; s/1.01,0.99,1.03/0.2,0.1,0.3/' forest.csv >far.csv
 draw forest far.csv far.svg T
 has far.svg "+763 % ▶" "◀ -80.0 %"
-for plot in throughput pareto rss_curve scaling forest trend; do
+for plot in throughput pareto rss_curve scaling forest trend ranking; do
     draw $plot $plot.csv noted.svg T "2026-11-30, commit c0ffee, n = 5"
     [ "$(grep -c '>2026-11-30, commit c0ffee, n = 5<' noted.svg)" -eq 1 ]
     report $? "$plot says once where and when it was measured, and how often"
 done
+has ranking.svg hz3 jemalloc cell_one geometric_mean "times the best of the cell, less is better" 13.5 others
+colour ranking.svg 184 184 184
+[ -s ranking.svg ] && ! grep -q '>grey_one<' ranking.svg
+report $? "ranking names six allocators and no more"
 has trend.svg c3_bad "ratio to the reference" "date of the run, UTC" 2026-11-28 2026-12-08 1.9
 ! grep -q '>0<' trend.svg
 report $? "trend has no zero, beside which a few per cent would not show"
@@ -159,6 +177,7 @@ fails 65 "'header.csv': no rows" throughput header.csv none.svg T
 fails 65 "'header.csv': no rows" scaling header.csv none.svg T
 fails 65 "'missing.csv': no rows" pareto missing.csv none.svg T
 fails 65 "'header.csv': no rows with a ratio" forest header.csv none.svg T
+fails 65 "'header.csv': no rows with a ratio" ranking header.csv none.svg T
 fails 65 "'header.csv': no points" trend header.csv none.svg T
 fails 65 "'header.csv': no samples" rss_curve header.csv none.svg T
 fails 64 "expected a name that ends in .svg or .png" rss_curve rss_curve.csv none.pdf T

@@ -18,6 +18,7 @@
 #include "report/curves.h"
 #include "report/plot.h"
 #include "report/plot_scaling.h"
+#include "report/ranking.h"
 
 typedef struct Plots {
     const Results *results;
@@ -313,17 +314,77 @@ static bool forest(const Plots *plots)
     return close_csv(out, "forest") && draw(plots, "forest", "forest", plots->results->experiment.matrix);
 }
 
-static bool draw_samples(const Plots *plots)
+static void put_ranked(FILE *out, const char *cell, const char *arm, double ratio, double low, double high)
+{
+    fprintf(out, "%s,%s", cell, arm);
+    put_ratio(out, ratio);
+    put_ratio(out, low);
+    put_ratio(out, high);
+    fputc('\n', out);
+}
+
+// The best mean first: those get the colours. A candidate is always among them.
+static unsigned *arms_by_rank(const Plots *plots, const Ranking *ranking)
+{
+    unsigned *order = xcalloc(ranking->arms.count, sizeof *order), n = 0;
+    for (int is_cand = 1; is_cand >= 0; is_cand--)
+        for (unsigned rank = 1; rank <= ranking->arms.count; rank++)
+            for (unsigned a = 0; a < ranking->arms.count; a++) {
+                const Arm *arm = experiment_arm(&plots->results->experiment, ranking->arms.items[a]);
+                if ((strcmp(arm->role, "cand") == 0) == (is_cand == 1) && ranking_place(ranking, a) == rank)
+                    order[n++] = a;
+            }
+    return order;
+}
+
+static bool draw_ranking(const Plots *plots, const char *metric)
+{
+    const int column = run_column(metric);
+    Ranking ranking = column < 0 ? (Ranking){0} : ranking_make(plots->results, (RunColumn)column);
+    const unsigned arms = ranking.arms.count;
+    char *name = xfmt("ranking_%s", metric);
+    FILE *out = arms > 0 ? open_csv(plots, name) : NULL;
+    bool ok = arms == 0;
+    if (out) {
+        unsigned *order = arms_by_rank(plots, &ranking);
+        char *title = ranking_title(&ranking);
+        fputs("cell,allocator,ratio,low,high\n", out);
+        for (unsigned i = 0; i < arms; i++)
+            put_ranked(out, "geometric_mean", ranking.arms.items[order[i]], ranking.means[order[i]], NAN, NAN);
+        for (unsigned c = 0; c < ranking.cells.count; c++)
+            for (unsigned i = 0; i < arms; i++) {
+                const unsigned at = c * arms + order[i];
+                put_ranked(out, ranking.cells.items[c], ranking.arms.items[order[i]], ranking.ratios[at],
+                           ranking.low[at], ranking.high[at]);
+            }
+        ok = close_csv(out, name) && draw(plots, "ranking", name, title);
+        free(title);
+        free(order);
+    }
+    free(name);
+    ranking_free(&ranking);
+    return ok;
+}
+
+// Of many cells and arms the ranking says more than a curve for each would.
+static bool draw_cells(const Plots *plots)
 {
     const Results *results = plots->results;
-    bool ok = scaling(plots);
-    for (unsigned c = 0; ok && c < results->cells.count; c++) {
+    bool ok = true;
+    for (unsigned i = 0; ok && i < results->experiment.ranking.count; i++)
+        ok = draw_ranking(plots, results->experiment.ranking.items[i]);
+    for (unsigned c = 0; ok && results->experiment.ranking.count == 0 && c < results->cells.count; c++) {
         const PlanRow *cell = results_cell(results, results->cells.items[c]);
         char *title = title_of(cell);
         ok = rss_curve(plots, cell, title) && pareto(plots, cell, title);
         free(title);
     }
-    return ok && throughput(plots); // the last: plots_complete takes it for all
+    return ok;
+}
+
+static bool draw_samples(const Plots *plots)
+{
+    return scaling(plots) && draw_cells(plots) && throughput(plots); // the last: plots_complete takes it for all
 }
 
 // How many samples a figure stands for: "n = 5", or "n = 3..12" where cells and arms differ.

@@ -117,6 +117,18 @@ unsigned ranking_rank(const Ranking *ranking, unsigned arm)
     return rank;
 }
 
+unsigned ranking_place(const Ranking *ranking, unsigned arm)
+{
+    unsigned place = 1;
+    for (unsigned a = 0; a < ranking->arms.count; a++) {
+        const double mine = ranking->means[arm], other = ranking->means[a];
+        const bool is_before =
+            isnan(other) ? isnan(mine) && a < arm : isnan(mine) || other < mine || (other == mine && a < arm);
+        place += a != arm && is_before;
+    }
+    return place;
+}
+
 // A rate is told as the time that it stands for: twice the rate is half the time.
 static char *quantity(const Ranking *ranking)
 {

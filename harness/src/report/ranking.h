@@ -18,7 +18,8 @@ typedef struct Ranking {
 
 Ranking ranking_make(const Results *results, RunColumn column);
 void ranking_free(Ranking *ranking);
-// 1 for the least mean; arms of the same mean share a rank.
+// 1 for the least mean; arms of the same mean share a rank. A place is nobody else's: the first arm has the better one.
+unsigned ranking_place(const Ranking *ranking, unsigned arm);
 unsigned ranking_rank(const Ranking *ranking, unsigned arm);
 
 // What the ratios are of, in words.

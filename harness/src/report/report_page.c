@@ -55,6 +55,11 @@ void report_plots(const Report *report, FILE *out)
     static const char *const of_cells[] = {"rss_curve", "pareto"};
     unsigned number = 0;
     fputs("<h2 id=\"plots\">Plots</h2>\n", out);
+    for (unsigned i = 0; i < report->results.experiment.ranking.count; i++) {
+        char *name = xfmt("ranking_%s", report->results.experiment.ranking.items[i]);
+        figure(report, name, ++number, out);
+        free(name);
+    }
     figure(report, "forest", ++number, out);
     figure(report, "throughput", ++number, out);
     figure(report, "scaling", ++number, out);
