@@ -35,6 +35,7 @@ static uint32_t seen_in_purging;
 static uint32_t seen_while_closing;
 static uint32_t ranges_seen;
 static bool forks_inside; // as in a child of a signal handler that comes amid the next call
+static size_t longest_call; // bytes
 static uint64_t clock_us;
 static uint64_t us_a_call;
 
@@ -90,6 +91,11 @@ uint32_t __wrap_hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n);
 uint32_t __wrap_hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n)
 {
     uint32_t done = 0;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        bytes += ranges[i].bytes;
+    }
+    longest_call = bytes > longest_call ? bytes : longest_call;
     while (done < n && look_at(ranges[done].addr, ranges[done].bytes) &&
            __real_hz3_os_purge(ranges[done].addr, ranges[done].bytes)) {
         done++;
@@ -312,6 +318,22 @@ static void young_pages_do_not_come_before_waiting_ones(void **state)
         }
         hz3_release_pages(segment[1] + p, 1, HZ3_RELEASE_LARGE);
     }
+}
+
+// Page faults and the opening of slots wait for such a call.
+static void no_call_takes_long(void **state)
+{
+    (void)state;
+    uint32_t segment[6];
+    for (uint32_t i = 0; i < COUNT_OF(segment); i++) {
+        segment[i] = claim(HZ3_PAGES_PER_SEG);
+    }
+    for (uint32_t i = 0; i < COUNT_OF(segment); i++) {
+        hz3_release_pages(segment[i], HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
+    }
+    longest_call = 0;
+    assert_int_equal(purge_everything(), COUNT_OF(segment) * HZ3_PAGES_PER_SEG);
+    assert_in_range(longest_call, HZ3_SEG_SIZE, 2 * HZ3_SEG_SIZE);
 }
 
 static uint32_t answers_left;
@@ -717,6 +739,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(a_budget_counts_time_and_not_calls, set_up),
         cmocka_unit_test_setup(a_segment_that_fails_waits_behind_the_others, set_up),
         cmocka_unit_test_setup(young_pages_do_not_come_before_waiting_ones, set_up),
+        cmocka_unit_test_setup(no_call_takes_long, set_up),
         cmocka_unit_test_setup(a_purge_ends_when_the_program_works_again, set_up),
         cmocka_unit_test_setup(kept_pages_of_a_busy_program_wait_longer, set_up),
         cmocka_unit_test_setup(what_the_program_comes_back_to_is_kept, set_up),
