@@ -20,6 +20,8 @@ for tool in env sha256sum git; do ln -s "$(command -v $tool)" "$work/bin/"; done
 PATH=$work/bin run_matrix -w count
 is "$rc" 64 'without valgrind nothing is measured'
 like "$err" "workload 'mixed_instructions' of cell 'count' counts instructions, and valgrind is not installed: make setup" 'and hzb says what is missing'
+PATH=$work/bin run doctor --config "$work/conf"
+like "$out" 'valgrind cannot be run' 'doctor says it, too'
 PATH=$work/bin run_matrix -w timed --dry-run
 is "$rc" 0 'cells that need no valgrind can be measured without it'
 

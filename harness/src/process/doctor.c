@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/callgrind.h"
 #include "base/files.h"
 #include "base/host.h"
 #include "base/subprocess.h"
@@ -166,6 +167,13 @@ static void check_tools(Doctor *doctor)
     else
         warn(doctor, "gnuplot", xstrdup("gnuplot cannot be run: no plots"), "make setup");
     free(output);
+    char *valgrind = callgrind_version();
+    if (valgrind)
+        fine(doctor, "valgrind", xstrdup(valgrind));
+    else
+        warn(doctor, "valgrind", xstrdup("valgrind cannot be run: no workload can count its instructions"),
+             "make setup");
+    free(valgrind);
     if (access("/proc/self/clear_refs", W_OK) != 0)
         warn(doctor, "proc", xstrdup("/proc/self/clear_refs cannot be written: no peak RSS per phase"),
              "run outside of this container");
