@@ -1,6 +1,5 @@
 #include "base/hz3_harden_random.h"
 
-#include "base/hz3_lock.h"
 #include "base/hz3_os.h"
 
 // The finalizer of splitmix64: what goes in does not show in what comes out.
@@ -28,8 +27,9 @@ uint32_t hz3_harden_random_below(uint32_t n)
         return 0;
     }
     static HZ3_TLS uint64_t counter;
+    static _Atomic uint64_t threads;
     if (HZ3_UNLIKELY(counter == 0)) {
-        counter = mix(hz3_harden_secret() ^ hz3_self_id());
+        counter = mix(hz3_harden_secret() ^ (atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) + 1));
     }
     counter += 0x9E3779B97F4A7C15ull;
     return (uint32_t)((mix(counter) >> 32) * n >> 32);

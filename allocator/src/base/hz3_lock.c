@@ -18,18 +18,19 @@
 // beside busy threads might never find all leaves free at once.
 static _Atomic uint32_t forks_pending;
 
-static HZ3_TLS uint32_t self_id;
 static HZ3_TLS bool is_forking;
 static HZ3_TLS uint32_t held_ranks; // debug builds: bit r set while a lock of rank r is held
 
-// They repeat after 2^31 threads that came to a lock.
-uint32_t hz3_self_id(void)
+uintptr_t hz3_self_id(void)
 {
-    static _Atomic uint32_t last_id;
-    while (HZ3_UNLIKELY(self_id == 0)) {
-        self_id = (atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1) & ~HZ3_LOCK_CONTENDED;
-    }
-    return self_id;
+    _Static_assert(_Alignof(uint32_t) > HZ3_LOCK_CONTENDED, "the mark is no bit of an address");
+    return (uintptr_t)&held_ranks;
+}
+
+// The half that the kernel compares and the mark lies in.
+static _Atomic uint32_t *futex_of(Hz3Lock *lock)
+{
+    return (_Atomic uint32_t *)&lock->word + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ && sizeof lock->word == 8);
 }
 
 static void cpu_relax(void)
@@ -50,7 +51,7 @@ static void note_acquired(Hz3Lock *lock)
 
 // Once a thread has slept it takes the lock with the contended mark, because it cannot know whether others sleep too;
 // the price is at most one needless wake.
-static HZ3_NOINLINE void acquire_contended(Hz3Lock *lock, uint32_t self)
+static HZ3_NOINLINE void acquire_contended(Hz3Lock *lock, uintptr_t self)
 {
     if ((atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED) == self) {
         // Ours already: taken for a fork, and another library's fork handler allocates meanwhile; or never to be had.
@@ -58,7 +59,7 @@ static HZ3_NOINLINE void acquire_contended(Hz3Lock *lock, uint32_t self)
         return;
     }
     for (int i = 0; i < SPIN_MAX; i++) {
-        uint32_t free_word = 0;
+        uintptr_t free_word = 0;
         if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
             atomic_compare_exchange_weak_explicit(&lock->word, &free_word, self, memory_order_acquire,
                                                   memory_order_relaxed)) {
@@ -67,7 +68,7 @@ static HZ3_NOINLINE void acquire_contended(Hz3Lock *lock, uint32_t self)
         cpu_relax();
     }
     for (;;) {
-        uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        uintptr_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (word == 0) {
             if (atomic_compare_exchange_weak_explicit(&lock->word, &word, self | HZ3_LOCK_CONTENDED,
                                                       memory_order_acquire, memory_order_relaxed)) {
@@ -80,7 +81,7 @@ static HZ3_NOINLINE void acquire_contended(Hz3Lock *lock, uint32_t self)
                                                    memory_order_relaxed)) {
             continue;
         }
-        hz3_os_futex_wait_ms(&lock->word, word | HZ3_LOCK_CONTENDED, HZ3_LOCK_SLEEP_MAX_MS);
+        hz3_os_futex_wait_ms(futex_of(lock), (uint32_t)(word | HZ3_LOCK_CONTENDED), HZ3_LOCK_SLEEP_MAX_MS);
     }
 }
 
@@ -97,8 +98,8 @@ void hz3_lock_acquire(Hz3Lock *lock)
     if (HZ3_UNLIKELY(atomic_load_explicit(&forks_pending, memory_order_relaxed) != 0)) {
         wait_for_forks();
     }
-    uint32_t self = hz3_self_id();
-    uint32_t free_word = 0;
+    uintptr_t self = hz3_self_id();
+    uintptr_t free_word = 0;
     if (HZ3_UNLIKELY(!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, self, memory_order_acquire,
                                                               memory_order_relaxed))) {
         acquire_contended(lock, self);
@@ -108,7 +109,7 @@ void hz3_lock_acquire(Hz3Lock *lock)
 
 bool hz3_lock_try(Hz3Lock *lock)
 {
-    uint32_t free_word = 0;
+    uintptr_t free_word = 0;
     if (!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, hz3_self_id(), memory_order_acquire,
                                                  memory_order_relaxed)) {
         return false;
@@ -124,9 +125,9 @@ bool hz3_lock_is_held(const Hz3Lock *lock)
 
 static void release_word(Hz3Lock *lock)
 {
-    uint32_t word = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
+    uintptr_t word = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
     if (HZ3_UNLIKELY(word & HZ3_LOCK_CONTENDED)) {
-        hz3_os_futex_wake(&lock->word, 1);
+        hz3_os_futex_wake(futex_of(lock), 1);
     }
 }
 
@@ -163,12 +164,12 @@ void hz3_lock_fork_end(bool in_child)
 
 bool hz3_lock_fork_prepare(Hz3Lock *lock)
 {
-    uint32_t self = hz3_self_id();
-    uint32_t owner = atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED;
+    uintptr_t self = hz3_self_id();
+    uintptr_t owner = atomic_load_explicit(&lock->word, memory_order_relaxed) & ~HZ3_LOCK_CONTENDED;
     if (owner == self) {
         return true;
     }
-    uint32_t free_word = 0;
+    uintptr_t free_word = 0;
     if (!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, self, memory_order_acquire,
                                                  memory_order_relaxed)) {
         return false;

@@ -21,13 +21,14 @@ typedef enum Hz3LockRank {
     HZ3_RANK_LEAF,
 } Hz3LockRank;
 
-// word: 0 = free, else the owner's id, with HZ3_LOCK_CONTENDED when somebody may be asleep on it.
+// word: 0 = free, else the owner's id, with HZ3_LOCK_CONTENDED when somebody may be asleep on it. Sleepers compare its
+// lower half. Two owners may have that in common, but it has the mark then, so each of them wakes a sleeper.
 typedef struct Hz3Lock {
-    _Atomic uint32_t word;
+    _Atomic uintptr_t word;
     uint32_t rank;
 } Hz3Lock;
 
-#define HZ3_LOCK_CONTENDED 0x80000000u
+#define HZ3_LOCK_CONTENDED ((uintptr_t)1)
 #define HZ3_LOCK_INIT(r)                                                                                               \
     {                                                                                                                  \
         0, (r)                                                                                                         \
@@ -52,8 +53,8 @@ bool hz3_lock_is_mine(const Hz3Lock *lock);
 // True when this thread has the lock, for a fork or not, and so may use what it protects.
 bool hz3_lock_is_held(const Hz3Lock *lock);
 
-// The calling thread's id, 1 to 2^31 - 1, in order of first use. Not the kernel's tid: that one changes when a thread
-// goes on as a fork's child, and a lock that it was just taking would be entered under the old one.
-uint32_t hz3_self_id(void);
+// The calling thread's id: an address that only it has while it lives, and keeps when it goes on as a fork's child. The
+// kernel's tid changes then, and a lock that it was just taking would be entered under the old one.
+uintptr_t hz3_self_id(void);
 
 #endif

@@ -260,6 +260,22 @@ void hz3_os_start(void)
     can_purge_ranges = advise_ranges(NULL, 0) == 0;
 }
 
+static bool is_no_page(uintptr_t addr)
+{
+    return madvise((void *)addr, 0, MADV_NORMAL) != 0 && errno == EINVAL;
+}
+
+// An emulator may say what the program expects, while the machine below has larger pages. Asked twice, and beside an
+// address that begins a page of any size, for the answer may be an error that has nothing to do with it.
+bool hz3_os_pages_fit(void)
+{
+    int saved_errno = errno;
+    bool fit = getauxval(AT_PAGESZ) <= HZ3_PAGE_SIZE &&
+               !(is_no_page(HZ3_PAGE_SIZE) && !is_no_page(HZ3_SEG_SIZE) && is_no_page(HZ3_PAGE_SIZE));
+    errno = saved_errno;
+    return fit;
+}
+
 uint32_t hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n)
 {
     ssize_t bytes = can_purge_ranges && !hz3_os_is_alone() ? advise_ranges(ranges, n) : 0;

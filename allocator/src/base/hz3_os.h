@@ -68,6 +68,8 @@ uint64_t hz3_os_now_us(void);
 
 // What is asked of the kernel once, at the process's start: whether it takes several ranges in one call.
 void hz3_os_start(void);
+// The kernel's pages are not larger than ours. Where they are, a purge would take more than what it names.
+bool hz3_os_pages_fit(void);
 
 // The process has one thread. False also where the C library does not tell.
 bool hz3_os_is_alone(void);

@@ -1,9 +1,11 @@
 #include "process/hz3_init.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_lock.h"
+#include "base/hz3_log.h"
 #include "base/hz3_os.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
@@ -27,6 +29,14 @@ static bool knobs_are_read; // under the lock. Others read them meanwhile, so a 
 // Found by `strings` in a library of unknown origin.
 __attribute__((used)) static const char build_text[] = "hz3 build: lane=" HZ3_LANE " defs=" HZ3_BUILD_DEFS;
 
+static void require_pages(void)
+{
+    if (!hz3_os_pages_fit()) {
+        hz3_log("hz3: the kernel's pages are larger than the 4096 bytes that hz3 needs; run the program without it");
+        abort();
+    }
+}
+
 bool hz3_init_slow(void)
 {
     hz3_lock_acquire(&init_lock);
@@ -34,6 +44,7 @@ bool hz3_init_slow(void)
     bool done = was_done;
     if (!done) {
         if (!knobs_are_read) {
+            require_pages();
             hz3_os_start();
             hz3_knobs_read();
             hz3_size_class_init();

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -141,6 +143,21 @@ static void caches_lie_apart_from_mappings(const void *arg)
     EXPECT(beside > 256 * KIB, "the caches are nowhere: %zu KiB", beside / KIB);
 }
 
+// Of two live blocks in one of the kernel's pages, a purge of one would take the other, too.
+static void larger_pages_are_refused(const void *arg)
+{
+    (void)arg;
+    static ChildResult result;
+    char both[8192];
+    NEEDS(preload_path() != NULL, "nothing is preloaded");
+    snprintf(both, sizeof both, "LD_PRELOAD=%s/pages_plugin.so %s", program_dir(), preload_path());
+    const ChildOptions options = {.env = (const char *const[]){both, NULL}};
+    child_run((const char *const[]){"/bin/true", NULL}, &options, &result);
+    EXPECT(WIFSIGNALED(result.status) && WTERMSIG(result.status) == SIGABRT, "wait status 0x%x: %s",
+           (unsigned)result.status, result.err);
+    EXPECT(strstr(result.err, "4096") != NULL, "%s", result.err);
+}
+
 static const TestCase cases[] = {
     {.name = "memory_counts_while_it_is_used", .run = memory_counts_while_it_is_used},
     {.name = "a_limit_may_come_later", .run = a_limit_may_come_later},
@@ -150,6 +167,7 @@ static const TestCase cases[] = {
     {.name = "locked_memory_goes_back", .run = locked_memory_goes_back},
     {.name = "locked_pages_go_back", .run = locked_pages_go_back},
     {.name = "caches_lie_apart_from_mappings", .run = caches_lie_apart_from_mappings},
+    {.name = "larger_pages_are_refused", .run = larger_pages_are_refused},
 };
 
 int main(int argc, char **argv)

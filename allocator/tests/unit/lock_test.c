@@ -12,7 +12,7 @@ static Hz3Lock budget = HZ3_LOCK_INIT(HZ3_RANK_BUDGET);
 static Hz3Lock leaf = HZ3_LOCK_INIT(HZ3_RANK_LEAF);
 static Hz3Lock another_leaf = HZ3_LOCK_INIT(HZ3_RANK_LEAF);
 
-static uint32_t owner_of(const Hz3Lock *lock)
+static uintptr_t owner_of(const Hz3Lock *lock)
 {
     return atomic_load(&lock->word) & ~HZ3_LOCK_CONTENDED;
 }
@@ -47,6 +47,33 @@ static bool is_free_for_others(void)
 }
 
 // --- owner and ranks ---
+
+static void *say_id(void *arg)
+{
+    *(uintptr_t *)arg = hz3_self_id();
+    return NULL;
+}
+
+// An id is given back with its thread, so that they do not run out however many threads a process has had.
+static void ids_are_the_living_threads_own(void **state)
+{
+    (void)state;
+    uintptr_t seen[16] = {0};
+    uint32_t n = 0;
+    for (int thread = 0; thread < 1000; thread++) {
+        uintptr_t id = 0;
+        in_new_thread(say_id, &id);
+        assert_true(id != hz3_self_id() && (id & HZ3_LOCK_CONTENDED) == 0 && id != 0);
+        bool is_known = false;
+        for (uint32_t i = 0; i < n; i++) {
+            is_known = is_known || seen[i] == id;
+        }
+        assert_true(is_known || n < COUNT_OF(seen));
+        if (!is_known) {
+            seen[n++] = id;
+        }
+    }
+}
 
 static void lock_knows_its_owner(void **state)
 {
@@ -289,6 +316,7 @@ int main(void)
 {
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ids_are_the_living_threads_own),
         cmocka_unit_test(lock_knows_its_owner),
         cmocka_unit_test(rising_ranks_are_legal),
         cmocka_unit_test(wrong_use_aborts),

@@ -6,7 +6,7 @@ UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := size_class segment arena arena_growth central central_valid depot ledger mapping mapping_registry stats_file front
+UNIT_MODEL := os size_class segment arena arena_growth central central_valid depot ledger mapping mapping_registry stats_file front
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
