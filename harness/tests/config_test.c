@@ -99,7 +99,7 @@ static void test_unknown_key_is_named_with_its_place(void **state)
     expect_fault(
         "matrix/m.yaml", "seed: 1", "sed: 1",
         "2:1: unknown key 'sed', expected one of: name, seed, arms, sample_ms, mem_guard_pct, steal_max_pct, probe, "
-        "gates, rounds_max, budget_s, confirm, known, ranking, cells");
+        "gates, rounds_max, budget_s, confirm, known, derived, claims, ranking, cells");
 }
 
 static void test_wrong_types_are_named_with_their_place(void **state)

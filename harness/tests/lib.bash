@@ -54,6 +54,23 @@ csv_column() {
         die "$file: no column $name\n" unless defined $at;
         while (<$in>) { chomp; print((fields($_))[$at], "\n") }' "$1" "$2"
 }
+# set_figures COLUMN CELL/ALLOCATOR=VALUE...: in all rounds of the record $dir. VALUE;VALUE...: round by round.
+set_figures() {
+    perl -e '
+        my ($file, $column, %value) = (shift, shift, map { split /=/, $_, 2 } @ARGV);
+        open my $in, "<", $file or die; chomp(my @lines = <$in>);
+        my @names = split /,/, $lines[0];
+        my %at = map { $names[$_] => $_ } 0 .. $#names;
+        for (@lines[1 .. $#lines]) {
+            my @f = /\G(?:^|,)("(?:[^"]|"")*"|[^,]*)/g;
+            my $key = "$f[$at{cell_id}]/$f[$at{allocator}]";
+            my @by_round = split /;/, $value{$key} // "", -1;
+            $f[$at{$column}] = $by_round[($f[$at{round}] - 1) % @by_round] if defined $value{$key} && @by_round;
+            $f[$at{$column}] = "" if defined $value{$key} && !@by_round;
+            $_ = join ",", @f;
+        }
+        open my $out, ">", $file or die; print $out map { "$_\n" } @lines' "$dir/runs.csv" "$@"
+}
 # statuses FILE: "allocator=status" of every row, in order, on one line.
 statuses() { paste -d= <(csv_column "$1" allocator) <(csv_column "$1" status) | paste -sd' '; }
 

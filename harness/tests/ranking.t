@@ -6,21 +6,6 @@ sed -i 's/^arms:/ranking: [ops_per_s, peak_rss_kib]\n&/' "$matrix"
 run_matrix
 dir=$out
 
-# set_figures COLUMN CELL/ALLOCATOR=VALUE...: in all rounds of what was recorded.
-set_figures() {
-    perl -e '
-        my ($file, $column, %value) = (shift, shift, map { split /=/, $_, 2 } @ARGV);
-        open my $in, "<", $file or die; chomp(my @lines = <$in>);
-        my @names = split /,/, $lines[0];
-        my %at = map { $names[$_] => $_ } 0 .. $#names;
-        for (@lines[1 .. $#lines]) {
-            my @f = /\G(?:^|,)("(?:[^"]|"")*"|[^,]*)/g;
-            my $key = "$f[$at{cell_id}]/$f[$at{allocator}]";
-            $f[$at{$column}] = $value{$key} if defined $value{$key};
-            $_ = join ",", @f;
-        }
-        open my $out, ">", $file or die; print $out map { "$_\n" } @lines' "$dir/runs.csv" "$@"
-}
 set_figures ops_per_s one/plain=1000000 one/a=2000000 one/b=1600000 two/plain=4000000 two/a=1000000 two/b=
 set_figures peak_rss_kib one/plain=1000 one/a=1500 one/b=3000 two/plain=1000 two/a=1000 two/b=4000
 

@@ -159,6 +159,8 @@ static const struct argp_option compare_options[] = {
     {"scripts", KEY_PLOTS, "DIR", 0, "Folder of the gnuplot scripts (default: plots beside hzb's folder)", 3},
     {0}};
 static const struct argp_option bisect_options[] = {OPTIONS_COMPARE, {0}};
+static const struct argp_option claims_options[] = {
+    OPTION_STRICT, {"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
 static const struct argp_option gate_options[] = {
     OPTION_STRICT,
     {"annotate", KEY_ANNOTATE, 0, 0, "GitHub's ::error:: and ::warning:: lines, on standard error", 3},
@@ -189,6 +191,8 @@ static const Command commands[] = {
      command_table, false, true, false},
     {"plot", "[RESULTS]", "Draw the figures of a result folder (default: results/latest).", plot_options, command_plot,
      false, true, false},
+    {"claims", "[RESULTS]", "See which of the matrix's claims the record bears out (default: results/latest).",
+     claims_options, command_claims, false, true, false},
     {"stats", "[RESULTS]", "Compare candidates with bases into stats.csv (default: results/latest).", no_options,
      command_stats, false, true, false},
     {"gate", "[RESULTS]",

@@ -11,6 +11,7 @@ HzbExit command_list(const Options *options);
 HzbExit command_doctor(const Options *options);
 HzbExit command_plot(const Options *options);
 HzbExit command_table(const Options *options);
+HzbExit command_claims(const Options *options);
 HzbExit command_stats(const Options *options);
 HzbExit command_compare(const Options *options);
 HzbExit command_bisect(const Options *options);

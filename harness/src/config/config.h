@@ -90,6 +90,21 @@ typedef struct CfgKnown {
     char *why;
 } CfgKnown;
 
+// A figure that is computed from columns of runs.csv, for claims and exports.
+typedef struct CfgDerived {
+    char *name;
+    char *expr; // see base/expression.h
+    Direction direction;
+} CfgDerived;
+
+// What a matrix says about a figure of its own: a column of runs.csv or a derived one.
+typedef struct CfgClaim {
+    char *cell, *arm, *metric;
+    char *
+        vs; // the figure is a ratio to this arm's in the same round; best_ref: to the best reference's; NULL = as it is
+    double *at_least, *at_most; // one of them, or both; NULL = none
+} CfgClaim;
+
 typedef struct CfgAllocators {
     CfgAllocator *allocators;
     unsigned allocators_count;
@@ -115,6 +130,10 @@ typedef struct CfgMatrix {
     bool confirm;        // plan a second, independent set of rounds for what the first one flags
     CfgKnown *known;
     unsigned known_count;
+    CfgDerived *derived;
+    unsigned derived_count;
+    CfgClaim *claims;
+    unsigned claims_count;
     char **ranking; // metrics by which all arms are ranked over all cells
     unsigned ranking_count;
     CfgCell *cells;

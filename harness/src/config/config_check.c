@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/expression.h"
 #include "base/util.h"
 #include "config/columns.h"
 #include "config/yamlfile.h"
@@ -300,6 +301,49 @@ static bool check_gates(const Config *config)
     return !fault;
 }
 
+// Any values will do that are not the same, so that a difference of two columns may be divided by.
+static bool column_lookup(const void *context, const char *name, double *value)
+{
+    (void)context;
+    *value = run_column(name) + 1.5;
+    return run_column(name) >= 0;
+}
+
+static bool check_derived(const Config *config)
+{
+    const CfgMatrix *m = config->matrix;
+    for (const CfgDerived *d = m->derived; d < m->derived + m->derived_count; d++) {
+        double value;
+        const char *place, *fault = NULL;
+        if (!check_name(config->matrix_path, "derived metric", d->name)) return false;
+        const ExpressionEnd end = expression_value(d->expr, column_lookup, NULL, &value, &place);
+        if (end == EXPRESSION_FAULTY) fault = "expected columns, numbers, + - * / and parentheses";
+        if (end == EXPRESSION_UNKNOWN) fault = "expected columns of runs.csv";
+        for (const CfgDerived *other = m->derived; other < d; other++)
+            if (strcmp(other->name, d->name) == 0) fault = "is there twice";
+        if (run_column(d->name) >= 0) fault = "is a column of runs.csv";
+        if (!fault) continue;
+        yaml_error_at(config->matrix_path, d->name, "derived metric '%s' (%s): %s", d->name, d->expr, fault);
+        return false;
+    }
+    return true;
+}
+
+static bool is_figure(const CfgMatrix *matrix, const char *metric)
+{
+    for (unsigned i = 0; i < matrix->derived_count; i++)
+        if (strcmp(matrix->derived[i].name, metric) == 0) return true;
+    return run_column(metric) >= 0;
+}
+
+static bool is_arm(const CfgMatrix *matrix, const char *name)
+{
+    const StrList lists[] = {{matrix->arms.base, matrix->arms.base_count},
+                             {matrix->arms.cand, matrix->arms.cand_count},
+                             {matrix->arms.refs, matrix->arms.refs_count}};
+    return list_has(&lists[0], name) || list_has(&lists[1], name) || list_has(&lists[2], name);
+}
+
 static bool check_ranking(const Config *config)
 {
     const CfgMatrix *m = config->matrix;
@@ -374,6 +418,28 @@ static bool check_known(const Config *config, const CfgKnown *known)
     return !fault;
 }
 
+static bool check_claims(const Config *config)
+{
+    const CfgMatrix *m = config->matrix;
+    for (const CfgClaim *claim = m->claims; claim < m->claims + m->claims_count; claim++) {
+        const char *what = claim->cell, *fault = NULL;
+        if (!cell_of(m, claim->cell))
+            fault = "no cell of that id";
+        else if (!is_arm(m, what = claim->arm))
+            fault = "no arm of that name";
+        else if (!is_figure(m, what = claim->metric))
+            fault = "expected a column of runs.csv or a derived metric";
+        else if (claim->vs && strcmp(claim->vs, "best_ref") != 0 && !is_arm(m, what = claim->vs))
+            fault = "expected best_ref or an arm";
+        else if (!claim->at_least && !claim->at_most)
+            what = claim->cell, fault = "expected at_least or at_most";
+        if (!fault) continue;
+        yaml_error_at(config->matrix_path, what, "claim '%s': %s", what, fault);
+        return false;
+    }
+    return true;
+}
+
 static bool check_matrix(const Config *config)
 {
     const CfgMatrix *m = config->matrix;
@@ -390,7 +456,7 @@ static bool check_matrix(const Config *config)
     }
     for (unsigned i = 0; i < m->cells_count; i++)
         if (!check_cell(config, &m->cells[i])) return false;
-    if (!check_gates(config) || !check_ranking(config)) return false;
+    if (!check_gates(config) || !check_ranking(config) || !check_derived(config) || !check_claims(config)) return false;
     for (unsigned i = 0; i < m->known_count; i++)
         if (!check_known(config, &m->known[i])) return false;
     return true;

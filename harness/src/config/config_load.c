@@ -108,6 +108,25 @@ static const cyaml_schema_field_t known_fields[] = {
     STRING("why", REQUIRED, CfgKnown, why),   CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t known_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgKnown, known_fields)};
+static const cyaml_schema_field_t derived_fields[] = {
+    STRING("name", REQUIRED, CfgDerived, name),
+    STRING("expr", REQUIRED, CfgDerived, expr),
+    CYAML_FIELD_ENUM("direction", CYAML_FLAG_STRICT, CfgDerived, direction, direction_names,
+                     CYAML_ARRAY_LEN(direction_names)),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t derived_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgDerived, derived_fields)};
+#define NUMBER_PTR(key, type, member) CYAML_FIELD_FLOAT_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member)
+static const cyaml_schema_field_t claim_fields[] = {
+    STRING("cell", REQUIRED, CfgClaim, cell),
+    STRING("arm", REQUIRED, CfgClaim, arm),
+    STRING("metric", REQUIRED, CfgClaim, metric),
+    STRING("vs", OPTIONAL, CfgClaim, vs),
+    NUMBER_PTR("at_least", CfgClaim, at_least),
+    NUMBER_PTR("at_most", CfgClaim, at_most),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t claim_value = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, CfgClaim, claim_fields)};
 static const cyaml_schema_field_t matrix_fields[] = {
     STRING("name", REQUIRED, CfgMatrix, name),
     CYAML_FIELD_UINT("seed", REQUIRED, CfgMatrix, seed),
@@ -122,6 +141,10 @@ static const cyaml_schema_field_t matrix_fields[] = {
     CYAML_FIELD_FLOAT("budget_s", OPTIONAL, CfgMatrix, budget_s),
     CYAML_FIELD_BOOL("confirm", OPTIONAL, CfgMatrix, confirm),
     CYAML_FIELD_SEQUENCE("known", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, CfgMatrix, known, &known_value, 0,
+                         CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("derived", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, CfgMatrix, derived, &derived_value, 0,
+                         CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("claims", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, CfgMatrix, claims, &claim_value, 0,
                          CYAML_UNLIMITED),
     STRINGS("ranking", OPTIONAL, CfgMatrix, ranking),
     CYAML_FIELD_SEQUENCE("cells", CYAML_FLAG_POINTER, CfgMatrix, cells, &cell_value, 1, CYAML_UNLIMITED),

@@ -212,6 +212,17 @@ static Limits limits_of(const CfgMatrix *matrix)
     };
 }
 
+// What a matrix says about its own arms.
+static void take_statements(const CfgMatrix *matrix, Experiment *experiment)
+{
+    for (unsigned i = 0; i < matrix->ranking_count; i++)
+        list_add(&experiment->ranking, matrix->ranking[i]);
+    experiment->derived = matrix->derived;
+    experiment->derived_count = matrix->derived_count;
+    experiment->claims = matrix->claims;
+    experiment->claims_count = matrix->claims_count;
+}
+
 bool experiment_make(const Config *config, const Options *options, Experiment *experiment)
 {
     assert(config->matrix);
@@ -235,8 +246,7 @@ bool experiment_make(const Config *config, const Options *options, Experiment *e
     if (!ok) return false;
     if (experiment->arm_count == 0) hzb_error("-a '%s': matches no arm of the matrix", options->allocator_regex);
     collect_known_libs(config, options, experiment);
-    for (unsigned i = 0; i < config->matrix->ranking_count && options->sides.count == 0; i++)
-        list_add(&experiment->ranking, config->matrix->ranking[i]);
+    if (options->sides.count == 0) take_statements(config->matrix, experiment);
     find_identical(experiment);
     return experiment->arm_count > 0;
 }

@@ -70,6 +70,10 @@ typedef struct Experiment {
     StrList known_libs; // every preload that exists; the glibc arm must map none of them
     Limits limits;
     Rule rule;
+    CfgDerived *derived;
+    unsigned derived_count;
+    CfgClaim *claims;
+    unsigned claims_count;
     StrList ranking;      // metrics by which the arms are ranked over all cells
     Modes modes_before;   // of this machine, as earlier runs found them, and this one too once it has ended
     StrList command_line; // how hzb was called to make it

@@ -108,6 +108,28 @@ static json_t *rule_to_json(const Rule *rule)
                      rule->budget_s, "confirm", rule->confirm);
 }
 
+static json_t *derived_to_json(const Experiment *experiment)
+{
+    json_t *array = json_array();
+    for (const CfgDerived *d = experiment->derived; d < experiment->derived + experiment->derived_count; d++)
+        json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "name", d->name, "expr", d->expr, "direction",
+                                               d->direction == DIRECTION_UP ? "up" : "down"));
+    return array;
+}
+
+static json_t *claims_to_json(const Experiment *experiment)
+{
+    json_t *array = json_array();
+    for (const CfgClaim *c = experiment->claims; c < experiment->claims + experiment->claims_count; c++) {
+        json_t *claim = json_pack("{s:s, s:s, s:s, s:s?}", "cell_id", c->cell, "allocator", c->arm, "metric", c->metric,
+                                  "vs", c->vs);
+        if (c->at_least) json_object_set_new(claim, "at_least", json_real(*c->at_least));
+        if (c->at_most) json_object_set_new(claim, "at_most", json_real(*c->at_most));
+        json_array_append_new(array, claim);
+    }
+    return array;
+}
+
 static json_t *modes_to_json(const Modes *modes)
 {
     json_t *array = json_array();
@@ -135,6 +157,8 @@ bool manifest_write(const char *dir, const Experiment *experiment, const Config 
                   texts_to_json(experiment->known_libs.items, experiment->known_libs.count), "config",
                   config_to_json(config), "modes", modes_to_json(&experiment->modes_before), "ranking",
                   texts_to_json(experiment->ranking.items, experiment->ranking.count));
+    if (root) json_object_set_new(root, "derived", derived_to_json(experiment));
+    if (root) json_object_set_new(root, "claims", claims_to_json(experiment));
     char *path = xfmt("%s/manifest.json", dir);
     bool ok = root && json_dump_file(root, path, JSON_INDENT(2) | JSON_DIGITS) == 0;
     if (!ok) hzb_error("%s: cannot be written", path);
@@ -243,6 +267,43 @@ static bool known_from_json(const json_t *object, Rule *rule)
         if (!entry->cell || !entry->metric || !entry->until || !entry->why) return false;
     }
     return true;
+}
+
+static double *number_of(const json_t *object, const char *key)
+{
+    const json_t *number = json_object_get(object, key);
+    if (!json_is_number(number)) return NULL;
+    double *value = xcalloc(1, sizeof *value);
+    *value = json_number_value(number);
+    return value;
+}
+
+// An older hzb had neither.
+static bool statements_from_json(const json_t *root, Experiment *experiment)
+{
+    json_t *derived = json_object_get(root, "derived"), *claims = json_object_get(root, "claims"), *item;
+    size_t i;
+    bool ok = true;
+    experiment->ranking = texts_of(root, "ranking");
+    experiment->derived = xcalloc(json_array_size(derived), sizeof *experiment->derived);
+    experiment->claims = xcalloc(json_array_size(claims), sizeof *experiment->claims);
+    json_array_foreach(derived, i, item)
+    {
+        CfgDerived *d = &experiment->derived[experiment->derived_count++];
+        char *direction = text_of(item, "direction");
+        *d = (CfgDerived){text_of(item, "name"), text_of(item, "expr"),
+                          direction && strcmp(direction, "up") == 0 ? DIRECTION_UP : DIRECTION_DOWN};
+        ok = ok && d->name && d->expr;
+        free(direction);
+    }
+    json_array_foreach(claims, i, item)
+    {
+        CfgClaim *c = &experiment->claims[experiment->claims_count++];
+        *c = (CfgClaim){text_of(item, "cell_id"), text_of(item, "allocator"),  text_of(item, "metric"),
+                        text_of(item, "vs"),      number_of(item, "at_least"), number_of(item, "at_most")};
+        ok = ok && c->cell && c->arm && c->metric && (c->at_least || c->at_most);
+    }
+    return ok;
 }
 
 // Records from before there were rules have none, which decides nothing.
@@ -355,14 +416,13 @@ bool manifest_load(const char *dir, Experiment *experiment)
                           &sample_ms, "mem_guard_pct", &limits->mem_guard_pct, "steal_max_pct", &limits->steal_max_pct,
                           "fallback_max_pct", &limits->fallback_max_pct, "probe", &probe) == 0;
     ok = ok && schema == SCHEMA_VERSION && sample_ms > 0 && lists_from_json(root, experiment) &&
-         rule_from_json(json_object_get(root, "rule"), &experiment->rule);
+         rule_from_json(json_object_get(root, "rule"), &experiment->rule) && statements_from_json(root, experiment);
     limits->sample_ms = (unsigned)sample_ms;
     limits->probe = probe != 0; // an older hzb did not
     experiment->run_id = text_of(root, "run_id");
     experiment->matrix = text_of(root, "matrix");
     experiment->created_utc = text_of(root, "created_utc");
     experiment->known_libs = texts_of(root, "known_libraries");
-    experiment->ranking = texts_of(root, "ranking");
     experiment->modes_before = manifest_modes(root);
     if (!ok || !experiment->run_id || !experiment->matrix) {
         hzb_error("%s/manifest.json: expected a manifest of schema %d", dir, SCHEMA_VERSION);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/expression.h"
 #include "record/machine_modes.h"
 #include "record/manifest.h"
 
@@ -109,6 +110,51 @@ Spread results_paired_ratio(const RunRows *runs, const char *cell_id, const char
         for (unsigned k = 0; k < runs->count; k++)
             if (strcmp(runs->rows[k].field[RUN_round], runs->rows[i].field[RUN_round]) == 0 &&
                 value_at(runs, k, cell_id, reference, column, &other) && other > 0 && isfinite(value / other))
+                ratios[n++] = value / other;
+    }
+    Spread spread = spread_of(ratios, n);
+    free(ratios);
+    return spread;
+}
+
+static bool column_value(const void *context, const char *name, double *value)
+{
+    const int column = run_column(name);
+    return column >= 0 && row_number(context, (RunColumn)column, value);
+}
+
+static bool expression_at(const RunRows *runs, unsigned index, const char *cell_id, const char *allocator,
+                          const char *expr, double *value)
+{
+    const RunRow *row = &runs->rows[index];
+    const char *place;
+    return row_is_of(row, cell_id, allocator) && row_status_is(row, "ok") && round_is_whole(runs, index) &&
+           expression_value(expr, column_value, row, value, &place) == EXPRESSION_OK;
+}
+
+Spread results_expression_spread(const Results *results, const char *cell_id, const char *allocator, const char *expr)
+{
+    const RunRows *runs = &results->runs;
+    double *values = xcalloc(runs->count, sizeof *values);
+    unsigned n = 0;
+    for (unsigned i = 0; i < runs->count; i++)
+        if (expression_at(runs, i, cell_id, allocator, expr, &values[n])) n++;
+    Spread spread = spread_of(values, n);
+    free(values);
+    return spread;
+}
+
+Spread results_expression_ratio(const Results *results, const char *cell_id, const char *allocator,
+                                const char *reference, const char *expr)
+{
+    const RunRows *runs = &results->runs;
+    double *ratios = xcalloc(runs->count, sizeof *ratios), value, other;
+    unsigned n = 0;
+    for (unsigned i = 0; i < runs->count; i++) {
+        if (!expression_at(runs, i, cell_id, allocator, expr, &value)) continue;
+        for (unsigned k = 0; k < runs->count && n < runs->count; k++)
+            if (same_block(&runs->rows[k], &runs->rows[i]) &&
+                expression_at(runs, k, cell_id, reference, expr, &other) && isfinite(value / other))
                 ratios[n++] = value / other;
     }
     Spread spread = spread_of(ratios, n);

@@ -29,6 +29,11 @@ Spread results_spread(const RunRows *runs, const char *cell_id, const char *allo
 Spread results_paired_ratio(const RunRows *runs, const char *cell_id, const char *allocator, const char *reference,
                             RunColumn column);
 
+// The same of what is computed from the columns of each sample (base/expression.h).
+Spread results_expression_spread(const Results *results, const char *cell_id, const char *allocator, const char *expr);
+Spread results_expression_ratio(const Results *results, const char *cell_id, const char *allocator,
+                                const char *reference, const char *expr);
+
 // Over those of them that ran in one mode of the machine, an index of results->modes.
 Spread results_mode_spread(const Results *results, const char *cell_id, const char *allocator, RunColumn column,
                            unsigned mode);

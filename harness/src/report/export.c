@@ -58,17 +58,27 @@ void export_json(const Results *results)
 }
 
 // What is unknown, such as the interval of fewer than six samples, is an empty field.
-static void put_spread(const char *cell_id, const Arm *arm, RunColumn column, const Spread *spread)
+static void put_spread(const char *cell_id, const Arm *arm, const char *column, const Spread *spread)
 {
     enum { TEXTS = 4, NUMBERS = 6 };
     const double numbers[NUMBERS] = {spread->n, spread->median, spread->min, spread->max, spread->ci_lo, spread->ci_hi};
-    const char *fields[TEXTS + NUMBERS] = {cell_id, arm->name, arm->role, run_column_names[column]};
+    const char *fields[TEXTS + NUMBERS] = {cell_id, arm->name, arm->role, column};
     char *texts[NUMBERS];
     for (unsigned i = 0; i < NUMBERS; i++)
         fields[TEXTS + i] = texts[i] = isfinite(numbers[i]) ? xfmt("%.10g", numbers[i]) : xstrdup("");
     csv_put_row(stdout, fields, TEXTS + NUMBERS);
     for (unsigned i = 0; i < NUMBERS; i++)
         free(texts[i]);
+}
+
+static void put_derived(const Results *results, const char *cell_id, const Arm *arm, const char *reference)
+{
+    for (unsigned i = 0; i < results->experiment.derived_count; i++) {
+        const CfgDerived *derived = &results->experiment.derived[i];
+        Spread spread = reference ? results_expression_ratio(results, cell_id, arm->name, reference, derived->expr)
+                                  : results_expression_spread(results, cell_id, arm->name, derived->expr);
+        if (spread.n) put_spread(cell_id, arm, derived->name, &spread);
+    }
 }
 
 void export_summary(const Results *results, const char *reference)
@@ -83,6 +93,9 @@ void export_summary(const Results *results, const char *reference)
                 if (column == RUN_checksum) continue;
                 Spread spread = reference ? results_paired_ratio(runs, cell_id, arm->name, reference, column)
                                           : results_spread(runs, cell_id, arm->name, column);
-                if (spread.n) put_spread(cell_id, arm, column, &spread);
+                if (spread.n) put_spread(cell_id, arm, run_column_names[column], &spread);
             }
+    for (unsigned c = 0; c < results->cells.count; c++)
+        for (unsigned a = 0; a < results->experiment.arm_count; a++)
+            put_derived(results, results->cells.items[c], &results->experiment.arms[a], reference);
 }
