@@ -27,7 +27,7 @@ Paths in options start from the repository's top folder.
 A matrix with gates is decided by \`hzb gate\`: verdict.json and a table. One that was cut short goes on when it is called
 again without options. Pinned libraries that are missing are pinned from this build: \`hzb baseline set NAME hz3\`.
 When a night ends clean, what it measured becomes the baseline last-good.
-Exit code: 0 clean, 10 regression, 12 bad samples, 13 environment changed, 64 usage, 69 a package
+Exit code: 0 clean, 10 regression or a claim that fails, 12 bad samples, 13 environment changed, 64 usage, 69 a package
 cannot be installed, 70 internal, 74 input or output, 130 interrupted.
 TXT
 }
@@ -108,6 +108,7 @@ if ((gated && code == 0)) && grep -q 'baseline:last-good' "$file"; then
 fi
 build/hzb plot "$said" >/dev/null || after=$?
 build/hzb table "$said" | tee "$said/table.txt" || after=$?
+if grep -q '^claims:' "$file"; then build/hzb claims "$said" | tee "$said/claims.txt" || after=$?; fi
 build/hzb report "$said" >/dev/null || after=$?
 if [[ ! -f $said/plan_whole.csv ]]; then # a slice counts once it is merged
     results=$(dirname "$said")

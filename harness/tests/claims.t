@@ -46,6 +46,9 @@ run claims --markdown "$dir"
 like "$out" '\| holds \| one \| b \| rss_per_live \| plain \| 0.9 to 1.1 \| 1 \| 1 \| 1 \|' 'a README can have them'
 run export --summary "$dir"
 like "$out" 'one,b,cand,rss_per_live,3,1,1,1,,' 'an export has the derived metrics'
+run report "$dir" --scripts "$(dirname "$0")/../../plots"
+like "$(<"$dir/report.html")" '<h2 id="claims">Claims</h2>' 'the report has them, too'
+like "$(<"$dir/report.md")" '5 of 6 claims hold, 1 are open, 0 fail|4 of 6 claims hold, 2 are open, 0 fail' 'and report.md their number'
 set_figures live_peak_kib one/plain= one/b=0
 run claims "$dir"
 like "$(tr -s ' ' <<<"$out")" ' open one b rss_per_live plain 0.9 to 1.1 - - -' 'without a figure a claim is open'

@@ -4,6 +4,7 @@
 
 #include "base/html.h"
 #include "record/metric.h"
+#include "report/claims.h"
 #include "report/mode_table.h"
 #include "report/ranking.h"
 #include "report/report_page.h"
@@ -90,6 +91,14 @@ void report_rankings(const Report *report, FILE *out)
         text_table_free(&table);
         ranking_free(&ranking);
     }
+}
+
+void report_claims(const Report *report, FILE *out)
+{
+    TextTable table = claims_table(&report->results);
+    if (table.count > 0) fputs("<h2 id=\"claims\">Claims</h2>\n", out);
+    text_table_html(&table, "claims", out);
+    text_table_free(&table);
 }
 
 void report_cells(const Report *report, FILE *out)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "record/metric.h"
+#include "report/claims.h"
 #include "report/headline.h"
 #include "report/mode_table.h"
 #include "report/ranking.h"
@@ -260,6 +261,13 @@ static void modes_of_cells(const Report *report, unsigned room, FILE *out)
     if (more) fputs("\nMore figures by mode are in report.html.\n", out);
 }
 
+static void claims_list(const Results *results, FILE *out)
+{
+    if (results->experiment.claims_count == 0) return;
+    fprintf(out, "\n%u of %u claims hold, %u are open, %u fail.\n", claims_of(results, CLAIM_HOLDS),
+            results->experiment.claims_count, claims_of(results, CLAIM_OPEN), claims_of(results, CLAIM_FAILS));
+}
+
 static void bad_samples(const Report *report, FILE *out)
 {
     const RunRows *runs = &report->results.runs;
@@ -292,6 +300,7 @@ void report_markdown(const Report *report, FILE *out)
                                                                          : medians_table(report, out);
     modes_of_cells(report, ROWS_MAX > rows ? ROWS_MAX - rows : 0, out);
     known_list(&report->findings, out);
+    claims_list(&report->results, out);
     bad_samples(report, out);
     char *probes = report_probes(report);
     if (*probes) fprintf(out, "%s\n", probes);

@@ -78,6 +78,7 @@ void report_page(const Report *report, FILE *out)
     page_begin(out, title);
     header(report, out);
     report_rankings(report, out);
+    report_claims(report, out);
     report_verdicts(report, out);
     report_plots(report, out);
     report_cells(report, out);

@@ -9,6 +9,8 @@
 void report_page(const Report *report, FILE *out);
 
 void report_verdicts(const Report *report, FILE *out);
+// Nothing without claims.
+void report_claims(const Report *report, FILE *out);
 // Nothing without rankings.
 void report_rankings(const Report *report, FILE *out);
 void report_plots(const Report *report, FILE *out);
