@@ -59,8 +59,10 @@ set ylabel "operations per second, more is better"
 set format x "%g"
 eval "set ytics ".tics(ops_max * 1.12, round_step(ops_max / 6.0))
 set grid xtics ytics
-set key outside right top Left reverse spacing 1.5 samplen 1
+set key outside right top Left reverse spacing 1.5 samplen 1 width 3
 plot $frontier using 1:2 with lines linewidth 1.5 dashtype 3 linecolor rgb "#909090" title "Pareto front", \
     for [i = 1:n] in_file using (is_point(0) && strcol(1) eq word(names, i) ? $3 : NaN):2 with points \
-        pointtype look_point[i] pointsize 1.6 linewidth 2 linecolor rgb look_rgb[i] title word(names, i)
+        pointtype look_point[i] pointsize 1.6 linewidth 2 linecolor rgb key_rgb(i) title key_title(i), \
+    for [i = coloured + 1:n] in_file using (is_point(0) && strcol(1) eq word(names, i) ? $3 : NaN):2:(word(names, i)) \
+        with labels right offset -1, 0 font ",9" textcolor rgb "#606060" notitle
 unset output

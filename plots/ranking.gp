@@ -5,7 +5,6 @@
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
 call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3 ARG4
 
-coloured = 6
 is_row(x) = strcol(1) ne "cell" && valid(3)
 cells = ""
 longest = 0

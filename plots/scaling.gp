@@ -16,7 +16,6 @@ n_sets = words(sets)
 if (n_names == 0) { print sprintf("%s: '%s': no rows", script, in_file); exit status 65 }
 eval looks_assign
 
-min(a, b) = a < b ? a : b
 columns = n_sets > 1 ? 2 : 1
 width_px = page_width / columns
 left_px = 78
@@ -28,8 +27,9 @@ panel_px = 280 + title_lines * text_height
 
 # The key stands above the panels, in as many rows as the names take; gnuplot's own is no wider than one panel.
 key_item_px = longest * text_width + 60
-key_columns = max(1, min(n_names, int(page_width / key_item_px)))
-key_rows = (n_names + key_columns - 1) / key_columns
+n_keys = min(n_names, coloured)
+key_columns = max(1, min(n_keys, int(page_width / key_item_px)))
+key_rows = (n_keys + key_columns - 1) / key_columns
 key_px = (key_rows + 0.6) * text_height
 page_height = title_px + key_px + ((n_sets + columns - 1) / columns) * panel_px + 4
 eval page_open
@@ -45,7 +45,7 @@ set ylabel "operations per second" offset -0.4, 0 font ",10"
 set tics font ",10"
 set grid xtics ytics
 unset key
-do for [i = 1:n_names] {
+do for [i = 1:n_keys] {
     x = (page_width - key_columns * key_item_px) / 2 + ((i - 1) % key_columns) * key_item_px + 24
     y = (page_height - title_px - ((i - 1) / key_columns + 0.5) * text_height) / page_height
     set arrow from screen (x - 18) / page_width, screen y to screen (x + 18) / page_width, screen y nohead \
@@ -77,7 +77,9 @@ do for [s = 1:n_sets] {
         screen (top - 0.5 * text_height) / page_height left font ",11"
     plot for [i = 1:n_names] in_file using (is_mine(0) && strcol(3) eq word(names, i) ? $2 * beside(i) : NaN): \
         (figure(4)):(figure(5)):(figure(6)) with yerrorlines notitle \
-        linecolor rgb look_rgb[i] dashtype look_dash[i] pointtype look_point[i] pointsize 0.8 linewidth 1.5
+        linecolor rgb key_rgb(i) dashtype look_dash[i] pointtype look_point[i] pointsize 0.8 linewidth 1.5, \
+        for [i = coloured + 1:n_names] in_file using (is_mine(0) && strcol(3) eq word(names, i) && $2 == most && valid(4) ? \
+        $2 : NaN):(figure(4)):(word(names, i)) with labels right offset -0.8, 0.5 font ",9" textcolor rgb "#606060" notitle
     unset arrow
     unset label
 }

@@ -113,4 +113,10 @@ looks_assign = "\
         look_point[i] = int(word(looks_point, look)); \
     }"
 
+# A figure with a legend has six colours; whoever comes after them is grey and has its name beside its mark.
+coloured = 6
+grey = "#b0b0b0"
+key_title(i) = i > coloured ? "" : word(names, i)
+key_rgb(i) = i > coloured ? grey : look_rgb[i]
+
 names = ""

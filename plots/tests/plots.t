@@ -142,6 +142,18 @@ has rss_curve.svg purged_pages madvise_calls 1.5k 0
 [ -s rss_curve.svg ] && ! grep -q 'reclaim_pages\|refills' rss_curve.svg
 report $? "rss_curve leaves out counters that never moved and those nobody asked for"
 
+for plot in pareto scaling; do
+    {
+        head -1 $plot.csv
+        for name in hz3 a b c d e f g; do grep hz3, $plot.csv | sed "s/hz3,/$name,/"; done
+    } >many.csv
+    said=$(draw $plot many.csv many.svg T 2>&1)
+    report $? "$plot draws more than six allocators" "$said"
+    has many.svg hz3 a b c d e f g
+    [ -z "$said" ] && grep -q '#b0b0b0\|rgb(176, 176, 176)' many.svg
+    report $? "$plot has six colours, and the others in grey" "$said"
+done
+
 has scaling.svg hz3 hz3_new_variant jemalloc "mixed: remote_pct=0" "mixed: remote_pct=50" threads \
     "operations per second" 1 4 64 2 16 15M 800k 0
 
