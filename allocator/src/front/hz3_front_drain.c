@@ -28,6 +28,12 @@ static bool belongs_to_somebody(const Hz3Slab *slab)
     return slab->cpu != HZ3_CPU_NONE || slab->owner != NULL;
 }
 
+// It holds nothing, and cannot get anything unnoticed, so nobody looks at it.
+static bool is_parked(const Hz3Slab *slab)
+{
+    return atomic_load_explicit(&slab->is_parked, memory_order_relaxed);
+}
+
 // Puts the slab, or the one that always misses, where its CPU or thread looks for it. Under the slab lock.
 static void point(Hz3Slab *slab, Hz3Slab *at)
 {
@@ -99,7 +105,7 @@ static Kinds seize(Hz3FrontScope scope)
     hz3_lock_acquire(&hz3_slab_lock);
     FOR_EACH_SLAB(slab)
     {
-        if (belongs_to_somebody(slab) && is_wanted(slab, scope)) {
+        if (belongs_to_somebody(slab) && !is_parked(slab) && is_wanted(slab, scope)) {
             hz3_assert(!slab->is_seized);
             // First, so that a fork in between finds the pointer in its place and leaves it there.
             slab->is_seized = true;
@@ -118,7 +124,12 @@ static void put_back(void)
     {
         if (slab->is_seized) {
             slab->is_seized = false;
-            point(slab, slab);
+            if (slab->will_be_parked && slab->owner != NULL) {
+                atomic_store_explicit(&slab->is_parked, true, memory_order_relaxed);
+            } else {
+                point(slab, slab);
+            }
+            slab->will_be_parked = false;
         }
     }
     hz3_lock_release(&hz3_slab_lock);
@@ -146,6 +157,7 @@ static size_t drain_round(Hz3FrontScope scope, bool *busy)
             bytes += flushed;
             if (flushed != 0 && slab->cpu == HZ3_CPU_NONE && hz3_slab_cached_bytes(slab) == 0) {
                 hz3_slab_purge_slots(slab);
+                slab->will_be_parked = scope == HZ3_FRONT_IDLE;
             }
         } else {
             *busy = *busy || passed.thread;
@@ -189,7 +201,7 @@ size_t hz3_front_cached_bytes(void)
     size_t bytes = 0;
     FOR_EACH_SLAB(slab)
     {
-        bytes += hz3_slab_cached_bytes(slab);
+        bytes += is_parked(slab) ? 0 : hz3_slab_cached_bytes(slab);
     }
     return bytes;
 }
@@ -271,7 +283,8 @@ static void bereave(Hz3Slab *slab)
 {
     slab->owner = NULL;
     slab->is_seized = false;
-    slab->is_orphan = slab->is_settled;
+    slab->is_orphan = slab->is_settled || is_parked(slab);
+    atomic_store_explicit(&slab->is_parked, false, memory_order_relaxed);
 }
 
 void hz3_front_fork_child(void)

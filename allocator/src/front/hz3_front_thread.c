@@ -28,6 +28,7 @@ static void detach(Hz3Slab *slab)
     }
     hz3_assert(slab->owner == &hz3_self && slab->cpu == HZ3_CPU_NONE);
     atomic_store_explicit(&hz3_self.slab, &hz3_slab_none, memory_order_relaxed);
+    atomic_store_explicit(&slab->is_parked, false, memory_order_relaxed);
     slab->owner = NULL;
     hz3_self.own = NULL;
     hz3_self.is_over = true; // destructors that run after this one still allocate, and pass the front by
@@ -62,14 +63,30 @@ static bool will_be_told_of_exit(Hz3Slab *slab)
     return is_set;
 }
 
+static HZ3_COLD void unpark(Hz3Slab *slab)
+{
+    hz3_lock_acquire(&hz3_slab_lock);
+    hz3_assert(slab->owner == &hz3_self && !slab->is_seized);
+    atomic_store_explicit(&slab->is_parked, false, memory_order_relaxed);
+    atomic_store_explicit(&hz3_self.slab, slab, memory_order_release);
+    hz3_lock_release(&hz3_slab_lock);
+}
+
 // A thread frees memory of the C library after its last destructor has run. A slab opened then would never be given
 // back, so an ending thread opens none.
 Hz3Slab *hz3_thread_open(void)
 {
-    if (HZ3_LIKELY(hz3_self.own != NULL) || hz3_self.is_over || !exit_key_exists || hz3_os_thread_is_ending()) {
-        return hz3_self.own;
+    Hz3Slab *slab = hz3_self.own;
+    if (HZ3_LIKELY(slab != NULL)) {
+        if (HZ3_UNLIKELY(atomic_load_explicit(&slab->is_parked, memory_order_relaxed))) {
+            unpark(slab);
+        }
+        return slab;
     }
-    Hz3Slab *slab = hz3_slab_acquire();
+    if (hz3_self.is_over || !exit_key_exists || hz3_os_thread_is_ending()) {
+        return NULL;
+    }
+    slab = hz3_slab_acquire();
     if (slab == NULL) {
         return NULL;
     }

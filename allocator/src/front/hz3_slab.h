@@ -39,6 +39,9 @@ typedef struct Hz3Slab {
     Hz3ThreadFront *owner;       // the thread it belongs to, or NULL
     int32_t cpu;                 // the CPU it belongs to, or HZ3_CPU_NONE
     bool is_seized;              // a drain has taken the pointer to it away
+    bool will_be_parked;         // by the drain that has seized it: it is empty now
+    _Atomic bool is_parked;      // of a thread, empty, without a pointer to it, until the thread's next miss; its owner
+                                 // looks without the lock
     bool is_orphan;              // in a fork's child: of a thread that is not there; the next drain empties it
     bool is_stopped;             // scratch of a fork: the fork has taken the pointer away
     bool is_settled;             // scratch of a fork: no operation is under way on it

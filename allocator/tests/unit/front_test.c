@@ -142,6 +142,53 @@ static void only_what_has_not_moved_is_idle(void **state)
     sleeper_end(&sleeper);
 }
 
+static uint32_t slabs_watched;
+
+bool __real_hz3_slab_watch(Hz3Slab *slab);
+bool __wrap_hz3_slab_watch(Hz3Slab *slab);
+bool __wrap_hz3_slab_watch(Hz3Slab *slab)
+{
+    slabs_watched++;
+    return __real_hz3_slab_watch(slab);
+}
+
+static bool caches_again;
+
+static void *sleep_twice(void *arg)
+{
+    Sleeper *sleeper = arg;
+    sleep_with_cache(sleeper);
+    cache_blocks(sleeper->size);
+    caches_again = hz3_self.own == NULL || hz3_slab_cached_bytes(hz3_self.own) != 0;
+    pthread_barrier_wait(&sleeper->barrier);
+    pthread_barrier_wait(&sleeper->barrier);
+    return NULL;
+}
+
+// Epochs look at a sleeper's slab until it is empty, and again when the thread has woken up.
+static void a_sleepers_empty_slab_is_not_looked_at(void **state)
+{
+    (void)state;
+    Sleeper sleeper = {.size = 2048};
+    pthread_barrier_init(&sleeper.barrier, NULL, 2);
+    assert_int_equal(pthread_create(&sleeper.thread, NULL, sleep_twice, &sleeper), 0);
+    pthread_barrier_wait(&sleeper.barrier);
+    for (int i = 0; i < 4; i++) {
+        hz3_front_drain(HZ3_FRONT_IDLE);
+    }
+    slabs_watched = 0;
+    hz3_front_drain(HZ3_FRONT_IDLE);
+    uint32_t asleep = slabs_watched;
+    pthread_barrier_wait(&sleeper.barrier);
+    pthread_barrier_wait(&sleeper.barrier);
+    assert_true(caches_again);
+    slabs_watched = 0;
+    hz3_front_drain(HZ3_FRONT_IDLE);
+    bool has_thread_slab = HZ3_FRONT_CPU == 0 || hz3_rseq_cpu() < 0;
+    assert_int_equal(slabs_watched, asleep + has_thread_slab);
+    sleeper_end(&sleeper);
+}
+
 // What a drained bin may hold is halved; what is used again and again may hold more and more.
 static void capacity_follows_use(void **state)
 {
@@ -446,6 +493,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_note_that_is_out_of_date_ends_nothing),
         cmocka_unit_test(a_drain_empties_the_slabs_of_sleepers),
         cmocka_unit_test(only_what_has_not_moved_is_idle),
+        cmocka_unit_test(a_sleepers_empty_slab_is_not_looked_at),
         cmocka_unit_test(capacity_follows_use),
         cmocka_unit_test(slab_validator_sees_what_is_wrong),
         cmocka_unit_test(an_unregistered_thread_has_a_slab_of_its_own),

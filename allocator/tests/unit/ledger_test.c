@@ -34,7 +34,7 @@ static uint32_t purged_while_free;
 static uint32_t seen_in_purging;
 static uint32_t seen_while_closing;
 static uint32_t ranges_seen;
-static bool forks_inside; // as in a child of a signal handler that comes amid the next call
+static bool forks_inside;   // as in a child of a signal handler that comes amid the next call
 static size_t longest_call; // bytes
 static uint64_t clock_us;
 static uint64_t us_a_call;

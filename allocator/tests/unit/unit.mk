@@ -25,7 +25,7 @@ UNIT_WRAP_arena_test := hz3_os_purge hz3_segment_claim
 UNIT_WRAP_central_test := hz3_os_cpu
 UNIT_WRAP_central_valid_test := hz3_os_cpu
 UNIT_WRAP_depot_test := hz3_os_cpu hz3_os_map_own hz3_os_purge
-UNIT_WRAP_front_test := hz3_front_fork_stop hz3_os_membarrier
+UNIT_WRAP_front_test := hz3_front_fork_stop hz3_os_membarrier hz3_slab_watch
 UNIT_WRAP_ledger_test := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges hz3_os_unmap
 UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap
 
