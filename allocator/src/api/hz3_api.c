@@ -36,10 +36,11 @@ static HZ3_NOINLINE void *alloc_beyond_medium(size_t size)
 }
 
 // A mapping, what a full arena falls back to, stays where it is.
-static HZ3_NOINLINE void *refill_medium(size_t size)
+static HZ3_NOINLINE void *refill_beyond_small(size_t size)
 {
-    void *object = hz3_front_refill(hz3_class_of_medium(size));
-    return hz3_arena_owns(object) ? hz3_medium_place(object, size) : object;
+    uint32_t cls = hz3_class_beyond_small(size);
+    void *object = hz3_front_refill(cls);
+    return hz3_class_is_medium(cls) && hz3_arena_owns(object) ? hz3_medium_place(object, size) : object;
 }
 
 static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
@@ -47,8 +48,12 @@ static HZ3_NOINLINE void *alloc_beyond_small(size_t size)
     if (HZ3_UNLIKELY(size - 1 >= hz3_limits.medium_max)) {
         return alloc_beyond_medium(size);
     }
-    void *object = hz3_front_pop(hz3_class_of_medium(size));
-    return HZ3_LIKELY(object != NULL) ? hz3_medium_place(object, size) : refill_medium(size);
+    uint32_t cls = hz3_class_beyond_small(size);
+    void *object = hz3_front_pop(cls);
+    if (HZ3_UNLIKELY(object == NULL)) {
+        return refill_beyond_small(size);
+    }
+    return hz3_class_is_medium(cls) ? hz3_medium_place(object, size) : object;
 }
 
 HZ3_EXPORT HZ3_AT_CACHE_LINE void *malloc(size_t size)

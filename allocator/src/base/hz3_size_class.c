@@ -9,6 +9,7 @@ Hz3Class hz3_classes[HZ3_CLASS_COUNT] = {
                            .pages = (run_pages),                                                                       \
                            .objs = HZ3_PAGE_SIZE * (run_pages) / (bytes),                                              \
                            .reciprocal = UINT32_MAX / (bytes) + 1},
+#define HZ3_HALF_CLASS HZ3_SMALL_CLASS
 #define HZ3_MEDIUM_CLASS(bytes)                                                                                        \
     [HZ3_CLASS_##bytes] = {                                                                                            \
         .size = (bytes), .pages = (bytes) / HZ3_PAGE_SIZE, .objs = 1, .reciprocal = (1ull << 32) / (bytes) + 1},
@@ -21,13 +22,28 @@ const uint8_t hz3_class_of_units[HZ3_UNIT_COUNT] = {
 #include "base/hz3_size_class.def"
 };
 
+const uint8_t hz3_class_of_steps[HZ3_STEP_COUNT] = {
+#define HZ3_MEDIUM_CLASS(bytes) [HZ3_STEP_FIRST_##bytes... HZ3_STEP_LAST_##bytes] = HZ3_CLASS_##bytes,
+#define HZ3_HALF_CLASS(bytes, run_pages) HZ3_MEDIUM_CLASS(bytes)
+#include "base/hz3_size_class.def"
+};
+
 #define HZ3_SMALL_CLASS(bytes, run_pages)                                                                              \
     _Static_assert((bytes) % HZ3_MIN_ALIGN == 0, "objects are 16-aligned");                                            \
     _Static_assert(HZ3_UNIT_FIRST_##bytes <= HZ3_UNIT_LAST_##bytes, "small classes ascend");                           \
-    _Static_assert(HZ3_CLASS_##bytes <= HZ3_CLASS_SMALL_LAST, "small classes come before the medium ones");            \
+    HZ3_CHECK_RUN(bytes, run_pages)
+#define HZ3_HALF_CLASS(bytes, run_pages)                                                                               \
+    HZ3_CHECK_STEP(bytes)                                                                                              \
+    HZ3_CHECK_RUN(bytes, run_pages)
+#define HZ3_CHECK_STEP(bytes)                                                                                          \
+    _Static_assert((bytes) % (1 << HZ3_STEP_SHIFT) == 0, "a class's sizes end with a step");                           \
+    _Static_assert(HZ3_STEP_FIRST_##bytes <= HZ3_STEP_LAST_##bytes, "half-step and medium classes ascend");
+#define HZ3_CHECK_RUN(bytes, run_pages)                                                                                \
+    _Static_assert(HZ3_CLASS_##bytes <= HZ3_CLASS_SMALL_LAST, "runs of several objects come before the medium ones");  \
     _Static_assert(HZ3_PAGE_SIZE * (run_pages) % (bytes) == 0, "a run has no tail");                                   \
     _Static_assert((run_pages) <= HZ3_SMALL_RUN_PAGES_MAX, "a run is no longer than the longest medium one");
 #define HZ3_MEDIUM_CLASS(bytes)                                                                                        \
+    HZ3_CHECK_STEP(bytes)                                                                                              \
     _Static_assert(HZ3_PAGE_SIZE * (HZ3_CLASS_##bytes - HZ3_CLASS_MEDIUM_FIRST + 1) == (bytes),                        \
                    "a medium class is a page longer than the one before it");
 #include "base/hz3_size_class.def"
@@ -61,10 +77,12 @@ void hz3_size_class_init(void)
 uint32_t hz3_class_of_aligned(size_t size, size_t align)
 {
     hz3_assert(size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE && align != 0 && (align & (align - 1)) == 0);
-    for (uint32_t c = hz3_class_of(size); c <= HZ3_CLASS_LAST; c++) {
+    while (size <= HZ3_MEDIUM_MAX) {
+        uint32_t c = hz3_class_of(size);
         if (hz3_classes[c].size % align == 0) {
             return c;
         }
+        size = hz3_classes[c].size + 1;
     }
     return 0;
 }

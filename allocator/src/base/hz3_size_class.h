@@ -1,4 +1,5 @@
-// The size classes that hz3_size_class.def lists. A small size finds its class in a table, a medium one by arithmetic.
+// The size classes that hz3_size_class.def lists. A size finds its class in one of two tables: a small one in units of
+// 16 bytes, a larger one, up to 32 KiB, in steps of 512.
 #ifndef HZ3_SIZE_CLASS_H
 #define HZ3_SIZE_CLASS_H
 
@@ -13,9 +14,19 @@ enum {
     HZ3_UNIT_COUNT,
 };
 
-// The largest sizes: of runs of many objects, and of the front.
+// The largest sizes: of the table that malloc reads first, and of the front.
 #define HZ3_SMALL_MAX ((size_t)HZ3_MIN_ALIGN * (HZ3_UNIT_COUNT - 1))
 #define HZ3_MEDIUM_MAX (HZ3_PAGE_SIZE * (HZ3_CLASS_COUNT - HZ3_CLASS_MEDIUM_FIRST))
+
+// The same for the sizes above, in steps that divide every class's size.
+#define HZ3_STEP_SHIFT 9
+enum {
+    HZ3_STEP_BEFORE = (HZ3_SMALL_MAX >> HZ3_STEP_SHIFT) - 1,
+#define HZ3_MEDIUM_CLASS(bytes) HZ3_STEP_FIRST_##bytes, HZ3_STEP_LAST_##bytes = ((bytes) >> HZ3_STEP_SHIFT) - 1,
+#define HZ3_HALF_CLASS(bytes, run_pages) HZ3_MEDIUM_CLASS(bytes)
+#include "base/hz3_size_class.def"
+    HZ3_STEP_COUNT,
+};
 
 #define HZ3_SMALL_RUN_PAGES_MAX (HZ3_MEDIUM_MAX / HZ3_PAGE_SIZE)
 
@@ -35,6 +46,8 @@ extern Hz3Class hz3_classes[HZ3_CLASS_COUNT];
 
 // Indexed by (size + 15) / 16 for small sizes; size 0 gets the 16-byte class. Filled at compile time.
 extern HZ3_HIDDEN const uint8_t hz3_class_of_units[HZ3_UNIT_COUNT];
+// Indexed by (size - 1) / 512 for the sizes above.
+extern HZ3_HIDDEN const uint8_t hz3_class_of_steps[HZ3_STEP_COUNT];
 
 // Sizes that take the front. 0 until hz3_init() is through, so that no earlier call gets there and the hot path
 // needs no test of its own; written once, after everything that the front reads.
@@ -63,16 +76,17 @@ static inline bool hz3_class_is_medium(uint32_t cls)
     return cls >= HZ3_CLASS_MEDIUM_FIRST;
 }
 
-static inline uint32_t hz3_class_of_medium(size_t size)
+// HZ3_SMALL_MAX < size ≤ HZ3_MEDIUM_MAX. A medium class or a half-step one.
+static inline uint32_t hz3_class_beyond_small(size_t size)
 {
-    hz3_assert(size != 0 && size <= HZ3_MEDIUM_MAX);
-    return HZ3_CLASS_MEDIUM_FIRST + (uint32_t)((size - 1) >> HZ3_PAGE_SHIFT);
+    hz3_assert(size > HZ3_SMALL_MAX && size <= HZ3_MEDIUM_MAX);
+    return hz3_class_of_steps[(size - 1) >> HZ3_STEP_SHIFT];
 }
 
 // size ≤ HZ3_MEDIUM_MAX
 static inline uint32_t hz3_class_of(size_t size)
 {
-    return size <= HZ3_SMALL_MAX ? hz3_class_of_small(size) : hz3_class_of_medium(size);
+    return size <= HZ3_SMALL_MAX ? hz3_class_of_small(size) : hz3_class_beyond_small(size);
 }
 
 // Bits that are 0 in the address of every object of the class.

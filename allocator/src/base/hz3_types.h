@@ -53,18 +53,20 @@ static inline uint32_t hz3_round_up_power_of_two(uint32_t n)
     return n <= 1 ? 1 : 1u << (32 - (uint32_t)__builtin_clz(n - 1));
 }
 
-// Size classes, numbered from 1 on in the order of their list. A class is also the tag of its pages and the index of
-// its bin, so 0 is never a class.
+// Size classes, numbered from 1 on in the order of their list, but those whose runs hold several objects come first: a
+// class's kind is one comparison. A class is also the tag of its pages and the index of its bin, so 0 is never a class.
 enum {
     HZ3_CLASS_NONE = 0,
 #define HZ3_SMALL_CLASS(bytes, run_pages) HZ3_CLASS_##bytes,
+#define HZ3_HALF_CLASS HZ3_SMALL_CLASS
+#include "base/hz3_size_class.def"
 #define HZ3_MEDIUM_CLASS(bytes) HZ3_CLASS_##bytes,
 #include "base/hz3_size_class.def"
     HZ3_CLASS_COUNT, // the index 0 included
     HZ3_CLASS_FIRST = HZ3_CLASS_NONE + 1,
     HZ3_CLASS_LAST = HZ3_CLASS_COUNT - 1,
-    HZ3_CLASS_MEDIUM_FIRST = HZ3_CLASS_4096, // a page is the smallest medium size
-    HZ3_CLASS_SMALL_LAST = HZ3_CLASS_MEDIUM_FIRST - 1,
+    HZ3_CLASS_MEDIUM_FIRST = HZ3_CLASS_4096,           // a page is the smallest medium class
+    HZ3_CLASS_SMALL_LAST = HZ3_CLASS_MEDIUM_FIRST - 1, // the last whose runs hold several objects
 };
 
 // A page's tag is what free() reads: the class of the object that begins there, or why no object can be freed there.

@@ -10,6 +10,7 @@
     _Static_assert(HZ3_PAGE_SIZE * (run_pages) / (bytes) <= 64 * HZ3_RUN_WORDS_MAX, "a run's bitmap has its words");   \
     _Static_assert((run_pages) <= 8 * sizeof((Hz3RunMeta){0}.purged), "and `purged` a bit for every page");            \
     _Static_assert((run_pages) <= HZ3_WORD_RUN_MAX, "packing is exact for a run, and finds it inside a word");
+#define HZ3_HALF_CLASS HZ3_SMALL_CLASS
 #include "base/hz3_size_class.def"
 
 static uint64_t *bitmap_of(uint32_t run)
