@@ -17,7 +17,8 @@
 // Gives the CPU away for a moment. On a busy machine a yield would wait until every other task has had its slice.
 static inline void give_cpu_away(void)
 {
-    nanosleep(&(struct timespec){.tv_nsec = 1}, NULL);
+    const struct timespec least = {0, 1};
+    nanosleep(&least, NULL);
 }
 
 #define PATIENCE_STOPPED_NS 1000000000 // a longer step: we were stopped, and so were those that we wait for

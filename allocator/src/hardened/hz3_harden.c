@@ -297,13 +297,19 @@ static bool release_what_waits(void)
     return hz3_guard_release() || has_drained;
 }
 
+// No bytes are the smallest block.
+static size_t asked_for(size_t size)
+{
+    return size != 0 ? size : HZ3_MIN_ALIGN;
+}
+
 void *hz3_harden_alloc(size_t size, size_t align, bool is_zero)
 {
     if (!HZ3_HARDENED || size > HZ3_REQUEST_MAX || align > HZ3_REQUEST_MAX) {
         return hz3_alloc_failed();
     }
     hz3_init(); // the words are known from there on
-    size = size != 0 ? size : HZ3_MIN_ALIGN;
+    size = asked_for(size);
     int saved_errno = errno;
     void *p = try_alloc(size, align, is_zero);
     if (HZ3_UNLIKELY(p == NULL) && release_what_waits()) {
@@ -368,23 +374,37 @@ static void free_in_class(const Block *b)
     give_back_all(left, hz3_quarantine_put(b->begin, b->cls, left));
 }
 
+static void free_block(const Block *b)
+{
+    require_edges("free", b);
+    if (!hz3_arena_owns(b->begin)) {
+        free_mapping(b);
+    } else if (b->cls != 0) {
+        free_in_class(b);
+    } else {
+        leave_live("free", b, FREE);
+        if (hz3_harden_has(HZ3_WORD_ZERO)) {
+            memset(b->begin, 0, (size_t)(b->end - b->begin));
+        }
+        hz3_span_free(b->begin);
+    }
+}
+
 void hz3_harden_free(void *p)
 {
-    if (!HZ3_HARDENED || p == NULL) {
-        return;
+    if (HZ3_HARDENED && p != NULL) {
+        Block b = find_block("free", p);
+        free_block(&b);
     }
-    Block b = find_block("free", p);
-    require_edges("free", &b);
-    if (!hz3_arena_owns(p)) {
-        free_mapping(&b);
-    } else if (b.cls != 0) {
-        free_in_class(&b);
-    } else {
-        leave_live("free", &b, FREE);
-        if (hz3_harden_has(HZ3_WORD_ZERO)) {
-            memset(p, 0, (size_t)(b.end - b.begin));
-        }
-        hz3_span_free(p);
+}
+
+void hz3_harden_free_sized(void *p, size_t size)
+{
+    if (HZ3_HARDENED && p != NULL) {
+        Block b = find_block("free", p);
+        hz3_require(b.asked == asked_for(size), "free", p, "wrong size: this block of %zu bytes is freed as one of %zu",
+                    b.asked, size);
+        free_block(&b);
     }
 }
 

@@ -25,6 +25,8 @@
 // Any size; align: a power of two. NULL and ENOMEM: there is no memory. is_zero: it reads as zero, as calloc wants it.
 void *hz3_harden_alloc(size_t size, size_t align, bool is_zero);
 void hz3_harden_free(void *p);
+// The same for a caller that says how many bytes it asked for: another number is a fault.
+void hz3_harden_free_sized(void *p, size_t size);
 // p is not NULL, size may be 0.
 void *hz3_harden_realloc(void *p, size_t size);
 // p is not NULL. Aborts in malloc_usable_size's name.

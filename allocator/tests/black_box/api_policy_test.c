@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "support.h"
 
@@ -378,13 +380,58 @@ static void free_keeps_errno(const void *arg)
     EXPECT(errno == ERRNO_MARK, "free(NULL) set errno");
 }
 
-static void operator_new_is_left_to_libstdcxx(const void *arg)
+// A program that is not C++ can get there by plugins of its own making; nobody can throw for it.
+static void operator_new_without_a_cxx_library(const void *arg)
 {
     (void)arg;
-    static const char *const names[] = {"_Znwm", "_Znam", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZnwmSt11align_val_t"};
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        EXPECT(dlsym(RTLD_DEFAULT, names[i]) == NULL, "%s is exported", names[i]);
+    void *(*new_nothrow)(size_t, const void *) =
+        (void *(*)(size_t, const void *))dlsym(RTLD_DEFAULT, "_ZnwmRKSt9nothrow_t");
+    void (*delete_sized)(void *, size_t) = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "_ZdlPvm");
+    EXPECT(new_nothrow != NULL && delete_sized != NULL, "operators are not exported");
+    void *block = new_nothrow(100, NULL);
+    EXPECT(block != NULL, "100 bytes");
+    delete_sized(block, 100);
+    errno = 0;
+    EXPECT(new_nothrow(SIZE_MAX / 2, NULL) == NULL && errno == ENOMEM, "errno %d", errno);
+}
+
+static void operator_new_that_cannot_throw(const void *arg)
+{
+    (void)arg;
+    void *(*new)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "_Znwm");
+    EXPECT(new != NULL, "operator new is not exported");
+    new (SIZE_MAX / 2);
+}
+
+static void judge_cannot_throw(const ChildResult *result, const void *arg, char *why, size_t why_bytes)
+{
+    (void)arg;
+    if (!WIFSIGNALED(result->status) || WTERMSIG(result->status) != SIGABRT ||
+        strstr(result->err, "hz3: operator new(") == NULL || strstr(result->err, "no C++ library") == NULL) {
+        snprintf(why, why_bytes, "wait status 0x%x, message: %s", (unsigned)result->status, result->err);
     }
+}
+
+// C23's: the size is what was asked for. A wrong one is lane hardened's to find.
+static void free_with_a_size(const void *arg)
+{
+    (void)arg;
+    void (*sized)(void *, size_t) = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "free_sized");
+    void (*aligned)(void *, size_t, size_t) =
+        (void (*)(void *, size_t, size_t))dlsym(RTLD_DEFAULT, "free_aligned_sized");
+    EXPECT(sized != NULL && aligned != NULL, "C23's forms of free are not exported");
+    for (size_t i = 0; i < COUNT_OF(edge_sizes); i++) {
+        void *block = malloc(edge_sizes[i]);
+        EXPECT(block != NULL, "block of %zu", edge_sizes[i]);
+        errno = ERRNO_MARK;
+        sized(block, edge_sizes[i]);
+        EXPECT(errno == ERRNO_MARK, "free_sized of %zu bytes set errno", edge_sizes[i]);
+        block = aligned_alloc(64, edge_sizes[i]);
+        EXPECT(block != NULL, "aligned block of %zu", edge_sizes[i]);
+        aligned(block, 64, edge_sizes[i]);
+    }
+    sized(NULL, 0);
+    aligned(NULL, 64, 0);
 }
 
 static const TestCase cases[] = {
@@ -402,7 +449,9 @@ static const TestCase cases[] = {
     {.name = "realloc_to_zero_frees", .run = realloc_to_zero_frees},
     {.name = "failed_realloc_keeps_the_block", .run = failed_realloc_keeps_the_block},
     {.name = "free_keeps_errno", .run = free_keeps_errno},
-    {.name = "operator_new_is_left_to_libstdcxx", .run = operator_new_is_left_to_libstdcxx},
+    {.name = "free_with_a_size", .run = free_with_a_size},
+    {.name = "operator_new_without_a_cxx_library", .run = operator_new_without_a_cxx_library},
+    {.name = "operator_new_that_cannot_throw", .run = operator_new_that_cannot_throw, .judge = judge_cannot_throw},
 };
 
 int main(int argc, char **argv)

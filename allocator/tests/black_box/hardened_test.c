@@ -331,6 +331,36 @@ static void judge_many_guarded_blocks(const ChildResult *result, const void *arg
     }
 }
 
+// --- a size that comes with a free ---
+
+void free_sized(void *block, size_t size) __attribute__((weak));
+void free_aligned_sized(void *block, size_t align, size_t size) __attribute__((weak));
+
+static void free_with_a_smaller_size(size_t size)
+{
+    free_sized(malloc(size), size - 1);
+}
+
+static void free_with_a_larger_size(size_t size)
+{
+    free_aligned_sized(aligned_alloc(64, size), 64, size + 1);
+}
+
+// Also of a block that realloc left where it was, and of none.
+static void the_right_size_is_taken(const void *arg)
+{
+    (void)arg;
+    static const size_t sizes[] = {0, 1, 16, 100, 5000, 30000, 40000, 2 * MIB};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        free_sized(malloc(sizes[i]), sizes[i]);
+        free_sized(calloc(1, sizes[i]), sizes[i]);
+        free_aligned_sized(aligned_alloc(4096, sizes[i]), 4096, sizes[i]);
+        free_sized(realloc(malloc(sizes[i] + 1), sizes[i] + 3), sizes[i] + 3);
+    }
+    free_sized(NULL, 5);
+    free_aligned_sized(NULL, 64, 5);
+}
+
 // --- the table -------------------------------------------------------------------------------------------------------
 
 #define CASES_MAX 100
@@ -407,6 +437,18 @@ static void add_touches(void)
     }
 }
 
+static void add_sized_frees(void)
+{
+    static const size_t sizes[] = {17, 100, 5000, 30000, 40000, 2 * MIB};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        add_fault("free_with_a_smaller_size", with_none,
+                  (Fault){free_with_a_smaller_size, sizes[i], SIGABRT, "wrong size: this block of "});
+        add_fault("free_with_a_larger_size", with_none,
+                  (Fault){free_with_a_larger_size, sizes[i], SIGABRT, "wrong size: this block of "});
+    }
+    add("the_right_size_is_taken", the_right_size_is_taken, NULL);
+}
+
 int main(int argc, char **argv)
 {
     add("one_of_two_frees_is_told", one_of_two_frees_is_told, with_none);
@@ -417,6 +459,7 @@ int main(int argc, char **argv)
     add("order_is_drawn_by_lot", order_is_drawn_by_lot, NULL);
     cases[n_cases++] = (TestCase){.name = "say_order", .run = say_order, .helper = true};
     add_touches();
+    add_sized_frees();
     add("a_block_too_large_to_wait_drives_nobody_out", a_block_too_large_to_wait_drives_nobody_out,
         with_small_quarantine);
     add("many_guarded_blocks_leave_mappings", many_guarded_blocks_leave_mappings, with_guard);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The hot paths of malloc and free, from entry to the first ret with no unlikely branch taken, counted by kind of
+# The hot paths of malloc, free and operator new, from entry to the first ret with no unlikely branch taken, counted by kind of
 # instruction and compared with golden_fast_path.txt. After a change that is meant: `golden.t --update` writes it anew.
 . "$(dirname "$0")/tap.bash"
 golden=allocator/tests/unit/golden_fast_path.txt
@@ -70,7 +70,7 @@ compiler_of() { # compiler_of LIBRARY
 
 describe() { # describe LANE
     local library=$build/libhakozuna_hz3_$1.so function
-    for function in malloc free; do
+    for function in malloc free _Znwm; do # _Znwm: operator new
         echo "$1 $function"
         count_path "$library" $function || return 1
     done
@@ -79,7 +79,7 @@ describe() { # describe LANE
 if [ "${1:-}" = --update ]; then
     {
         compiler=$(compiler_of "$build/libhakozuna_hz3_scale.so")
-        echo "# Hot paths of malloc and free, $compiler, x86-64. Written by golden.t --update."
+        echo "# Hot paths of malloc, free and operator new, $compiler, x86-64. Written by golden.t --update."
         for lane in "${lanes[@]}"; do describe "$lane" || exit 1; done
     } > "$tmp/new" && cp "$tmp/new" $golden
     exit

@@ -61,7 +61,7 @@ test-programs: $(UNIT_PROBE)
 # Always gcc: Debian's clang comes without the sanitizers' runtime, and yield_atomics.h uses gcc's generic builtins.
 
 UNIT_RENAMED := malloc free calloc realloc reallocarray posix_memalign aligned_alloc memalign valloc pvalloc \
-    malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_stats malloc_info mallopt
+    malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_stats malloc_info mallopt free_sized free_aligned_sized
 # The validators run here too, so that ThreadSanitizer sees what they read. A sleep on a lock has no end of a second,
 # which a lost wake would pass by.
 UNIT_RACE_FLAGS := $(BASE_CFLAGS) -O1 -g $(UNIT_INCLUDES) -DHZ3_DEBUG=2 -DHZ3_LOCK_SLEEP_MAX_MS=3600000 -pthread
@@ -125,7 +125,8 @@ FRONT_STRESS_thread := front_stress_thread $(FRONT_STRESS_FAULTS_thread:%=front_
 FRONT_STRESS_PLANTS_cpu := pauses_before_the_commit
 FRONT_STRESS_FLAGS_thread := -DHZ3_FRONT_CPU=0
 
-FRONT_STRESS_OWN := api/hz3_api front/hz3_front_cpu front/hz3_front_drain front/hz3_front_slow front/hz3_front_thread
+FRONT_STRESS_OWN := api/hz3_api api/hz3_api_new front/hz3_front_cpu front/hz3_front_drain front/hz3_front_slow \
+    front/hz3_front_thread
 FRONT_STRESS_SHARED := $(filter-out $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/race/hz3/%.o),\
     $(patsubst allocator/src/%.c,$(UNIT_OBJ)/race/hz3/%.o,$(HZ3_SOURCES))) $(UNIT_OBJ)/race/yield_point.o
 FRONT_STRESS_SEEDS := allocator/tests/mutants/run allocator/tests/mutants/front.mutants $(UNIT_SRC)/front_stress.plants
