@@ -117,6 +117,8 @@ bool hz3_os_membarrier(Hz3OsBarrier kind);
 // HZ3_OS_CPUS_MAX. Returns the count, of which each number is the remainder.
 uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX]);
 size_t hz3_os_ram_bytes(void);
+// What the process's control group may have, at most what the machine has; SIZE_MAX: unknown. Reads files.
+size_t hz3_os_memory_limit(void);
 // RLIMIT_AS, or SIZE_MAX.
 size_t hz3_os_address_space_limit(void);
 void hz3_os_write_stderr(const char *text, size_t bytes);

@@ -238,7 +238,7 @@ static void *take_large(size_t bytes, size_t align, bool *is_zero)
     }
     if (hz3_harden_has(HZ3_WORD_GUARD)) {
         hz3_mem_budget_charge(hz3_page_round_up(bytes) >> HZ3_PAGE_SHIFT);
-        void *p = hz3_mapping_alloc_guarded(hz3_page_round_up(bytes), align);
+        void *p = hz3_mapping_alloc_guarded(hz3_page_round_up(bytes), align, hz3_page_round_up(bytes));
         if (p != NULL) {
             *is_zero = true;
             return p;
@@ -431,6 +431,35 @@ static void resize_in_place(Block *b, size_t size)
     note_asked(&resized);
 }
 
+// A large block that grows again and again must not be copied each time. Where it has guard pages it gets twice the
+// addresses, else it grows into the pages behind it, or the kernel moves it. NULL: it takes another block.
+static void *grow_large(const Block *b, size_t size)
+{
+    size_t bytes = hz3_page_round_up(size + hz3_harden_has(HZ3_WORD_CANARY));
+    void *p = NULL;
+    if (b->cls != 0 || bytes <= (size_t)(b->end - b->begin)) {
+        return NULL;
+    }
+    hz3_mem_budget_charge((bytes - (size_t)(b->end - b->begin)) >> HZ3_PAGE_SHIFT);
+    if (hz3_arena_owns(b->begin)) {
+        p = bytes <= HZ3_SPAN_MAX && hz3_span_resize(b->begin, bytes) ? b->begin : NULL;
+    } else if (hz3_mapping_grow_guarded(b->begin, bytes)) {
+        p = b->begin;
+    } else if (hz3_harden_has(HZ3_WORD_GUARD) &&
+               (p = hz3_mapping_alloc_guarded(bytes, HZ3_MIN_ALIGN, 2 * bytes)) != NULL) {
+        memcpy(p, b->begin, b->asked);
+        free_mapping(b);
+    } else if (!hz3_harden_has(HZ3_WORD_GUARD) && bytes > HZ3_SPAN_MAX) {
+        p = hz3_mapping_resize(b->begin, bytes);
+    }
+    if (p != NULL) {
+        size_t has = hz3_arena_owns(p) ? hz3_span_usable_size(p) : hz3_mapping_size(p);
+        Block grown = {p, p, (char *)p + has, size, 0};
+        note_asked(&grown);
+    }
+    return p;
+}
+
 void *hz3_harden_realloc(void *p, size_t size)
 {
     if (!HZ3_HARDENED) {
@@ -445,6 +474,10 @@ void *hz3_harden_realloc(void *p, size_t size)
     if (size <= HZ3_REQUEST_MAX && needs_same_block(&b, size)) {
         resize_in_place(&b, size);
         return p;
+    }
+    void *grown = size <= HZ3_REQUEST_MAX ? grow_large(&b, size) : NULL;
+    if (grown != NULL) {
+        return grown;
     }
     int saved_errno = errno;
     size_t usable = usable_bytes(&b);

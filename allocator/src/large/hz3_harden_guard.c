@@ -46,11 +46,11 @@ static Range take_oldest(void)
     return oldest;
 }
 
-static void *try_map(size_t bytes, size_t align)
+static void *try_map(size_t bytes, size_t align, size_t reserved)
 {
     size_t before = align > HZ3_PAGE_SIZE ? align : HZ3_PAGE_SIZE;
     size_t total;
-    if (__builtin_add_overflow(bytes, before + HZ3_PAGE_SIZE, &total)) {
+    if (__builtin_add_overflow(reserved, before + HZ3_PAGE_SIZE, &total)) {
         return NULL;
     }
     char *raw = hz3_os_reserve(total, before);
@@ -61,21 +61,21 @@ static void *try_map(size_t bytes, size_t align)
         hz3_os_unmap(raw, before - HZ3_PAGE_SIZE);
     }
     if (!hz3_os_commit(raw + before, bytes)) {
-        hz3_os_unmap(raw + before - HZ3_PAGE_SIZE, bytes + 2 * HZ3_PAGE_SIZE);
+        hz3_os_unmap(raw + before - HZ3_PAGE_SIZE, reserved + 2 * HZ3_PAGE_SIZE);
         return NULL;
     }
     return raw + before;
 }
 
-void *hz3_guard_map(size_t bytes, size_t align)
+void *hz3_guard_map(size_t bytes, size_t align, size_t reserved)
 {
     if (atomic_fetch_add_explicit(&guarded, 1, memory_order_relaxed) >= GUARDED_MAX) {
         atomic_fetch_sub_explicit(&guarded, 1, memory_order_relaxed);
         return NULL;
     }
-    void *p = try_map(bytes, align);
+    void *p = try_map(bytes, align, reserved);
     if (p == NULL && hz3_guard_release()) {
-        p = try_map(bytes, align);
+        p = try_map(bytes, align, reserved);
     }
     if (p == NULL) {
         atomic_fetch_sub_explicit(&guarded, 1, memory_order_relaxed);
@@ -83,13 +83,13 @@ void *hz3_guard_map(size_t bytes, size_t align)
     return p;
 }
 
-void hz3_guard_unmap(void *addr, size_t bytes)
+void hz3_guard_unmap(void *addr, size_t reserved)
 {
     atomic_fetch_sub_explicit(&guarded, 1, memory_order_relaxed);
-    Range freed = {(char *)addr - HZ3_PAGE_SIZE, bytes + 2 * HZ3_PAGE_SIZE};
+    Range freed = {(char *)addr - HZ3_PAGE_SIZE, reserved + 2 * HZ3_PAGE_SIZE};
     if (freed.bytes > SEALED_BYTES_MAX || !hz3_os_seal(freed.addr, freed.bytes)) {
         if (!hz3_os_unmap(freed.addr, freed.bytes)) {
-            hz3_os_purge(addr, bytes); // the addresses are lost, the memory is not
+            hz3_os_purge(addr, reserved); // the addresses are lost, the memory is not
         }
         return;
     }

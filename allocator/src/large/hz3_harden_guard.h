@@ -7,10 +7,10 @@
 #include "base/hz3_types.h"
 
 // Zeroed memory; bytes: a multiple of the page size, align: a power of two. NULL: the kernel refused, or
-// there are too many.
-void *hz3_guard_map(size_t bytes, size_t align);
+// there are too many. The rest of what is reserved has no access either, until whoever has it commits more.
+void *hz3_guard_map(size_t bytes, size_t align, size_t reserved);
 // Of a mapping that hz3_guard_map returned.
-void hz3_guard_unmap(void *addr, size_t bytes);
+void hz3_guard_unmap(void *addr, size_t reserved);
 
 // True when p lies in a freed mapping whose addresses are kept.
 bool hz3_guard_is_sealed(const void *p);

@@ -8,6 +8,7 @@
 #include "large/hz3_mapping.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_segment.h"
+#include "pages/hz3_segment_packing.h"
 #include "policy/hz3_mem_budget.h"
 #include "policy/hz3_purger.h"
 #include "release/hz3_release_boundary.h"
@@ -67,6 +68,43 @@ void hz3_span_free(void *p)
     hz3_assert(hz3_arena.run[page].pages >= 1 && hz3_arena.run[page].pages <= HZ3_SPAN_MAX >> HZ3_PAGE_SHIFT);
     hz3_release_pages(page, hz3_arena.run[page].pages, HZ3_RELEASE_LARGE);
     hz3_purger_poll_freed();
+}
+
+static bool grow_span(uint32_t page, uint32_t pages, uint32_t new_pages)
+{
+    uint32_t idx = page % HZ3_PAGES_PER_SEG;
+    uint32_t slot = page / HZ3_PAGES_PER_SEG;
+    bool rolled_back = false;
+    if (idx + new_pages > HZ3_PAGES_PER_SEG) {
+        return false;
+    }
+    hz3_mem_budget_charge(new_pages - pages);
+    bool is_ours = hz3_segment_claim_at(&hz3_arena.seg[slot], idx + pages, new_pages - pages, &rolled_back);
+    if (HZ3_UNLIKELY(rolled_back)) {
+        hz3_pack_rolled_back(slot);
+    }
+    if (is_ours) {
+        hz3_tag_set(page + pages, new_pages - pages, HZ3_TAG_SPAN_CONT);
+        hz3_arena.run[page].pages = (uint16_t)new_pages;
+    }
+    return is_ours;
+}
+
+bool hz3_span_resize(void *p, size_t size)
+{
+    uint32_t page = hz3_page_of(p);
+    uint32_t pages = hz3_arena.run[page].pages;
+    uint32_t new_pages = (uint32_t)hz3_large_pages(size);
+    hz3_assert(hz3_tag_of(page) == HZ3_TAG_SPAN && new_pages <= HZ3_SPAN_MAX >> HZ3_PAGE_SHIFT);
+    if (new_pages > pages) {
+        return grow_span(page, pages, new_pages);
+    }
+    if (new_pages < pages) {
+        hz3_arena.run[page].pages = (uint16_t)new_pages;
+        hz3_release_pages(page + new_pages, pages - new_pages, HZ3_RELEASE_LARGE);
+        hz3_purger_poll_freed();
+    }
+    return true;
 }
 
 size_t hz3_span_usable_size(const void *p)

@@ -13,5 +13,8 @@ void *hz3_large_fallback(size_t size, size_t align, bool *is_zero);
 // A span, by the tag of its first page. Aborts with a message when p is not its start.
 void hz3_span_free(void *p);
 size_t hz3_span_usable_size(const void *p);
+// Makes a live span as long as a request of `size` (32 KiB < size ≤ 1 MiB) needs, where it is. False: the pages behind
+// it are not free.
+bool hz3_span_resize(void *p, size_t size);
 
 #endif

@@ -70,7 +70,7 @@ uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page
 }
 
 // Takes exactly these pages, word by word in address order; gives back what it took when one word no longer has them.
-static bool claim_exactly(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages, bool *rolled_back)
+bool hz3_segment_claim_at(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages, bool *rolled_back)
 {
     hz3_assert(pages >= 1 && page_idx + pages <= HZ3_PAGES_PER_SEG);
     HZ3_FOR_EACH_WORD(w, page_idx, pages)
@@ -133,7 +133,7 @@ static uint32_t claim_long(Hz3SegMeta *meta, uint32_t pages, uint32_t align_page
         idx = (idx + align_pages - 1) & ~(align_pages - 1);
         uint32_t end = next_taken(words, idx);
         if (end >= idx + pages) {
-            if (claim_exactly(meta, idx, pages, rolled_back)) {
+            if (hz3_segment_claim_at(meta, idx, pages, rolled_back)) {
                 return idx;
             }
             snapshot(meta, words);
@@ -156,7 +156,8 @@ static uint32_t claim_across_words(Hz3SegMeta *meta, uint32_t pages, uint32_t al
         uint32_t free_above = above != 0 ? (uint32_t)__builtin_ctzl(above) : 64;
         uint32_t want_below = free_below < pages - 1 ? free_below : pages - 1;
         uint32_t start = (border - want_below + align_pages - 1) & ~(align_pages - 1);
-        if (start < border && start + pages <= border + free_above && claim_exactly(meta, start, pages, rolled_back)) {
+        if (start < border && start + pages <= border + free_above &&
+            hz3_segment_claim_at(meta, start, pages, rolled_back)) {
             return start;
         }
     }
@@ -217,7 +218,7 @@ uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t a
         snapshot(meta, words);
         Hole hole = find_tightest(words, pages, align_pages);
         *longest_left = hole.longest_left;
-        if (hole.start == HZ3_PAGE_NONE || claim_exactly(meta, hole.start, pages, rolled_back)) {
+        if (hole.start == HZ3_PAGE_NONE || hz3_segment_claim_at(meta, hole.start, pages, rolled_back)) {
             return hole.start;
         }
     }
@@ -226,7 +227,7 @@ uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t a
 
 bool hz3_segment_claim_whole(Hz3SegMeta *meta, bool *rolled_back)
 {
-    return claim_exactly(meta, 0, HZ3_PAGES_PER_SEG, rolled_back);
+    return hz3_segment_claim_at(meta, 0, HZ3_PAGES_PER_SEG, rolled_back);
 }
 
 static void require_no_tags(const char *caller, const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages)
@@ -319,6 +320,18 @@ uint32_t hz3_segment_clean_pages(const Hz3SegMeta *meta)
             (uint32_t)__builtin_popcountl(atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed) & ~dirty);
     }
     return pages;
+}
+
+uint32_t hz3_segment_free_ranges(const Hz3SegMeta *meta)
+{
+    uint32_t ranges = 0;
+    uint64_t before = 0; // the last page of the word below
+    for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+        uint64_t word = atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed);
+        ranges += (uint32_t)__builtin_popcountl(word & ~(word << 1 | before));
+        before = word >> 63;
+    }
+    return ranges;
 }
 
 uint32_t hz3_segment_longest_run(const Hz3SegMeta *meta)

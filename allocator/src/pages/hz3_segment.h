@@ -29,6 +29,9 @@ uint32_t hz3_segment_claim_many(Hz3SegMeta *meta, uint32_t pages, uint32_t *page
 uint32_t hz3_segment_claim_tightest(Hz3SegMeta *meta, uint32_t pages, uint32_t align_pages, uint32_t *longest_left,
                                     bool *rolled_back);
 
+// Takes exactly these pages, or none and returns false.
+bool hz3_segment_claim_at(Hz3SegMeta *meta, uint32_t page_idx, uint32_t pages, bool *rolled_back);
+
 // Takes all 512 pages, or none and returns false.
 bool hz3_segment_claim_whole(Hz3SegMeta *meta, bool *rolled_back);
 
@@ -53,6 +56,7 @@ bool hz3_segment_any_free(const Hz3SegMeta *meta, uint32_t page_idx, uint32_t pa
 // Snapshots, good for hints and figures. free_run_around: the length of the free run that holds the page.
 uint32_t hz3_segment_free_pages(const Hz3SegMeta *meta);
 uint32_t hz3_segment_clean_pages(const Hz3SegMeta *meta); // free and not resident
+uint32_t hz3_segment_free_ranges(const Hz3SegMeta *meta); // of pages, as long as they can be
 uint32_t hz3_segment_longest_run(const Hz3SegMeta *meta);
 uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx);
 

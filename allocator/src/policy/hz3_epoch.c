@@ -169,17 +169,50 @@ static bool run(void)
     return moved != 0 || !gate.is_idle || gate.is_pause;
 }
 
-bool hz3_epoch_tick(void)
+// False: somebody else runs one.
+static bool begin(void)
 {
     if (atomic_exchange_explicit(&running, true, memory_order_acquire)) {
-        return true;
+        return false;
     }
     runs_here = true;
     atomic_store_explicit(&running, true, memory_order_relaxed); // a fork's child may have cleared it just now
-    bool moved = run();
+    return true;
+}
+
+static void end(void)
+{
     runs_here = false;
     atomic_store_explicit(&running, false, memory_order_release);
+}
+
+bool hz3_epoch_tick(void)
+{
+    if (!begin()) {
+        return true;
+    }
+    bool moved = run();
+    end();
     return moved;
+}
+
+size_t hz3_epoch_purge_dirty(uint64_t pages)
+{
+    if (!hz3_knobs.S65_RELEASE_LEDGER || !begin()) {
+        return 0;
+    }
+    Hz3PurgeLimits limits = {.epoch = atomic_load_explicit(&epoch, memory_order_relaxed),
+                             .kept_too = true,
+                             .pages = pages,
+                             .us = UINT64_MAX};
+    size_t purged = hz3_ledger_purge(&limits);
+    if (purged < pages) {
+        limits.pages = pages - purged;
+        hz3_central_drain(HZ3_DRAIN_SURPLUS, hz3_knobs.S65_RELEASE_COVERAGE, limits.pages);
+        purged += hz3_ledger_purge(&limits);
+    }
+    end();
+    return purged;
 }
 
 bool hz3_epoch_is_pending(void)

@@ -17,6 +17,10 @@
 // in vain. After hz3_init(); the caller holds no lock.
 bool hz3_epoch_tick(void);
 
+// Purges about so many dirty pages, out of the ledger and then of the depots' surplus, unless an epoch is running,
+// which does so itself. Returns the pages.
+size_t hz3_epoch_purge_dirty(uint64_t pages);
+
 // Something is left that an epoch to come may give back. A snapshot.
 bool hz3_epoch_is_pending(void);
 

@@ -13,6 +13,7 @@
 #include "pages/hz3_in_purging.h"
 #include "pages/hz3_segment.h"
 #include "pages/hz3_segment_packing.h"
+#include "policy/hz3_epoch.h"
 #include "policy/hz3_oom_report.h"
 #include "release/hz3_release_ledger.h"
 
@@ -194,6 +195,32 @@ static HZ3_NOINLINE uint32_t claim_as_leader(uint32_t shard, uint32_t pages, uin
     return page;
 }
 
+// --- one side pays for the other -------------------------------------------------------------------------------------
+
+#define PAY_STEP_PAGES 1024u // each time, the ledger and all depots may be walked
+
+void hz3_mem_budget_pay(size_t pages)
+{
+    static _Atomic size_t owed;
+    if (atomic_fetch_add_explicit(&owed, pages, memory_order_relaxed) + pages >= PAY_STEP_PAGES) {
+        hz3_epoch_purge_dirty(atomic_exchange_explicit(&owed, 0, memory_order_relaxed));
+    }
+}
+
+// After a claim, which may have opened slots: nothing in them is resident yet.
+static void pay_for_slots(void)
+{
+    static _Atomic uint32_t left_before;
+    uint32_t left = hz3_arena_slots_left();
+    if (HZ3_LIKELY(left == atomic_load_explicit(&left_before, memory_order_relaxed))) {
+        return;
+    }
+    uint32_t before = atomic_exchange_explicit(&left_before, left, memory_order_relaxed);
+    if (left < before) {
+        hz3_mapping_make_room((size_t)(before - left) << HZ3_SEG_SHIFT);
+    }
+}
+
 uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pages, uint32_t cls)
 {
     hz3_assert(shard < hz3_shard_count() && cls <= HZ3_CLASS_LAST);
@@ -209,6 +236,7 @@ uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pag
     if (HZ3_LIKELY(!atomic_load_explicit(&is_led, memory_order_relaxed))) {
         page = hz3_pack_claim(shard, pages, align_pages);
     }
+    pay_for_slots();
     return HZ3_LIKELY(page != HZ3_PAGE_NONE) ? page : claim_as_leader(shard, pages, align_pages, cls);
 }
 

@@ -31,6 +31,11 @@ bool hz3_mem_budget_give_back(void);
 // unused goes back to the kernel first; a program that uses more than the limit gets it nevertheless.
 void hz3_mem_budget_charge(size_t pages);
 
+// What one side has free serves the other. Says that so many pages outside of the arena are about to become resident:
+// some MiB at a time, as many dirty pages of the arena go back to the kernel first. The other way round, each slot that
+// opens has freed mappings go back.
+void hz3_mem_budget_pay(size_t pages);
+
 // Pages of the arena and of mappings that are resident or may be at any moment. A snapshot.
 size_t hz3_mem_budget_resident_pages(void);
 

@@ -1,5 +1,5 @@
-// The registry of mappings and its cache against a model, over a kernel of our own: addresses that nobody ever touches,
-// so that thousands of mappings cost nothing, and that can be refused at will.
+// The registry of mappings and what it keeps of freed ones against a model, over a kernel of our own: addresses that
+// nobody ever touches, so that thousands of mappings cost nothing, and that can be refused at will.
 #include "support.h"
 
 #include <string.h>
@@ -7,39 +7,66 @@
 #include "base/hz3_knobs.h"
 #include "base/hz3_os.h"
 #include "large/hz3_mapping.h"
+#include "large/hz3_mapping_cache.h"
 #include "large/hz3_mapping_registry.h"
 #include "pages/hz3_arena.h"
 
 #define MIB ((size_t)1 << 20)
 #define FAKE_PAGES (UINT64_C(1) << 26) // never used twice
 #define FAKE_BASE ((uintptr_t)1 << 40)
+#define KEEPS_ADDRESSES_FROM 1024u
 
 // --- the kernel ---
 
-static uint64_t kernel_mapped[FAKE_PAGES / 64]; // a bit a page
-static size_t kernel_pages;                     // mapped now
+// A bit a page.
+typedef struct PageSet {
+    uint64_t word[FAKE_PAGES / 64];
+} PageSet;
+
+static PageSet mapped;
+static PageSet resident; // has content
+static PageSet owned;    // of a live block
+static size_t kernel_pages;
 static size_t kernel_next;
+static uint32_t kernel_unmaps;
+static uint32_t kernel_maps;
 static uint32_t tables_mapped;
 static uint32_t refuse_maps; // the next so many fail
 static bool refuse_tables;
 static bool refuse_remaps;
+static bool refuse_purges;
+static size_t memory_limit = SIZE_MAX;
 static uint64_t kernel_rng = 1;
 
-static bool kernel_is_mapped(const void *addr)
+static bool is_fake(const void *addr)
 {
-    size_t page = ((uintptr_t)addr - FAKE_BASE) / HZ3_PAGE_SIZE;
-    return kernel_mapped[page / 64] >> page % 64 & 1;
+    return (uintptr_t)addr - FAKE_BASE < FAKE_PAGES * HZ3_PAGE_SIZE;
 }
 
-static void kernel_flip(const void *addr, size_t bytes, bool was_mapped)
+static size_t page_of(const void *addr)
 {
-    for (size_t page = 0; page < bytes / HZ3_PAGE_SIZE; page++) {
-        const char *p = (const char *)addr + page * HZ3_PAGE_SIZE;
-        assert_int_equal(kernel_is_mapped(p), was_mapped);
-        size_t at = ((uintptr_t)p - FAKE_BASE) / HZ3_PAGE_SIZE;
-        kernel_mapped[at / 64] ^= UINT64_C(1) << at % 64;
+    return ((uintptr_t)addr - FAKE_BASE) / HZ3_PAGE_SIZE;
+}
+
+static bool has_page(const PageSet *set, size_t page)
+{
+    return set->word[page / 64] >> page % 64 & 1;
+}
+
+static void set_pages(PageSet *set, const void *addr, size_t bytes, bool value)
+{
+    for (size_t page = page_of(addr); page < page_of(addr) + bytes / HZ3_PAGE_SIZE; page++) {
+        uint64_t bit = UINT64_C(1) << page % 64;
+        set->word[page / 64] = value ? set->word[page / 64] | bit : set->word[page / 64] & ~bit;
     }
-    kernel_pages += was_mapped ? -(bytes / HZ3_PAGE_SIZE) : bytes / HZ3_PAGE_SIZE;
+}
+
+// All or none of the pages must be in the set.
+static void expect_pages(const PageSet *set, const void *addr, size_t bytes, bool value)
+{
+    for (size_t page = page_of(addr); page < page_of(addr) + bytes / HZ3_PAGE_SIZE; page++) {
+        assert_int_equal(has_page(set, page), value);
+    }
 }
 
 // Half of the mappings lie right behind another one.
@@ -51,8 +78,19 @@ static void *kernel_map(size_t bytes, size_t align)
     void *p = (void *)(FAKE_BASE + kernel_next * HZ3_PAGE_SIZE);
     kernel_next += bytes / HZ3_PAGE_SIZE;
     assert_true(kernel_next < FAKE_PAGES);
-    kernel_flip(p, bytes, false);
+    set_pages(&mapped, p, bytes, true);
+    kernel_pages += bytes / HZ3_PAGE_SIZE;
+    kernel_maps++;
     return p;
+}
+
+static void kernel_unmap(void *addr, size_t bytes)
+{
+    expect_pages(&mapped, addr, bytes, true);
+    set_pages(&mapped, addr, bytes, false);
+    set_pages(&resident, addr, bytes, false);
+    kernel_pages -= bytes / HZ3_PAGE_SIZE;
+    kernel_unmaps++;
 }
 
 void *__real_hz3_os_map(size_t bytes);
@@ -63,9 +101,13 @@ void *__wrap_hz3_os_map(size_t bytes)
     return refuse_tables ? NULL : __real_hz3_os_map(bytes);
 }
 
+void *__real_hz3_os_map_aligned(size_t bytes, size_t align);
 void *__wrap_hz3_os_map_aligned(size_t bytes, size_t align);
 void *__wrap_hz3_os_map_aligned(size_t bytes, size_t align)
 {
+    if (bytes < MIB) {
+        return __real_hz3_os_map_aligned(bytes, align); // it is no mapping of ours
+    }
     if (refuse_maps > 0) {
         refuse_maps--;
         return NULL;
@@ -77,10 +119,26 @@ bool __real_hz3_os_unmap(void *addr, size_t bytes);
 bool __wrap_hz3_os_unmap(void *addr, size_t bytes);
 bool __wrap_hz3_os_unmap(void *addr, size_t bytes)
 {
-    if ((uintptr_t)addr - FAKE_BASE >= FAKE_PAGES * HZ3_PAGE_SIZE) {
+    if (!is_fake(addr)) {
         return __real_hz3_os_unmap(addr, bytes);
     }
-    kernel_flip(addr, bytes, true);
+    expect_pages(&owned, addr, bytes, false);
+    kernel_unmap(addr, bytes);
+    return true;
+}
+
+bool __real_hz3_os_purge(void *addr, size_t bytes);
+bool __wrap_hz3_os_purge(void *addr, size_t bytes);
+bool __wrap_hz3_os_purge(void *addr, size_t bytes)
+{
+    if (!is_fake(addr)) {
+        return __real_hz3_os_purge(addr, bytes);
+    }
+    if (refuse_purges) {
+        return false;
+    }
+    expect_pages(&mapped, addr, bytes, true);
+    set_pages(&resident, addr, bytes, false);
     return true;
 }
 
@@ -90,8 +148,20 @@ void *__wrap_hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes)
     if (refuse_remaps) {
         return NULL;
     }
-    kernel_flip(addr, old_bytes, true);
+    kernel_unmap(addr, old_bytes);
     return kernel_map(new_bytes, 1);
+}
+
+bool __wrap_hz3_os_is_alone(void);
+bool __wrap_hz3_os_is_alone(void)
+{
+    return false;
+}
+
+size_t __wrap_hz3_os_memory_limit(void);
+size_t __wrap_hz3_os_memory_limit(void)
+{
+    return memory_limit;
 }
 
 // --- the model ---
@@ -104,57 +174,6 @@ typedef struct Block {
 static Block live[8192];
 static uint32_t n_live;
 static size_t live_bytes;
-static Block cache[HZ3_MAPPING_CACHE_MAX + 1]; // oldest first
-static uint32_t n_cached;
-static uint32_t n_aged; // of those, in the cache since the last trim
-static size_t cached_bytes;
-
-static Block cache_remove(uint32_t i)
-{
-    Block b = cache[i];
-    n_cached--;
-    n_aged -= i < n_aged;
-    cached_bytes -= b.bytes;
-    memmove(&cache[i], &cache[i + 1], (n_cached - i) * sizeof cache[0]);
-    return b;
-}
-
-static uint32_t model_best(size_t bytes, size_t align)
-{
-    uint32_t best = n_cached;
-    for (uint32_t i = 0; i < n_cached; i++) {
-        bool fits = cache[i].bytes >= bytes && (uintptr_t)cache[i].p % align == 0;
-        if (fits && (best == n_cached || cache[i].bytes < cache[best].bytes)) {
-            best = i;
-        }
-    }
-    return best;
-}
-
-// What a request gets of the best fit: all of it, or its head.
-static Block model_take(uint32_t best, size_t bytes)
-{
-    if (cache[best].bytes <= bytes + bytes / 8) {
-        return cache_remove(best);
-    }
-    Block head = {cache[best].p, bytes};
-    cache[best] = (Block){(char *)head.p + bytes, cache[best].bytes - bytes};
-    cached_bytes -= bytes;
-    return head;
-}
-
-static Block model_merge(Block b)
-{
-    for (uint32_t i = n_cached; i-- > 0;) {
-        if ((char *)cache[i].p + cache[i].bytes == b.p) {
-            Block before = cache_remove(i);
-            b = (Block){before.p, before.bytes + b.bytes};
-        } else if ((char *)b.p + b.bytes == cache[i].p) {
-            b.bytes += cache_remove(i).bytes;
-        }
-    }
-    return b;
-}
 
 static bool registry_is_valid(void)
 {
@@ -164,70 +183,82 @@ static bool registry_is_valid(void)
     return is_valid;
 }
 
+static size_t cached_bytes(void)
+{
+    return hz3_mapping_figures().cached_bytes;
+}
+
 static void check_figures(void)
 {
     Hz3MappingFigures f = hz3_mapping_figures();
     assert_int_equal(f.live_count, n_live);
     assert_int_equal(f.live_bytes, live_bytes);
-    assert_int_equal(f.cached_bytes, cached_bytes);
-    assert_true(n_cached <= HZ3_MAPPING_CACHE_MAX && cached_bytes <= hz3_knobs.MAPPED_CACHE_BYTES);
-    assert_int_equal(kernel_pages, (live_bytes + cached_bytes) / HZ3_PAGE_SIZE);
+    assert_true(f.cached_bytes <= hz3_knobs.MAPPED_CACHE_BYTES);
+    assert_int_equal(kernel_pages, (live_bytes + f.cached_bytes + f.kept_bytes) / HZ3_PAGE_SIZE);
+}
+
+static void enter(void *p)
+{
+    Block b = {p, hz3_mapping_size(p)};
+    expect_pages(&mapped, p, b.bytes, true);
+    expect_pages(&owned, p, b.bytes, false);
+    set_pages(&owned, p, b.bytes, true);
+    set_pages(&resident, p, b.bytes, true); // the program writes all of it
+    live[n_live++] = b;
+    live_bytes += b.bytes;
+}
+
+static Block leave(uint32_t i)
+{
+    Block b = live[i];
+    live[i] = live[--n_live];
+    live_bytes -= b.bytes;
+    set_pages(&owned, b.p, b.bytes, false);
+    return b;
 }
 
 static void *checked_alloc(size_t bytes, size_t align)
 {
-    uint32_t best = model_best(bytes, align);
-    bool is_reuse = best < n_cached;
-    Block b = is_reuse ? model_take(best, bytes) : (Block){NULL, bytes};
-    bool is_zero = is_reuse;
+    bool is_zero = false;
     void *p = hz3_mapping_alloc(bytes, align, &is_zero);
     assert_non_null(p);
     assert_int_equal((uintptr_t)p % align, 0);
-    assert_int_equal(is_zero, !is_reuse);
-    assert_true(!is_reuse || p == b.p);
-    live[n_live++] = (Block){p, b.bytes};
-    live_bytes += b.bytes;
+    size_t has = hz3_mapping_size(p);
+    assert_true(has >= bytes && has <= bytes + bytes / 8);
+    if (is_zero) {
+        expect_pages(&resident, p, has, false);
+    }
+    enter(p);
     return p;
 }
 
 static void checked_free(uint32_t i)
 {
-    Block b = live[i];
-    live[i] = live[--n_live];
-    live_bytes -= b.bytes;
+    Block b = leave(i);
     assert_true(hz3_mapping_free(b.p));
-    bool stays = b.bytes <= hz3_knobs.MAPPED_CACHE_BYTES;
-    if (stays) {
-        Block merged = model_merge(b);
-        cache[n_cached++] = merged;
-        cached_bytes += merged.bytes;
-        while (n_cached > HZ3_MAPPING_CACHE_MAX || cached_bytes > hz3_knobs.MAPPED_CACHE_BYTES) {
-            assert_false(kernel_is_mapped(cache_remove(0).p)); // the oldest went
-        }
-    }
     assert_int_equal(hz3_mapping_size(b.p), 0);
-    assert_int_equal(hz3_mapping_is_freed(b.p), stays);
-    assert_int_equal(hz3_mapping_is_freed((char *)b.p + b.bytes - 1), stays);
+    assert_int_equal(hz3_mapping_is_freed(b.p), has_page(&mapped, page_of(b.p)));
+    assert_int_equal(hz3_mapping_is_freed((char *)b.p + b.bytes - 1), has_page(&mapped, page_of(b.p)));
     assert_false(hz3_mapping_free(b.p));
 }
 
-static void checked_resize(uint32_t i, size_t bytes)
+static void *checked_resize(uint32_t i, size_t bytes)
 {
-    void *moved = hz3_mapping_resize(live[i].p, bytes);
+    Block old = leave(i);
+    void *moved = hz3_mapping_resize(old.p, bytes);
     assert_non_null(moved);
-    assert_int_equal(hz3_mapping_size(live[i].p), moved == live[i].p ? bytes : 0);
-    live_bytes += bytes - live[i].bytes;
-    live[i] = (Block){moved, bytes};
+    assert_int_equal(hz3_mapping_size(moved), bytes);
+    assert_int_equal(hz3_mapping_size(old.p), moved == old.p ? bytes : 0);
+    enter(moved);
+    return moved;
 }
 
 static void checked_trim(bool all)
 {
-    size_t bytes = 0;
-    for (uint32_t n = all ? n_cached : n_aged; n > 0; n--) {
-        bytes += cache_remove(0).bytes;
-    }
-    n_aged = n_cached;
-    assert_int_equal(hz3_mapping_trim(all), bytes / HZ3_PAGE_SIZE);
+    size_t before = cached_bytes();
+    size_t pages = hz3_mapping_trim(all);
+    assert_int_equal(pages, (before - cached_bytes()) / HZ3_PAGE_SIZE);
+    assert_true(!all || cached_bytes() == 0);
 }
 
 static int set_up(void **state)
@@ -237,8 +268,10 @@ static int set_up(void **state)
         checked_free(n_live - 1);
     }
     checked_trim(true);
+    checked_trim(true);
     hz3_knobs.MAPPED_CACHE_BYTES = 64 * MIB;
     check_figures();
+    assert_int_equal(hz3_mapping_figures().kept_bytes, 0);
     return 0;
 }
 
@@ -280,8 +313,9 @@ static void walks_match_the_model(void **state)
 {
     (void)state;
     random_walk(64 * MIB, 4000, 40000, 7);
-    random_walk(1024 * MIB, 4000, 20000, 8); // the count is the bound
-    random_walk(0, 4000, 20000, 9);          // nothing is kept
+    random_walk(4096 * MIB, 4000, 20000, 8);
+    random_walk(0, 4000, 20000, 9);        // nothing is kept
+    random_walk(64 * MIB, 500, 20000, 10); // freed ones lose their addresses, too
 }
 
 static void thousands_are_found_and_removed(void **state)
@@ -302,10 +336,10 @@ static void thousands_are_found_and_removed(void **state)
     }
 }
 
-// --- cache ---
+// --- freed ones ---
 
 // Free mappings of these sizes that do not touch. Returns the first one's address.
-static void *cache_fill(const size_t *pages, uint32_t n)
+static void *fill(const size_t *pages, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         checked_alloc(pages[i] * HZ3_PAGE_SIZE, 16);
@@ -313,48 +347,47 @@ static void *cache_fill(const size_t *pages, uint32_t n)
     }
     void *first = live[0].p;
     while (n_live > 0) {
-        checked_free(0);
+        checked_free(n_live - 1);
     }
     return first;
 }
 
-static void cache_gives_the_best_fit(void **state)
+static void the_tightest_bin_serves(void **state)
 {
     (void)state;
-    static const size_t pages[] = {310, 330, 300, 318, 400};
-    void *p310 = cache_fill(pages, COUNT_OF(pages));
-    assert_ptr_equal(checked_alloc(305 * HZ3_PAGE_SIZE, 16), p310);
-    assert_int_equal(live[0].bytes, 310 * HZ3_PAGE_SIZE);
-    checked_alloc(401 * HZ3_PAGE_SIZE, 16);
-    assert_int_equal(n_cached, 4); // nothing is put together for a larger one
+    static const size_t pages[] = {330, 300, 400, 500};
+    char *p330 = fill(pages, COUNT_OF(pages));
+    assert_ptr_equal(checked_alloc(320 * HZ3_PAGE_SIZE, 16), p330);
+    assert_int_equal(live[0].bytes, 330 * HZ3_PAGE_SIZE);
+    uint32_t maps = kernel_maps;
+    checked_alloc(511 * HZ3_PAGE_SIZE, 16);
+    assert_int_equal(kernel_maps, maps + 1); // nothing is put together for a larger one
 }
 
-static void cache_splits_and_merges(void **state)
+static void mappings_split_and_merge(void **state)
 {
     (void)state;
-    char *p1000 = cache_fill((const size_t[]){1000}, 1);
+    char *p1000 = fill((const size_t[]){1000}, 1);
     assert_ptr_equal(checked_alloc(300 * HZ3_PAGE_SIZE, 16), p1000);
     assert_int_equal(live[0].bytes, 300 * HZ3_PAGE_SIZE);
     assert_ptr_equal(checked_alloc(350 * HZ3_PAGE_SIZE, 16), p1000 + 300 * HZ3_PAGE_SIZE);
     assert_ptr_equal(checked_alloc(312 * HZ3_PAGE_SIZE, 16), p1000 + 650 * HZ3_PAGE_SIZE);
     assert_int_equal(live[2].bytes, 350 * HZ3_PAGE_SIZE); // an eighth more than 312 is more than 350
-    assert_int_equal(n_cached, 0);
+    assert_int_equal(cached_bytes(), 0);
     checked_free(0); // the left one
     checked_free(0); // the right one
-    assert_int_equal(n_cached, 2);
     checked_free(0); // and the one between them
-    assert_int_equal(n_cached, 1);
+    assert_int_equal(hz3_mappings.used, 1);
     assert_ptr_equal(checked_alloc(1000 * HZ3_PAGE_SIZE, 16), p1000);
 }
 
 static void the_rest_of_a_split_is_as_old_as_the_whole(void **state)
 {
     (void)state;
-    cache_fill((const size_t[]){1000}, 1);
+    fill((const size_t[]){1000}, 1);
     checked_trim(false);
     checked_alloc(300 * HZ3_PAGE_SIZE, 16);
     assert_int_equal(hz3_mapping_trim(false), 700);
-    cache_remove(0);
     check_figures();
 }
 
@@ -367,18 +400,150 @@ static void trim_takes_what_was_unused_since_the_last(void **state)
     }
     checked_free(0);
     assert_int_equal(hz3_mapping_trim(false), 0); // first seen now
-    n_aged = n_cached;
-    checked_free(0); // 500 pages
+    checked_free(0);                              // 500 pages
     assert_int_equal(hz3_mapping_trim(false), 300);
-    cache_remove(0);
-    n_aged = n_cached;
     checked_alloc(500 * HZ3_PAGE_SIZE, 16); // used again: young when it comes back
     checked_free(1);
     assert_int_equal(hz3_mapping_trim(false), 0);
-    n_aged = n_cached;
     assert_int_equal(hz3_mapping_trim(false), 500);
-    cache_remove(0);
     check_figures();
+}
+
+// Every other of so many is freed. Returns the addresses unmapped.
+static uint32_t holes_after_a_trim(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        checked_alloc(MIB, 16);
+    }
+    uint32_t unmaps = kernel_unmaps;
+    for (uint32_t i = 0; i < n / 2; i++) {
+        checked_free(i);
+    }
+    checked_trim(true);
+    check_figures();
+    return kernel_unmaps - unmaps;
+}
+
+static void many_freed_mappings_keep_their_addresses(void **state)
+{
+    (void)state;
+    assert_int_equal(holes_after_a_trim(4 * KEEPS_ADDRESSES_FROM), 0);
+    size_t kept = hz3_mapping_figures().kept_bytes;
+    assert_int_equal(kept, 2 * KEEPS_ADDRESSES_FROM * MIB);
+    uint32_t maps = kernel_maps;
+    for (uint32_t i = 0; i < 2 * KEEPS_ADDRESSES_FROM; i++) {
+        checked_alloc(MIB, 16); // it reads as zero, which checked_alloc holds against the kernel's pages
+    }
+    assert_int_equal(kernel_maps, maps);
+    assert_int_equal(hz3_mapping_figures().kept_bytes, 0);
+}
+
+static void few_freed_mappings_give_them_back(void **state)
+{
+    (void)state;
+    assert_true(holes_after_a_trim(KEEPS_ADDRESSES_FROM / 4) != 0);
+    assert_int_equal(hz3_mapping_figures().kept_bytes, 0);
+}
+
+static void what_is_kept_is_bounded_by_what_was_alive(void **state)
+{
+    (void)state;
+    hz3_knobs.MAPPED_CACHE_BYTES = 4096 * MIB;
+    checked_alloc(400 * MIB, 16);
+    checked_free(0);
+    assert_int_equal(cached_bytes(), 400 * MIB); // it may come again at once
+    checked_alloc(400 * MIB, 16);
+    for (int i = 0; i < 40; i++) {
+        checked_alloc(10 * MIB, 16);
+    }
+    checked_trim(true);
+    for (int i = 0; i < 100; i++) {
+        hz3_mapping_trim(false); // forgets by and by that 800 MiB were alive
+    }
+    for (int i = 0; i < 41; i++) {
+        checked_free(0);
+    }
+    assert_true(cached_bytes() <= 800 * MIB);
+    for (int i = 0; i < 30; i++) {
+        hz3_mapping_trim(false);
+    }
+    checked_alloc(100 * MIB, 16);
+    checked_free(0);
+    assert_true(cached_bytes() <= 200 * MIB);
+}
+
+static void what_is_kept_is_a_quarter_of_the_groups_limit(void **state)
+{
+    (void)state;
+    hz3_knobs.MAPPED_CACHE_BYTES = 4096 * MIB;
+    hz3_mappings.memory_limit = 0;
+    memory_limit = 600 * MIB;
+    for (int i = 0; i < 10; i++) {
+        checked_alloc(40 * MIB, 16);
+        kernel_next++;
+    }
+    while (n_live > 0) {
+        checked_free(0);
+    }
+    hz3_mappings.memory_limit = 0;
+    memory_limit = SIZE_MAX;
+    assert_true(cached_bytes() <= 150 * MIB && cached_bytes() >= 100 * MIB);
+}
+
+// What is free goes before fresh pages are touched, but some stays.
+static void a_fresh_mapping_has_others_go(void **state)
+{
+    (void)state;
+    hz3_knobs.MAPPED_CACHE_BYTES = 4096 * MIB;
+    for (int i = 0; i < 50; i++) {
+        checked_alloc(4 * MIB, 16);
+        kernel_next++;
+    }
+    while (n_live > 0) {
+        checked_free(0);
+    }
+    checked_alloc(60 * MIB, 16);
+    assert_int_equal(cached_bytes(), 140 * MIB);
+    checked_alloc(60 * MIB, 16);
+    checked_alloc(60 * MIB, 16);
+    checked_alloc(60 * MIB, 16);
+    size_t slack = cached_bytes();
+    assert_true(slack >= 4 * MIB && slack <= 16 * MIB);
+    assert_int_equal(hz3_mapping_make_room(1000 * MIB), 0);
+}
+
+static void a_locked_mapping_loses_its_addresses(void **state)
+{
+    (void)state;
+    refuse_purges = true;
+    assert_int_equal(holes_after_a_trim(4 * KEEPS_ADDRESSES_FROM) != 0, true);
+    refuse_purges = false;
+    assert_int_equal(hz3_mapping_figures().kept_bytes, 0);
+}
+
+// --- resize ---
+
+static void a_mapping_shrinks_where_it_is(void **state)
+{
+    (void)state;
+    char *p = checked_alloc(40 * MIB, 16);
+    assert_ptr_equal(checked_resize(0, 22 * MIB), p);
+    assert_int_equal(cached_bytes(), 18 * MIB);
+    assert_ptr_equal(checked_alloc(18 * MIB, 16), p + 22 * MIB);
+}
+
+static void a_mapping_grows_where_it_is(void **state)
+{
+    (void)state;
+    char *p = fill((const size_t[]){20 * MIB / HZ3_PAGE_SIZE}, 1);
+    assert_ptr_equal(checked_alloc(5 * MIB, 16), p);
+    assert_ptr_equal(checked_resize(0, 12 * MIB), p);
+    assert_ptr_equal(checked_resize(0, 20 * MIB), p);
+    assert_int_equal(cached_bytes(), 0);
+    refuse_remaps = true;
+    assert_null(hz3_mapping_resize(p, 21 * MIB));
+    refuse_remaps = false;
+    assert_int_equal(hz3_mapping_size(p), 20 * MIB);
 }
 
 // --- a kernel that refuses ---
@@ -399,16 +564,28 @@ static void refused_map_loses_nothing(void **state)
     checked_alloc(2 * MIB, 16);
 }
 
-static void refused_map_is_tried_again_without_the_cache(void **state)
+static void refused_map_is_tried_again_without_the_freed(void **state)
 {
     (void)state;
     checked_alloc(2 * MIB, 16);
     checked_alloc(3 * MIB, 16);
     checked_free(0);
     refuse_maps = 1;
-    cache_remove(0);
     checked_alloc(8 * MIB, 16);
     assert_int_equal(refuse_maps, 0);
+    assert_int_equal(cached_bytes(), 0);
+    check_figures();
+}
+
+static void refused_map_is_tried_again_without_their_addresses(void **state)
+{
+    (void)state;
+    holes_after_a_trim(4 * KEEPS_ADDRESSES_FROM);
+    assert_true(hz3_mapping_figures().kept_bytes != 0);
+    refuse_maps = 1;
+    checked_alloc(800 * MIB, 16);
+    assert_int_equal(refuse_maps, 0);
+    assert_int_equal(hz3_mapping_figures().kept_bytes, 0);
     check_figures();
 }
 
@@ -422,8 +599,7 @@ static void refused_table_loses_nothing(void **state)
     void *p;
     uint32_t n = 0;
     while (n < COUNT_OF(live) - 2 && (p = hz3_mapping_alloc(MIB, 16, &is_zero)) != NULL) {
-        live[n_live++] = (Block){p, MIB};
-        live_bytes += MIB;
+        enter(p);
         n++;
     }
     bool was_refused = n < COUNT_OF(live) - 2;
@@ -472,12 +648,21 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(refused_table_loses_nothing, set_up), // first: the table is still small
         cmocka_unit_test_setup(walks_match_the_model, set_up),
         cmocka_unit_test_setup(thousands_are_found_and_removed, set_up),
-        cmocka_unit_test_setup(cache_gives_the_best_fit, set_up),
-        cmocka_unit_test_setup(cache_splits_and_merges, set_up),
+        cmocka_unit_test_setup(the_tightest_bin_serves, set_up),
+        cmocka_unit_test_setup(mappings_split_and_merge, set_up),
         cmocka_unit_test_setup(the_rest_of_a_split_is_as_old_as_the_whole, set_up),
         cmocka_unit_test_setup(trim_takes_what_was_unused_since_the_last, set_up),
+        cmocka_unit_test_setup(many_freed_mappings_keep_their_addresses, set_up),
+        cmocka_unit_test_setup(few_freed_mappings_give_them_back, set_up),
+        cmocka_unit_test_setup(what_is_kept_is_bounded_by_what_was_alive, set_up),
+        cmocka_unit_test_setup(what_is_kept_is_a_quarter_of_the_groups_limit, set_up),
+        cmocka_unit_test_setup(a_fresh_mapping_has_others_go, set_up),
+        cmocka_unit_test_setup(a_locked_mapping_loses_its_addresses, set_up),
+        cmocka_unit_test_setup(a_mapping_shrinks_where_it_is, set_up),
+        cmocka_unit_test_setup(a_mapping_grows_where_it_is, set_up),
         cmocka_unit_test_setup(refused_map_loses_nothing, set_up),
-        cmocka_unit_test_setup(refused_map_is_tried_again_without_the_cache, set_up),
+        cmocka_unit_test_setup(refused_map_is_tried_again_without_the_freed, set_up),
+        cmocka_unit_test_setup(refused_map_is_tried_again_without_their_addresses, set_up),
         cmocka_unit_test_setup(refused_resize_keeps_the_old, set_up),
         cmocka_unit_test_setup(resize_of_no_mapping_aborts, set_up),
     };

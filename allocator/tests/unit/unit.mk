@@ -27,7 +27,8 @@ UNIT_WRAP_central_valid_test := hz3_os_cpu
 UNIT_WRAP_depot_test := hz3_os_cpu hz3_os_map_own hz3_os_purge
 UNIT_WRAP_front_test := hz3_front_fork_stop hz3_os_membarrier hz3_slab_watch
 UNIT_WRAP_ledger_test := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges hz3_os_unmap
-UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap
+UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap hz3_os_purge \
+    hz3_os_memory_limit hz3_os_is_alone
 
 UNIT_DEBUG_OBJECTS := $(patsubst allocator/src/%.c,$(BUILD)/obj/hz3_debug/%.o,$(HZ3_SOURCES))
 
