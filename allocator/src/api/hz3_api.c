@@ -89,6 +89,29 @@ HZ3_EXPORT HZ3_AT_CACHE_LINE void free(void *p)
     hz3_front_free(p);
 }
 
+// Of a live block.
+static size_t bytes_of(const void *p)
+{
+    if (!hz3_arena_owns(p)) {
+        return hz3_mapping_size(p);
+    }
+    Hz3Tag tag = hz3_tag_of(hz3_page_of(p));
+    if (tag == HZ3_TAG_SPAN) {
+        return hz3_span_usable_size(p);
+    }
+    size_t colour = hz3_class_is_medium(tag) ? (uintptr_t)p & (HZ3_PAGE_SIZE - 1) : 0;
+    return hz3_classes[tag].size - colour;
+}
+
+// All of it: programs write, and read, as much as malloc_usable_size says.
+static void clear(void *p)
+{
+    size_t bytes = bytes_of(p);
+    if (hz3_arena_owns(p) || !hz3_mapping_zero(p, bytes)) {
+        memset(p, 0, bytes);
+    }
+}
+
 HZ3_EXPORT void *calloc(size_t count, size_t size)
 {
     size_t bytes;
@@ -101,7 +124,7 @@ HZ3_EXPORT void *calloc(size_t count, size_t size)
     bool is_zero = false;
     void *p = bytes <= HZ3_MEDIUM_MAX ? malloc(bytes) : alloc_large(bytes, HZ3_MIN_ALIGN, &is_zero);
     if (p != NULL && !is_zero) {
-        memset(p, 0, bytes);
+        clear(p);
     }
     return p;
 }
@@ -125,8 +148,7 @@ static size_t usable_size(const void *p, const char *function)
     hz3_require(tag <= HZ3_TAG_CLASS_LAST && hz3_object_starts_at(tag, p), function, p,
                 "interior pointer: not the start of its block");
     hz3_require(!hz3_front_holds(tag, p), function, p, "use after free: this block is free already");
-    size_t colour = hz3_class_is_medium(tag) ? (uintptr_t)p & (HZ3_PAGE_SIZE - 1) : 0;
-    return hz3_classes[tag].size - colour;
+    return bytes_of(p);
 }
 
 // What malloc would give for this size, at most HZ3_REQUEST_MAX.
@@ -151,6 +173,36 @@ static void *move_object(void *p, size_t old_usable, size_t size)
     return moved;
 }
 
+static bool is_large(const void *p)
+{
+    return !hz3_arena_owns(p) || hz3_tag_of(hz3_page_of(p)) == HZ3_TAG_SPAN;
+}
+
+// The block if it serves as it is, or could be made to where it is; a mapping may also be moved without a copy. NULL:
+// it takes another block. One that would be left with half of what it has or less is not worth keeping, unless it is
+// above 32 KiB: more than an eighth too much goes back.
+static void *resize(void *p, size_t usable, size_t size)
+{
+    size_t bytes = block_size(size);
+    if (bytes <= usable && bytes >= usable - usable / 8) {
+        return p;
+    }
+    if (size <= HZ3_MEDIUM_MAX || !is_large(p)) {
+        return size <= usable && bytes > usable / 2 ? p : NULL;
+    }
+    if (hz3_arena_owns(p)) {
+        return size <= HZ3_SPAN_MAX && hz3_span_resize(p, size) ? p : NULL;
+    }
+    if (size <= HZ3_SPAN_MAX / 2 || (size <= HZ3_SPAN_MAX && size > usable)) {
+        return size <= usable && bytes > usable / 2 ? p : NULL; // back into the arena
+    }
+    if (bytes > usable) {
+        hz3_mem_budget_charge((bytes - usable) >> HZ3_PAGE_SHIFT);
+    }
+    void *resized = hz3_mapping_resize(p, bytes > usable ? bytes : hz3_page_round_up(size));
+    return resized == NULL && size <= usable ? p : resized;
+}
+
 HZ3_EXPORT void *realloc(void *p, size_t size)
 {
     if (p == NULL) {
@@ -164,19 +216,8 @@ HZ3_EXPORT void *realloc(void *p, size_t size)
         free(p);
         return NULL;
     }
-    if (size <= usable && block_size(size) > usable / 2) {
-        return p;
-    }
-    if (size > HZ3_SPAN_MAX && size <= HZ3_REQUEST_MAX && !hz3_arena_owns(p)) {
-        if (block_size(size) > usable) {
-            hz3_mem_budget_charge((block_size(size) - usable) >> HZ3_PAGE_SHIFT);
-        }
-        void *resized = hz3_mapping_resize(p, block_size(size));
-        if (resized != NULL || size <= usable) {
-            return resized != NULL ? resized : p;
-        }
-    }
-    return move_object(p, usable, size);
+    void *resized = size <= HZ3_REQUEST_MAX ? resize(p, usable, size) : NULL;
+    return resized != NULL ? resized : move_object(p, usable, size);
 }
 
 HZ3_EXPORT void *reallocarray(void *p, size_t count, size_t size)
@@ -238,6 +279,10 @@ HZ3_EXPORT void *aligned_alloc(size_t align, size_t size)
 
 HZ3_EXPORT void *memalign(size_t align, size_t size)
 {
+    if (align > SIZE_MAX / 2 + 1) { // cannot be rounded up
+        errno = EINVAL;
+        return NULL;
+    }
     if (align > HZ3_REQUEST_MAX) {
         return hz3_alloc_failed();
     }

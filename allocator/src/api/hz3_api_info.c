@@ -21,6 +21,7 @@ typedef struct HeapFigures {
     size_t held_bytes;   // pages taken from segments, and live mappings
     size_t cached_bytes; // of those: in the fronts and in the middle layer
     size_t free_bytes;   // free pages of open segments, and freed mappings
+    size_t free_ranges;  // of such pages
     Hz3MappingFigures mappings;
 } HeapFigures;
 
@@ -32,6 +33,7 @@ static HeapFigures heap_figures(void)
     {
         size_t free_pages = hz3_segment_free_pages(&hz3_arena.seg[slot]);
         f.free_bytes += free_pages << HZ3_PAGE_SHIFT;
+        f.free_ranges += hz3_segment_free_ranges(&hz3_arena.seg[slot]);
         f.held_bytes += (HZ3_PAGES_PER_SEG - free_pages) << HZ3_PAGE_SHIFT;
     }
     size_t closed_bytes = (size_t)hz3_arena_slots_closed() << HZ3_SEG_SHIFT; // look taken; one may have closed just now
@@ -55,6 +57,7 @@ HZ3_EXPORT struct mallinfo2 mallinfo2(void)
     size_t mapped = f.mappings.live_bytes; // counted in hblkhd alone, as in glibc
     return (struct mallinfo2){
         .arena = f.held_bytes + f.free_bytes - f.mappings.live_bytes,
+        .ordblks = f.free_ranges, // without blocks in caches, as glibc's is without those of its tcache
         .hblks = f.mappings.live_count,
         .hblkhd = f.mappings.live_bytes,
         .uordblks = in_use > mapped ? in_use - mapped : 0,
@@ -73,6 +76,7 @@ HZ3_EXPORT struct mallinfo mallinfo(void)
     struct mallinfo2 m = mallinfo2();
     return (struct mallinfo){
         .arena = clamp_to_int(m.arena),
+        .ordblks = clamp_to_int(m.ordblks),
         .hblks = clamp_to_int(m.hblks),
         .hblkhd = clamp_to_int(m.hblkhd),
         .uordblks = clamp_to_int(m.uordblks),

@@ -289,20 +289,26 @@ static void memalign_overflow_is_enomem(const void *arg)
 {
     (void)arg;
     static const size_t cases[][2] = {
-        {PAGE, SIZE_MAX - PAGE + 2},
-        {(size_t)1 << 62, 1},
-        {(size_t)1 << 62, (size_t)1 << 62},
-        {(size_t)1 << 63, 1},
-        {(size_t)1 << 63, SIZE_MAX},
-        {((size_t)1 << 62) + 1, 100},
-        {((size_t)1 << 63) + 1, 100}, // cannot be rounded up
-        {SIZE_MAX, 1},
+        {PAGE, SIZE_MAX - PAGE + 2}, {(size_t)1 << 62, 1},        {(size_t)1 << 62, (size_t)1 << 62},
+        {(size_t)1 << 63, 1},        {(size_t)1 << 63, SIZE_MAX}, {((size_t)1 << 62) + 1, 100},
         {MIB, PTRDIFF_MAX},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         errno = ERRNO_MARK;
         void *block = memalign(cases[i][0], cases[i][1]);
         EXPECT(block == NULL && errno == ENOMEM, "memalign(%zu, %zu) = %p", cases[i][0], cases[i][1], block);
+    }
+}
+
+// As in glibc: there is no greater power of two.
+static void memalign_that_cannot_be_rounded_up_is_einval(const void *arg)
+{
+    (void)arg;
+    static const size_t alignments[] = {((size_t)1 << 63) + 1, SIZE_MAX - 1, SIZE_MAX};
+    for (size_t i = 0; i < COUNT_OF(alignments); i++) {
+        errno = 0;
+        EXPECT(memalign(alignments[i], 100) == NULL, "memalign(%zu, 100)", alignments[i]);
+        EXPECT(errno == EINVAL, "memalign(%zu, 100): errno %d", alignments[i], errno);
     }
 }
 
@@ -445,6 +451,7 @@ static const TestCase cases[] = {
     {.name = "aligned_alloc_non_power_of_two_is_einval", .run = aligned_alloc_non_power_of_two_is_einval},
     {.name = "memalign_rounds_its_alignment_up", .run = memalign_rounds_its_alignment_up},
     {.name = "memalign_overflow_is_enomem", .run = memalign_overflow_is_enomem},
+    {.name = "memalign_that_cannot_be_rounded_up_is_einval", .run = memalign_that_cannot_be_rounded_up_is_einval},
     {.name = "valloc_and_pvalloc_give_whole_pages", .run = valloc_and_pvalloc_give_whole_pages},
     {.name = "realloc_to_zero_frees", .run = realloc_to_zero_frees},
     {.name = "failed_realloc_keeps_the_block", .run = failed_realloc_keeps_the_block},

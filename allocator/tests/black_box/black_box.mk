@@ -9,7 +9,7 @@ TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-
 BLACK_BOX_NAMES := api_policy_test api_content_test contract_test misuse_test bad_input_test life_threads_test \
     life_handover_test life_fork_test life_fork_inside_test life_limits_test life_footing_test life_memory_test \
     life_loading_test life_interposed_test life_purger_test life_alone_test life_sandbox_test life_places_test \
-    life_signals_test exhaustion_test full_arena_test stress_test new_test
+    life_signals_test exhaustion_test full_arena_test stress_test new_test large_test
 BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,$(BLACK_BOX_NAMES))
 BLACK_BOX_PROGRAMS := $(BLACK_BOX_TESTS) $(BUILD)/tests/hardened_test
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))

@@ -113,7 +113,7 @@ void memalign_rounds_its_alignment_up(void)
             errno = ERRNO_MARK;
             void *block = memalign(alignment, contract_few_sizes[s]);
             if (alignment > TOO_LARGE) {
-                check_refused(&call, block, ENOMEM, errno);
+                check_refused(&call, block, alignment > SIZE_MAX / 2 + 1 ? EINVAL : ENOMEM, errno);
             } else {
                 check_block(&call, block, contract_few_sizes[s], rounded, errno);
             }

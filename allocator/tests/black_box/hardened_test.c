@@ -215,6 +215,12 @@ static void touch_before(size_t size)
     touch((char *)opaque(malloc(size)) - 1);
 }
 
+static void touch_behind_what_grew(size_t size)
+{
+    char *volatile block = realloc(malloc(size / 2), size);
+    block[(size + PAGE - 1) / PAGE * PAGE] = 'x';
+}
+
 static void touch_behind(size_t size)
 {
     char *block = malloc(size);
@@ -361,6 +367,26 @@ static void the_right_size_is_taken(const void *arg)
     free_aligned_sized(NULL, 64, 5);
 }
 
+// --- a block that grows ---
+
+// By a page at a time: where each step took a new mapping, and a copy, the steps together were quadratic.
+static void a_growing_block_is_copied_a_few_times(const void *arg)
+{
+    (void)arg;
+    uint64_t opened = counter("mappings_opened");
+    char *block = malloc(40000);
+    size_t bytes = 40000;
+    for (; bytes < 6 * MIB; bytes += PAGE) {
+        block = realloc(block, bytes);
+        EXPECT(block != NULL, "%zu bytes", bytes);
+        EXPECT(bytes == 40000 || block[bytes - PAGE - 1] == 'x', "byte %zu is lost", bytes - PAGE - 1);
+        block[bytes - 1] = 'x';
+    }
+    opened = counter("mappings_opened") - opened;
+    EXPECT(opened <= 16, "%lu mappings", opened);
+    free(block);
+}
+
 // --- the table -------------------------------------------------------------------------------------------------------
 
 #define CASES_MAX 100
@@ -460,6 +486,9 @@ int main(int argc, char **argv)
     cases[n_cases++] = (TestCase){.name = "say_order", .run = say_order, .helper = true};
     add_touches();
     add_sized_frees();
+    add("a_growing_block_is_copied_a_few_times", a_growing_block_is_copied_a_few_times, NULL);
+    add("a_growing_block_is_copied_a_few_times_without_words", a_growing_block_is_copied_a_few_times, with_none);
+    add_fault("touch_behind_what_grew", with_guard, (Fault){touch_behind_what_grew, 100000, SIGSEGV, NULL});
     add("a_block_too_large_to_wait_drives_nobody_out", a_block_too_large_to_wait_drives_nobody_out,
         with_small_quarantine);
     add("many_guarded_blocks_leave_mappings", many_guarded_blocks_leave_mappings, with_guard);
