@@ -30,7 +30,7 @@ enum {
 
 #define HZ3_SMALL_RUN_PAGES_MAX (HZ3_MEDIUM_MAX / HZ3_PAGE_SIZE)
 
-#define HZ3_FRONT_CAP_MAX 128u
+#define HZ3_FRONT_CAP_MAX 256u
 #define HZ3_FRONT_CAP_MIN 8u
 
 typedef struct Hz3Class {

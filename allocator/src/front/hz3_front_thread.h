@@ -63,6 +63,7 @@ static inline void *hz3_thread_pop(size_t cls)
     }
     atomic_store_explicit(&slab->top[cls], top + 1, memory_order_relaxed);
     hz3_thread_leave();
+    hz3_prefetch_next(top + 1);
     return object;
 }
 

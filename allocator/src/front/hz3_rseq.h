@@ -140,13 +140,14 @@ static inline void *hz3_rseq_pop(size_t cls)
         "jz %l[missed]\n"                              // an empty bin
         "add $8, %[top]\n"                             // the slot above: the next object, or `empty`
         HZ3_RSEQ_COMMIT
-        : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&r"(object)
+        : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&a"(object)
         : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "D"(cls)
         : "memory", "cc"
         : missed);
     if (object == NULL) {
         __builtin_unreachable(); // saves the callers' second test
     }
+    hz3_prefetch_next(top);
     return object;
 missed:
     return NULL;

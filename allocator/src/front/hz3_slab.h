@@ -68,6 +68,19 @@ _Static_assert(offsetof(Hz3Slab, top) == 0, "the sections of hz3_rseq.h address 
 _Static_assert(offsetof(Hz3Slab, freed) <= HZ3_PAGE_SIZE,
                "hz3_slab_purge_slots() drops what lies after the first page");
 
+// After a pop: the program will write into the next object soon, whose cache line was last used when it was freed. This
+// stands outside of the operation. What `next` points to may be anybody's by now, or NULL, and a prefetch of any
+// address is harmless.
+static inline void hz3_prefetch_next(void **next)
+{
+    void *object = __atomic_load_n(next, __ATOMIC_RELAXED);
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw (%0)" : : "r"(object)); // the compiler's own would need -mprfchw
+#else
+    __builtin_prefetch(object, 1);
+#endif
+}
+
 // Ends the program: no object begins there. It is not declared noreturn: the compiler would then call it, which needs a
 // stack frame in free(), and not jump to it.
 HZ3_COLD void hz3_slab_die_interior(const void *object);

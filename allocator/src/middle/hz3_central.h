@@ -5,7 +5,7 @@
 
 #include "base/hz3_types.h"
 
-#define HZ3_BATCH_MAX 128u
+#define HZ3_BATCH_MAX 256u
 
 // Once, after knobs, size classes and shards.
 void hz3_central_init(void);

@@ -45,7 +45,7 @@ count_path() { # count_path LIBRARY FUNCTION
                 $kind{calls}++;
             } elsif ($mnemonic =~ /^(?:push|pop)/) {
                 $kind{$mnemonic =~ /^push/ ? "stores" : "loads"}++;
-            } elsif ($mnemonic !~ /^(?:lea|ret)/) {
+            } elsif ($mnemonic !~ /^(?:lea|ret|prefetch)/) {
                 $kind{loads}++ if $source =~ $in_memory;
                 if ($destination =~ $in_memory) {
                     $kind{loads}++ unless $mnemonic =~ /^mov/;
