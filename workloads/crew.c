@@ -17,6 +17,7 @@ void crew_make(Crew *crew, unsigned n_workers, uint64_t n_blocks, const CommonOp
         w->live = &crew->live_page->slots[i];
         w->n_blocks = n_blocks / n_workers + (i < n_blocks % n_workers);
         w->rng = rng_make(options->seed, i);
+        if (LATENCY_LANE) w->latency = latency_make(options->every, options->seed, i);
         size_t bytes = (w->n_blocks + 1) * sizeof *w->blocks;
         w->blocks = pages_map(bytes, "the blocks' addresses");
         memset(w->blocks, 0, bytes); // takes the page faults before any clock runs
@@ -56,6 +57,17 @@ uint64_t crew_span_ns(const Crew *crew)
     return end_ns - start_ns;
 }
 
+// The magic comes last: the harness reads the page once it is there.
+static void latencies_publish(const Crew *crew)
+{
+    LatencyPage *page = live_latencies(crew->live_page);
+    for (unsigned i = 0; i < crew->n_workers; i++)
+        latency_merge(page, crew->workers[i].latency);
+    latency_print(page);
+    atomic_thread_fence(memory_order_release);
+    memcpy(page->magic, "HZBLAT_1", sizeof page->magic);
+}
+
 void crew_account(const Crew *crew, HzbResult *result)
 {
     uint64_t allocated = 0, freed = 0;
@@ -68,6 +80,7 @@ void crew_account(const Crew *crew, HzbResult *result)
         result->alloc_failed += w->alloc_failed;
         result->checksum += rng_mix(w->checksum ^ rng_mix(i));
     }
+    if (LATENCY_LANE) latencies_publish(crew);
     result->live_at_fail = atomic_load(&crew->live_at_fail);
     result->blocks = allocated;
     if (allocated != freed || live_bytes != 0)

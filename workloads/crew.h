@@ -26,6 +26,7 @@ typedef struct Worker {
     uint64_t allocated, freed, alloc_failed;
     uint64_t checksum;         // over what was asked for, not over what the allocator gave
     uint64_t start_ns, end_ns; // of the last timed work
+    Latency *latency;          // in the latency lane
     pthread_t thread;          // the main thread's
 } Worker;
 
@@ -71,10 +72,24 @@ static inline void worker_checksum_add(Worker *w, uint64_t value)
     w->checksum = rng_rotate(w->checksum, 7) + value;
 }
 
+static inline void *worker_malloc(Worker *w, size_t size)
+{
+    if (LATENCY_LANE && latency_is_due(w->latency)) return latency_malloc(w->latency, size);
+    return malloc(size);
+}
+
+static inline void worker_give_back(Worker *w, Block block)
+{
+    if (LATENCY_LANE && latency_is_due(w->latency))
+        latency_free(w->latency, block.ptr, block.tag >> TAG_COUNT_BITS != w->index);
+    else
+        free(block.ptr);
+}
+
 // Puts a new block into `block`; its ptr is NULL when the allocator had none. `count` makes its tag unlike others'.
 static inline void worker_alloc(Worker *w, Block *block, uint32_t size, uint64_t count)
 {
-    block->ptr = malloc(size);
+    block->ptr = worker_malloc(w, size);
     if (__builtin_expect(block->ptr == NULL, 0)) {
         worker_note_failure(w);
         return;
@@ -112,7 +127,7 @@ static inline void worker_free(Worker *w, Block block)
     object_check(block, w->touch);
     w->live_bytes -= block.size;
     w->freed++;
-    free(block.ptr);
+    worker_give_back(w, block);
 }
 
 static inline void worker_free_all(Worker *w)

@@ -9,6 +9,7 @@
 
 _Static_assert(sizeof(LivePage) == 64 && sizeof(LiveSlot) == 64, "layout shared with the harness");
 
+static size_t mapped_bytes; // of the page that the harness shares
 static const char live_magic[8] = {'H', 'Z', 'B', 'L', 'I', 'V', 'E', '1'};
 
 static size_t live_bytes(uint32_t n_slots)
@@ -28,6 +29,7 @@ static LivePage *live_map_shared(int fd)
         die(EXIT_USAGE, "HZB_LIVE_FD: %d: expected a live page of version 1", fd);
     if (live_bytes(page->n_slots) > bytes)
         die(EXIT_USAGE, "HZB_LIVE_FD: %d: %u slots do not fit in %zu bytes", fd, page->n_slots, bytes);
+    mapped_bytes = bytes;
     return page;
 }
 
@@ -48,6 +50,13 @@ LivePage *live_open(unsigned threads)
         die(EXIT_USAGE, "argument threads: '%u': the live page has only %u slots", threads, page->n_slots);
     page->n_slots = threads; // the sampler reads no others
     return page;
+}
+
+LatencyPage *live_latencies(const LivePage *page)
+{
+    if (mapped_bytes < live_bytes(LIVE_SLOTS) + sizeof(LatencyPage))
+        return pages_map(sizeof(LatencyPage), "the latencies");
+    return (LatencyPage *)((char *)page + live_bytes(LIVE_SLOTS));
 }
 
 uint64_t live_sum(const LivePage *page)

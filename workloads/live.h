@@ -2,6 +2,7 @@
 #ifndef WORKLOADS_LIVE_H
 #define WORKLOADS_LIVE_H
 
+#include "latency.h"
 #include "util.h"
 
 #include <stdatomic.h>
@@ -23,6 +24,9 @@ typedef struct LivePage {
 
 // Maps $HZB_LIVE_FD, or private pages of the same layout when it is not set; dies when `threads` do not fit.
 LivePage *live_open(unsigned threads);
+
+// Where the harness looks for the latencies, or private memory of that layout when it does not share any.
+LatencyPage *live_latencies(const LivePage *page);
 
 uint64_t live_sum(const LivePage *page);
 

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "latency.h"
+
 #include <argp.h>
 #include <ctype.h>
 #include <errno.h>
@@ -7,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { KEY_TOUCH = 256, KEY_SEED, KEY_MATCHED };
+enum { KEY_TOUCH = 256, KEY_SEED, KEY_MATCHED, KEY_EVERY, EVERY_MAX = 1000000000 };
 
 static const char *const touch_names[] = {[TOUCH_NONE] = "none", [TOUCH_PAGE] = "page", [TOUCH_ALL] = "all"};
 
@@ -112,6 +114,11 @@ static error_t option_handle(int key, char *text, struct argp_state *state)
         if (!number_parse(text, 1, &line->common->seed))
             argp_error(state, "option --seed: '%s': expected a whole number from 0 to 2^64 - 2", text);
         return 0;
+    case KEY_EVERY:
+        if (!LATENCY_LANE) argp_error(state, "option --every: only the programs named *_timed have it");
+        if (!number_parse(text, 1, &line->common->every) || line->common->every < 1 || line->common->every > EVERY_MAX)
+            argp_error(state, "option --every: '%s': expected a whole number from 1 to %d", text, EVERY_MAX);
+        return 0;
     case KEY_MATCHED:
         line->common->matched = true;
         return 0;
@@ -131,6 +138,7 @@ static error_t option_handle(int key, char *text, struct argp_state *state)
 
 void options_parse(const CommandLine *line, int argc, char **argv)
 {
+    line->common->every = LATENCY_EVERY_DEFAULT;
     struct argp_option options[] = {
         {.name = "seed", .key = KEY_SEED, .arg = "N", .doc = "Seed of the random numbers (default 1)"},
         NEGATIVE('0'),
@@ -143,6 +151,11 @@ void options_parse(const CommandLine *line, int argc, char **argv)
         NEGATIVE('7'),
         NEGATIVE('8'),
         NEGATIVE('9'),
+        {.name = "every",
+         .key = KEY_EVERY,
+         .arg = "K",
+         .flags = LATENCY_LANE ? 0 : OPTION_HIDDEN,
+         .doc = "Time one of K calls, drawn at random (default 100)"},
         // What a program may lack stands last: an entry without a name ends the list.
         {.name = line->no_touch ? NULL : "touch",
          .key = line->no_touch ? 0 : KEY_TOUCH,

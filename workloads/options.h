@@ -23,6 +23,7 @@ typedef struct CommonOptions {
     Touch touch;
     uint64_t seed;
     bool matched;
+    uint64_t every; // of the latency lane: the mean number of calls of which one is timed
 } CommonOptions;
 
 typedef struct CommandLine {

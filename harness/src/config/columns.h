@@ -56,7 +56,19 @@
     X(instructions)                                                                                                    \
     X(rss_mib_s)                                                                                                       \
     X(peak_pss_kib)                                                                                                    \
-    X(processes)
+    X(processes)                                                                                                       \
+    X(malloc_p50_ns)                                                                                                   \
+    X(malloc_p99_ns)                                                                                                   \
+    X(malloc_p999_ns)                                                                                                  \
+    X(malloc_max_ns)                                                                                                   \
+    X(free_p50_ns)                                                                                                     \
+    X(free_p99_ns)                                                                                                     \
+    X(free_p999_ns)                                                                                                    \
+    X(free_max_ns)                                                                                                     \
+    X(remote_free_p50_ns)                                                                                              \
+    X(remote_free_p99_ns)                                                                                              \
+    X(remote_free_p999_ns)                                                                                             \
+    X(remote_free_max_ns)
 
 #define X(name) RUN_##name,
 typedef enum RunColumn { RUN_COLUMNS(X) RUN_COLUMN_COUNT } RunColumn;

@@ -38,7 +38,8 @@ typedef struct CounterHeader {
 
 _Static_assert(sizeof(LiveHeader) == 64 && sizeof(LiveSlot) == 64, "layout shared with the workloads");
 
-#define LIVE_BYTES (sizeof(LiveHeader) + LIVE_SLOTS * sizeof(LiveSlot))
+#define SLOTS_END (sizeof(LiveHeader) + LIVE_SLOTS * sizeof(LiveSlot))
+#define LIVE_BYTES (SLOTS_END + sizeof(LatencyPage))
 
 bool live_page_open(LivePage *page)
 {
@@ -61,6 +62,11 @@ void live_page_close(LivePage *page)
 {
     munmap(page->map, LIVE_BYTES);
     close(page->fd);
+}
+
+const LatencyPage *live_page_latencies(const LivePage *page)
+{
+    return (const LatencyPage *)((const char *)page->map + SLOTS_END);
 }
 
 int64_t live_page_bytes(const LivePage *page)

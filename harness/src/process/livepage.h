@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// What $HZB_LIVE_FD leads to: a 64-byte header, then one 64-byte slot a thread that starts with its live bytes.
+#include "process/latencies.h"
+
+// What $HZB_LIVE_FD leads to: a 64-byte header, then one 64-byte slot a thread that starts with its live bytes,
+// then the latencies.
 typedef struct LivePage {
     int fd; // memfd, close-on-exec
     void *map;
@@ -14,6 +17,8 @@ typedef struct LivePage {
 
 bool live_page_open(LivePage *page);
 void live_page_close(LivePage *page);
+// What a workload of the latency lane has left; zero as long as it has not.
+const LatencyPage *live_page_latencies(const LivePage *page);
 // Sum over all threads; can be off for a moment while an object is on its way between two of them.
 int64_t live_page_bytes(const LivePage *page);
 

@@ -322,9 +322,12 @@ static void take_final_counters(const CounterFile *file, RunResult *result)
 
 static bool write_curve(const Run *run)
 {
-    char *path = log_path(run, "rss", "csv");
+    char *path = log_path(run, "rss", "csv"), *latencies = log_path(run, "rss", "latency.csv");
+    const LatencyPage *page = live_page_latencies(&run->live);
     bool ok = sampler_write(&run->sampler, path);
+    if (latencies_are_there(page)) ok = latencies_write(page, latencies) && ok;
     free(path);
+    free(latencies);
     return ok;
 }
 
@@ -349,6 +352,7 @@ static RunEnd finish(Run *run, bool interrupted, RunResult *result)
         observe_end(run);
         outcome_fill(run->context->experiment, run->plan, &run->seen, run->context->verify_only, &result->row);
         quote_stderr(run, &result->row);
+        latencies_fill(live_page_latencies(&run->live), &result->row);
         take_final_counters(&run->counters, result);
         if (!write_curve(run)) end = RUN_BROKEN;
     }

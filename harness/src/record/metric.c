@@ -42,6 +42,7 @@ const char *metric_unit(const char *name)
     if (ends_in(name, "_per_s") || strcmp(name, "instructions") == 0) return "M";
     if (ends_in(name, "_kib")) return "MiB";
     if (ends_in(name, "_mib_s")) return "MiB s";
+    if (ends_in(name, "_ns")) return "ns";
     return ends_in(name, "_s") ? "s" : "";
 }
 

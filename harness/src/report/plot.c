@@ -17,6 +17,7 @@
 #include "record/results.h"
 #include "report/curves.h"
 #include "report/plot.h"
+#include "report/plot_latency.h"
 #include "report/plot_scaling.h"
 #include "report/ranking.h"
 
@@ -366,6 +367,23 @@ static bool draw_ranking(const Plots *plots, const char *metric)
     return ok;
 }
 
+// Nothing for a cell of another lane.
+static bool latency(const Plots *plots, const PlanRow *cell, const char *title)
+{
+    if (strcmp(cell->workload + (strlen(cell->workload) > 6 ? strlen(cell->workload) - 6 : 0), "_timed") != 0)
+        return true;
+    char *name = xfmt("latency_%s", cell->cell_id);
+    FILE *out = open_csv(plots, name);
+    bool ok = out != NULL;
+    if (out) {
+        fputs("kind,allocator,ns,share_above\n", out);
+        const unsigned rows = latency_rows(plots->results, cell->cell_id, out);
+        ok = close_csv(out, name) && (rows == 0 || draw(plots, "latency", name, title));
+    }
+    free(name);
+    return ok;
+}
+
 // Of many cells and arms the ranking says more than a curve for each would.
 static bool draw_cells(const Plots *plots)
 {
@@ -376,7 +394,7 @@ static bool draw_cells(const Plots *plots)
     for (unsigned c = 0; ok && results->experiment.ranking.count == 0 && c < results->cells.count; c++) {
         const PlanRow *cell = results_cell(results, results->cells.items[c]);
         char *title = title_of(cell);
-        ok = rss_curve(plots, cell, title) && pareto(plots, cell, title);
+        ok = rss_curve(plots, cell, title) && pareto(plots, cell, title) && latency(plots, cell, title);
         free(title);
     }
     return ok;

@@ -52,7 +52,7 @@ static void figure(const Report *report, const char *name, unsigned number, FILE
 
 void report_plots(const Report *report, FILE *out)
 {
-    static const char *const of_cells[] = {"rss_curve", "pareto"};
+    static const char *const of_cells[] = {"rss_curve", "pareto", "latency"};
     unsigned number = 0;
     fputs("<h2 id=\"plots\">Plots</h2>\n", out);
     for (unsigned i = 0; i < report->results.experiment.ranking.count; i++) {
@@ -64,7 +64,7 @@ void report_plots(const Report *report, FILE *out)
     figure(report, "throughput", ++number, out);
     figure(report, "scaling", ++number, out);
     for (unsigned c = 0; c < report->results.cells.count; c++) {
-        for (size_t i = 0; i < 2; i++) {
+        for (size_t i = 0; i < sizeof of_cells / sizeof *of_cells; i++) {
             char *name = xfmt("%s_%s", of_cells[i], report->results.cells.items[c]);
             figure(report, name, ++number, out);
             free(name);

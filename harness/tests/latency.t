@@ -1,0 +1,35 @@
+# The latencies that a workload of the latency lane leaves: columns, a file, a picture.
+source "$(dirname "$0")/lib.bash"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+
+cat >"$work/conf/workloads.yaml" <<YAML
+workloads:
+  - name: larson_timed
+    bin: "{build}/bench_larson_timed"
+    argv: ["2", "100", "8", "1000", "{iters}", "2", --every=3, "--seed={seed}"]
+    params: [iters=20000]
+    metrics: [{name: malloc_p999_ns, direction: down}]
+    timeout_s: 60
+YAML
+sed -i 's/^cells:/cells: [{id: one, workload: larson_timed, rounds: 2, expect_s: 0.1}]/; /^  - {id/d; s/^arms.*/arms: {refs: [plain]}/' "$matrix"
+run_matrix
+dir=$out
+is "$rc $(statuses "$dir/runs.csv")" '0 plain=ok plain=ok' 'a timed workload runs'
+for kind in malloc free; do
+    figures=$(for q in p50 p99 p999 max; do csv_column "$dir/runs.csv" ${kind}_${q}_ns | head -1; done | paste -sd' ')
+    perl -e 'exit !(@ARGV == 4 && $ARGV[0] > 0 && "@ARGV" eq join " ", sort { $a <=> $b } @ARGV)' $figures
+    ok $? "$kind has p50 <= p99 <= p99.9 <= the greatest: $figures ns"
+done
+is "$(csv_column "$dir/runs.csv" remote_free_p50_ns | paste -sd,)" ',' 'what did not happen has no figure'
+sum=$(awk -F, '$1 == "malloc" {n += $3} END {print n}' "$dir/rss/1.latency.csv")
+((sum > 24000 && sum < 29500))
+ok $? "the histogram has a third of 80,200 calls: $sum"
+run plot "$dir" --scripts "$top/plots"
+is "$rc" 0 'it is drawn'
+[[ -s $dir/plots/latency_one.svg ]]
+ok $? 'as a picture of its own'
+first=$(sed -n 's/^malloc,plain,//p' "$dir/plots/latency_one.csv" | head -1)
+last=$(sed -n 's/^malloc,plain,//p' "$dir/plots/latency_one.csv" | tail -1)
+perl -e 'exit !($ARGV[0] < 1 && $ARGV[0] > 0 && $ARGV[1] == 0)' "${first#*,}" "${last#*,}"
+ok $? "from nearly all calls down to none: $first .. $last"
+done_testing
