@@ -1,8 +1,8 @@
-// Instructions that a process executes outside of its own program, counted by valgrind's callgrind.
+// Instructions that a process executes for its allocator, counted by valgrind's callgrind.
 //
-// They are what an allocator costs, free of the machine's noise. The program's own instructions are subtracted: the
-// same under every allocator, they would hide a part of what changed. Those of the C library and the dynamic linker
-// stay, for an allocator may call them or be a part of one.
+// The program's own are subtracted: the same under every allocator, they would hide a part of what changed. So is what
+// the program calls in the C library, such as waiting, which follows the clock; but not malloc and its kin. What the
+// allocator itself calls there stays. Then nothing is left that the machine could change: runs agree to the last one.
 #ifndef HZB_CALLGRIND_H
 #define HZB_CALLGRIND_H
 

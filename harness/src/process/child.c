@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,17 @@ static int open_onto(const char *path, int flags, int fd)
     return opened == fd ? fcntl(fd, F_SETFD, 0) : opened < 0 ? -1 : dup2(opened, fd);
 }
 
+// An allocator may keep memory by CPU: a thread that is moved in between would take other ways, and other counts.
+static void stay_on_one_cpu(void)
+{
+    cpu_set_t all, one;
+    if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+    CPU_ZERO(&one);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
+        if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
 // In the child, between fork and exec.
 static void become(const ChildSpec *spec, char *const argv[], char *const envp[], int socket_fd, int live_fd,
                    pid_t parent)
@@ -173,6 +185,7 @@ static void become(const ChildSpec *spec, char *const argv[], char *const envp[]
                  chdir(spec->run_dir ? spec->run_dir : spec->work_dir) == 0;
     keep_over_exec(socket_fd);
     if (!spec->workload->program) keep_over_exec(live_fd);
+    if (spec->count_path) stay_on_one_cpu();
     if (ready) execvpe(argv[0], argv, envp);
     dprintf(STDERR_FILENO, "hzb: cannot start %s: %s\n", argv[0], strerror(errno));
     _exit(EXIT_CANNOT_EXEC);
