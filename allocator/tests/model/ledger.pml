@@ -2,9 +2,11 @@
  * The release ledger: a list of segments that have dirty pages, one entry a segment.
  *
  * A releaser makes pages dirty, then sets the segment's queued flag; whoever set it first links the segment to the list
- * by CAS. A drainer takes the whole list by one exchange, clears an entry's flag before it reads the dirty bits, purges
- * what it read, and queues again what is too young. A claim of several words takes dirty pages of a segment for a moment
- * and gives them back, because it does not get the rest of what it wants.
+ * by CAS. A drainer takes the whole list by one exchange. It purges what it likes of an entry, a part or all. Then it
+ * clears the entry's flag before it reads the dirty bits, and queues the segment again if there are some. A claim of
+ * several words takes dirty pages of a segment for a moment and gives them back, because it does not get the rest of
+ * what it wants. (Entries that are to wait keep their flag, in queues that the drainer alone touches: to all others
+ * they are like entries that it has in its hands.)
  *
  * Proved: nobody links an entry that is linked; when all is quiet every queued entry is on the list once, and every
  * segment with dirty pages is queued.
@@ -161,6 +163,12 @@ proctype drainer(byte me)
 #else
             unlink(s);
 #endif
+            load(me, DIRTY(s), dirty);
+            if
+            :: d_step { drain(me); mem[DIRTY(s)] = mem[DIRTY(s)] & ~dirty }
+            :: true /* too young */
+            fi;
+            dirty = 0;
 #if !defined(BUG_FLAG_CLEARED_AFTER_READING) && !defined(BUG_NEXT_READ_AFTER_CLEARING)
             clear_flag(s);
 #endif
@@ -169,8 +177,8 @@ proctype drainer(byte me)
             clear_flag(s);
 #endif
             if
-            :: d_step { drain(me); mem[DIRTY(s)] = mem[DIRTY(s)] & ~dirty }
-            :: dirty != 0 -> queue(s) /* too young */
+            :: dirty != 0 -> queue(s)
+            :: else
             fi;
             d_step { dirty = 0; s = 0 }
         :: else -> break
