@@ -124,7 +124,10 @@ static const struct argp_option export_options[] = {
     {"summary", KEY_SUMMARY, 0, 0, "Median and spread of every column as CSV", 3},
     {"reference", KEY_REFERENCE, "NAME", 0, "With --summary: of the ratio to this allocator, round by round", 3},
     {0}};
-static const struct argp_option table_options[] = {{"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3}, {0}};
+static const struct argp_option table_options[] = {
+    {"markdown", KEY_MARKDOWN, 0, 0, "For a README", 3},
+    {"metric", KEY_METRIC, "COLUMN", 0, "Only the ranking of all allocators by this column", 3},
+    {0}};
 
 static const struct argp_option no_options[] = {{0}};
 #define OPTION_OUTPUT                                                                                                  \

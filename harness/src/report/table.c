@@ -167,10 +167,10 @@ static void print_bad(const Results *results, bool markdown, FILE *out)
     }
 }
 
-static void print_ranking(const Results *results, const char *metric, bool markdown, FILE *out)
+bool table_ranking(const Results *results, const char *metric, bool markdown, FILE *out)
 {
     int column = run_column(metric);
-    if (column < 0) return; // a record of another hzb
+    if (column < 0) return false; // or it is a record of another hzb
     Ranking ranking = ranking_make(results, (RunColumn)column);
     TextTable table = ranking_table(&ranking, markdown);
     char *title = ranking_title(&ranking);
@@ -178,14 +178,16 @@ static void print_ranking(const Results *results, const char *metric, bool markd
     text_table_print(&table, markdown, out);
     if (table.count > 0) fputc('\n', out);
     free(title);
+    const bool any = table.count > 0;
     text_table_free(&table);
     ranking_free(&ranking);
+    return any;
 }
 
 void table_print(const Results *results, bool markdown, FILE *out)
 {
     for (unsigned i = 0; i < results->experiment.ranking.count; i++)
-        print_ranking(results, results->experiment.ranking.items[i], markdown, out);
+        table_ranking(results, results->experiment.ranking.items[i], markdown, out);
     for (unsigned i = 0; i < results->cells.count; i++) {
         const PlanRow *cell = results_cell(results, results->cells.items[i]);
         fprintf(out, markdown ? "%s**%s**: %s `%s`\n\n" : "%s%s: %s %s\n", i ? "\n" : "", cell->cell_id, cell->workload,

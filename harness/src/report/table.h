@@ -11,4 +11,7 @@
 // metrics is marked.
 void table_print(const Results *results, bool markdown, FILE *out);
 
+// One ranking alone, of any metric. False if no cell has figures of it.
+bool table_ranking(const Results *results, const char *metric, bool markdown, FILE *out);
+
 #endif
