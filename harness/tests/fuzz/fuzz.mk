@@ -3,8 +3,8 @@
 # thousand inputs more (fuzz.t).
 HZB_FUZZ_SRC := harness/tests/fuzz
 HZB_FUZZ_OBJ := $(BUILD)/obj/hzb_fuzz
-HZB_FUZZ_READERS := base/csvio base/expression base/files base/subprocess base/util config/columns config/config config/config_check config/config_load \
-    config/yamlfile plan/plan record/hyperfine record/record stats/spread stats/stats
+HZB_FUZZ_READERS := base/csvio base/expression base/files base/subprocess base/util config/columns config/config \
+    config/config_check config/config_load config/yamlfile plan/plan record/hyperfine record/record stats/spread stats/stats
 HZB_FUZZ_SANITIZE := address,undefined,float-cast-overflow
 HZB_FUZZ_FLAGS := $(BASE_CFLAGS) -O1 -g -Iharness/src -Dhzb_error=fuzz_hzb_error \
     -DFUZZ_CONFIG_DIR='"$(CURDIR)/harness"' -DHZB_MULTIARCH='"$(HZB_MULTIARCH)"' \
