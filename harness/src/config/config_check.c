@@ -312,7 +312,8 @@ static bool column_lookup(const void *context, const char *name, double *value)
 static bool check_derived(const Config *config)
 {
     const CfgMatrix *m = config->matrix;
-    for (const CfgDerived *d = m->derived; d < m->derived + m->derived_count; d++) {
+    for (unsigned i = 0; i < m->derived_count; i++) {
+        const CfgDerived *d = &m->derived[i];
         double value;
         const char *place, *fault = NULL;
         if (!check_name(config->matrix_path, "derived metric", d->name)) return false;
@@ -421,7 +422,8 @@ static bool check_known(const Config *config, const CfgKnown *known)
 static bool check_claims(const Config *config)
 {
     const CfgMatrix *m = config->matrix;
-    for (const CfgClaim *claim = m->claims; claim < m->claims + m->claims_count; claim++) {
+    for (unsigned i = 0; i < m->claims_count; i++) {
+        const CfgClaim *claim = &m->claims[i];
         const char *what = claim->cell, *fault = NULL;
         if (!cell_of(m, claim->cell))
             fault = "no cell of that id";
