@@ -109,6 +109,7 @@ static Kinds seize(Hz3FrontScope scope)
             hz3_assert(!slab->is_seized);
             // First, so that a fork in between finds the pointer in its place and leaves it there.
             slab->is_seized = true;
+            slab->will_be_parked = false;
             point(slab, &hz3_slab_none);
             note_kind(&seized, slab);
         }
@@ -129,7 +130,6 @@ static void put_back(void)
             } else {
                 point(slab, slab);
             }
-            slab->will_be_parked = false;
         }
     }
     hz3_lock_release(&hz3_slab_lock);
