@@ -1,5 +1,5 @@
-// A kernel whose pages have 64 KiB, as hz3 sees it that is preloaded after this: madvise wants addresses that begin one.
-// AT_PAGESZ says 4096 nevertheless, as an emulator does.
+// A kernel whose pages have 64 KiB, as hz3 sees it that is preloaded after this: madvise wants addresses that begin
+// one. AT_PAGESZ says 4096 nevertheless, as an emulator does.
 #include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
