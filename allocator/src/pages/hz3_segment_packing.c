@@ -127,14 +127,23 @@ static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uin
     return slot * HZ3_PAGES_PER_SEG + idx;
 }
 
-// A failed try under an alignment says nothing about the length, so it leaves the hint.
-static uint32_t claim_by_hint(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages)
+// Which hint to look for, and whether it was wrong when the claim fails.
+typedef struct Search {
+    uint32_t level;
+    bool is_exact;
+    uint32_t tries; // slots that are looked at
+} Search;
+
+// Segments that may have a run of the length but none of the alignment are many, and nothing tells them apart.
+#define ALIGNED_TRIES 8u
+
+static uint32_t claim_by_hint(uint32_t shard, uint32_t slot, uint32_t pages, uint32_t align_pages, Search search)
 {
     uint32_t page = claim_in_slot(shard, slot, pages, align_pages);
-    if (page != HZ3_PAGE_NONE || align_pages > 1) {
+    if (page != HZ3_PAGE_NONE || !search.is_exact) {
         return page;
     }
-    clear_hints(level_of(pages), slot);
+    clear_hints(search.level, slot);
     page = claim_in_slot(shard, slot, pages, align_pages);
     if (page != HZ3_PAGE_NONE) {
         set_hints(LEVELS - 1, slot); // somebody has released meanwhile, how much we don't know
@@ -142,32 +151,51 @@ static uint32_t claim_by_hint(uint32_t shard, uint32_t slot, uint32_t pages, uin
     return page;
 }
 
-static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t align_pages)
+static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t align_pages, Search search)
 {
-    uint32_t level = level_of(pages);
     uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_acquire);
     for (uint32_t first = 0; first < touched; first += 64) {
-        uint64_t word = atomic_load_explicit(hint_word(level, first), memory_order_relaxed);
-        for (; word != 0; word &= word - 1) {
+        uint64_t word = atomic_load_explicit(hint_word(search.level, first), memory_order_relaxed);
+        for (; word != 0 && search.tries != 0; word &= word - 1) {
             uint32_t slot = first + (uint32_t)__builtin_ctzl(word);
-            uint32_t page = may_use(shard, slot) ? claim_by_hint(shard, slot, pages, align_pages) : HZ3_PAGE_NONE;
+            if (!may_use(shard, slot)) {
+                continue;
+            }
+            uint32_t page = claim_by_hint(shard, slot, pages, align_pages, search);
             if (page != HZ3_PAGE_NONE) {
                 return page;
             }
+            search.tries--;
         }
     }
     return HZ3_PAGE_NONE;
 }
 
-// The address-ordered choice: the shard's current segment, then the lowest hinted one.
+// Runs so long that one of `pages` at the alignment lies in them, wherever they begin. Where no level is as long, the
+// longest one says that it may be so.
+static Search search_for_aligned(uint32_t pages, uint32_t align_pages)
+{
+    uint32_t enough = pages + align_pages - 1;
+    uint32_t level = level_of(enough);
+    level += level + 1 < LEVELS && enough > 16 && (enough & ((1u << (31 - 3 - __builtin_clz(enough))) - 1)) != 0;
+    bool is_exact = level + 1 < LEVELS;
+    return (Search){level, is_exact, is_exact ? UINT32_MAX : ALIGNED_TRIES};
+}
+
+// The address-ordered choice: the shard's current segment, then the lowest hinted one. Under an alignment, a segment
+// with a run that is long enough in any case, then one of a few that may have one; else it is a new slot.
 static uint32_t claim_lowest(uint32_t shard, uint32_t pages, uint32_t align_pages)
 {
+    Search search = {level_of(pages), align_pages == 1, align_pages == 1 ? UINT32_MAX : ALIGNED_TRIES};
     uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
     uint32_t page = HZ3_PAGE_NONE;
-    if (slot != HZ3_PAGE_NONE && has_hint(level_of(pages), slot) && may_use(shard, slot)) {
-        page = claim_by_hint(shard, slot, pages, align_pages);
+    if (slot != HZ3_PAGE_NONE && has_hint(search.level, slot) && may_use(shard, slot)) {
+        page = claim_by_hint(shard, slot, pages, align_pages, search);
     }
-    return page != HZ3_PAGE_NONE ? page : claim_lowest_hinted(shard, pages, align_pages);
+    if (page == HZ3_PAGE_NONE && align_pages > 1) {
+        page = claim_lowest_hinted(shard, pages, align_pages, search_for_aligned(pages, align_pages));
+    }
+    return page != HZ3_PAGE_NONE ? page : claim_lowest_hinted(shard, pages, align_pages, search);
 }
 
 static bool is_scarce(void)
