@@ -325,7 +325,7 @@ static Hz3OsPlace get_memory(uint32_t slot)
             return HZ3_OS_REFUSED;
         }
     }
-    hz3_os_huge_pages(data_of(slot), HZ3_SEG_SIZE, false);
+    hz3_os_huge_pages(data_of(slot), HZ3_SEG_SIZE, hz3_knobs.HUGE_SEGMENTS);
     atomic_fetch_add_explicit(&holes, holes_of(slot), memory_order_relaxed);
     atomic_fetch_or_explicit(&slot_words[slot / 64].mapped, 1ull << (slot % 64), memory_order_relaxed);
     return HZ3_OS_DONE;

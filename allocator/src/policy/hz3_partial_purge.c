@@ -193,10 +193,16 @@ static uint64_t scan_central(Central *c, uint32_t cls, uint32_t min_age, uint64_
     return looked_at;
 }
 
+// A page is a piece of a huge one where segments are that.
+static bool is_on(void)
+{
+    return hz3_knobs.S65_PARTIAL_PURGE && !hz3_knobs.HUGE_SEGMENTS;
+}
+
 size_t hz3_partial_purge(uint32_t min_age, uint64_t max_runs)
 {
     size_t purged = 0;
-    if (!hz3_knobs.S65_PARTIAL_PURGE) {
+    if (!is_on()) {
         return 0;
     }
     // This call begins where the last one ran out of budget, so that a busy class keeps no other from its turn.
@@ -222,5 +228,5 @@ bool hz3_partial_purge_is_pending(void)
     {
         pending |= hz3_news_exist(&hz3_central[shard][cls]);
     }
-    return pending && hz3_knobs.S65_PARTIAL_PURGE;
+    return pending && is_on();
 }

@@ -1,5 +1,6 @@
 #include "release/hz3_release_ledger.h"
 
+#include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
 #include "base/hz3_stats.h"
@@ -128,9 +129,42 @@ static void add_range(Batch *batch, uint32_t slot, uint32_t page_idx, uint32_t p
         (Hz3OsRange){hz3_page_addr(slot * HZ3_PAGES_PER_SEG + page_idx), (size_t)pages << HZ3_PAGE_SHIFT};
 }
 
+static bool has_young_pages(const Hz3SegMeta *meta)
+{
+    uint64_t young = 0;
+    for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
+        young |= atomic_load_explicit(&meta->young_bits[w], memory_order_relaxed);
+    }
+    return young != 0;
+}
+
+// HZ3_HUGE_SEGMENTS: all of the segment or nothing, its clean pages too, for a piece of a huge page gives back nothing.
+static uint32_t claim_whole_segment(Batch *batch, uint32_t slot, bool young_too)
+{
+    Hz3SegMeta *meta = &hz3_arena.seg[slot];
+    bool rolled_back = false;
+    if (hz3_segment_free_pages(meta) != HZ3_PAGES_PER_SEG || hz3_segment_is_clean(meta, 0, HZ3_PAGES_PER_SEG) ||
+        (!young_too && has_young_pages(meta))) {
+        return 0;
+    }
+    hz3_in_purging_add(HZ3_PAGES_PER_SEG);
+    if (!hz3_segment_claim_whole(meta, &rolled_back)) {
+        if (rolled_back) {
+            hz3_pack_rolled_back(slot);
+        }
+        hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
+        return 0;
+    }
+    add_range(batch, slot, 0, HZ3_PAGES_PER_SEG);
+    return HZ3_PAGES_PER_SEG;
+}
+
 // One range for each maximal run of claimed pages, across words. Returns the pages.
 static uint32_t claim_segment(Batch *batch, uint32_t slot, bool young_too)
 {
+    if (HZ3_UNLIKELY(hz3_knobs.HUGE_SEGMENTS)) {
+        return claim_whole_segment(batch, slot, young_too);
+    }
     uint64_t claimed[HZ3_WORDS_PER_SEG];
     uint32_t pages = 0;
     hz3_in_purging_add(HZ3_PAGES_PER_SEG); // before the claims: who misses pages must see where they are

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "arena_support.h"
+#include "base/hz3_knobs.h"
 #include "base/hz3_os.h"
 #include "pages/hz3_segment_packing.h"
 #include "release/hz3_release_boundary.h"
@@ -122,6 +123,23 @@ static void closed_slots_leave_the_program_its_mappings(void **state)
     let_go(0, n, 1);
 }
 
+static void huge_segments_go_as_a_whole(void **state)
+{
+    (void)state;
+    hz3_release_purge_all();
+    hz3_knobs.HUGE_SEGMENTS = true;
+    uint32_t page = hz3_pack_claim(SHARD, HZ3_PAGES_PER_SEG, 1);
+    uint32_t slots = open_slots();
+    memset(hz3_page_addr(page), 0xA5, HZ3_SEG_SIZE);
+    hz3_release_pages(page, 300, HZ3_RELEASE_LARGE);
+    assert_int_equal(hz3_release_purge_all(), 0);
+    assert_int_equal(*(unsigned char *)hz3_page_addr(page + 299), 0xA5);
+    hz3_release_pages(page + 300, HZ3_PAGES_PER_SEG - 300, HZ3_RELEASE_LARGE);
+    assert_int_equal(hz3_release_purge_all(), HZ3_PAGES_PER_SEG);
+    assert_int_equal(open_slots(), slots - 1);
+    hz3_knobs.HUGE_SEGMENTS = false;
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -131,6 +149,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(tables_grow_with_the_arena),
         cmocka_unit_test(other_mappings_are_left_alone),
         cmocka_unit_test(closed_slots_leave_the_program_its_mappings),
+        cmocka_unit_test(huge_segments_go_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
