@@ -254,6 +254,7 @@ static void publish_page(Pool *pool, Hz3Magazine *page, bool is_clean)
     Block *block = block_of(page);
     uint32_t at = (uint32_t)(page - (Hz3Magazine *)block);
     uint64_t bits = PAGE_BITS << (at % 64);
+    hz3_assert((block->free[at / 64] & bits) == 0); // nobody else has had it since the claim
     block->free[at / 64] |= bits;
     block->clean[at / 64] |= is_clean ? bits : 0;
     note_freed(pool, block, PER_PAGE);

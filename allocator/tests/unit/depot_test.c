@@ -17,6 +17,7 @@
 
 #define SHARD 1u
 #define CLS HZ3_CLASS_64
+#define TAKEN_AT_ONCE 50u // less than a magazine, so that some of a foreign one is left
 #define PER_BLOCK (HZ3_MAGAZINE_BLOCK_BYTES / HZ3_MAGAZINE_BYTES - 1)
 
 uint32_t __wrap_hz3_os_cpu(void);
@@ -339,7 +340,7 @@ static uint32_t n_objects;
 static void take(uint32_t shard, uint32_t n)
 {
     for (uint32_t got; n > 0; n -= got) {
-        got = hz3_central_take(shard, CLS, objects + n_objects, n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX);
+        got = hz3_central_take(shard, CLS, objects + n_objects, n < TAKEN_AT_ONCE ? n : TAKEN_AT_ONCE);
         assert_true(got >= 1);
         n_objects += got;
     }
