@@ -28,11 +28,14 @@ is "$rc" 0 'a matrix can be run'
 like "$err" '1 samples: 1 ok' 'under the installed library'
 installed run quick -a '^hz3$' -w mixed_t1 --rounds 1 --lock "$work/lock"
 dir=$work/elsewhere/$out
-like "$rc" '^(0|12)$' 'and measured' # 12: the machine may disturb a sample
+measured=$rc
+like "$measured" '^(0|12)$' 'and measured' # 12: the machine may disturb a sample
 like "$(grep -o '"preload": "[^"]*"' "$dir/manifest.json")" "$home/lib/libhakozuna_hz3_scale.so" 'the library that was proven is the installed one'
 installed table
 like "$out" 'hz3' 'results are below the folder of the caller'
-if command -v gnuplot >/dev/null; then
+if [ "$measured" = 12 ]; then
+    skip 'plot scripts' 'the machine disturbed the only sample'
+elif command -v gnuplot >/dev/null; then
     installed report
     is "$rc" 0 'the plot scripts are found'
     is "$(ls "$dir/plots/throughput.svg")" "$dir/plots/throughput.svg" 'and draw'

@@ -262,6 +262,12 @@ static void add_freed(size_t size)
         add((BadInput){.act = act_write_freed, .size = size, .n = bytes, .allowed = ONE(HARMLESS)}, "write_freed");
 }
 
+// Its class is carved out of runs like those up to a page, so that a block may begin at each KiB of any page.
+static bool is_half_step(size_t size)
+{
+    return (size > 4096 && size <= 7168) || (size > 8192 && size <= 10240) || (size > 12288 && size <= 14336);
+}
+
 static void add_interior(size_t size)
 {
     const ptrdiff_t offsets[] = {1, 8, 16, (ptrdiff_t)(size / 2 & ~(size_t)15), 4096, (ptrdiff_t)size - 1};
@@ -270,8 +276,8 @@ static void add_interior(size_t size)
         if (seen) continue;
         // free() of a cached size only asks whether a block may begin in this page; the others know every place where
         // one may: of a medium one some multiples of 64 in its first page.
-        bool is_first_page = offsets[i] < 4096;
-        unsigned freed = !is_uncached(size) && is_first_page ? LATE : ONE(ABORT);
+        bool may_begin = offsets[i] < 4096 || (is_half_step(size) && offsets[i] % 1024 == 0);
+        unsigned freed = !is_uncached(size) && may_begin ? LATE : ONE(ABORT);
         unsigned asked = freed != LATE || size <= 4096 || offsets[i] % 64 != 0 ? ONE(ABORT) : LATE;
         add((BadInput){.act = act_interior, .use = use_free, .size = size, .n = offsets[i], .allowed = freed},
             "free_interior");

@@ -412,7 +412,8 @@ static void other_shards_objects_serve_before_fresh_pages(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
+    unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0",
+                                              "HZ3_DEPOT_BYTES=8T", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(chain_is_a_stack_that_gives_its_oldest_too, set_up),

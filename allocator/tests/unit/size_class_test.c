@@ -205,8 +205,10 @@ static void capacities_keep_their_bounds(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    unit_need_env(argv, (const char *const[]){"HZ3_DEPOT_BYTES=8T", NULL}); // as in all lanes
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(class_is_the_smallest_that_fits),
