@@ -17,7 +17,8 @@
 
 // The largest size of page spans of one segment.
 #define HZ3_SPAN_MAX ((size_t)1 << 20)
-// Of what is asked for, bytes or alignment: x86-64 gives a process no address beyond it unless it insists.
+// Of what is asked for, bytes or alignment. x86-64 gives a process no address beyond it unless it insists; aarch64 has
+// as much again, which one block need not have.
 #define HZ3_REQUEST_MAX ((size_t)1 << 47)
 
 // Asserts, lock ranks and structure validators. A plain constant: every variant always compiles.
@@ -28,7 +29,7 @@
 // The first try of malloc and free: 1 = the slab of the CPU (restartable sequences), 0 = the slab of the thread.
 // ThreadSanitizer cannot see what restartable sequences do.
 #ifndef HZ3_FRONT_CPU
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#if (defined(__x86_64__) || defined(__AARCH64EL__)) && !defined(__SANITIZE_THREAD__)
 #define HZ3_FRONT_CPU 1
 #else
 #define HZ3_FRONT_CPU 0

@@ -1,4 +1,5 @@
-// The restartable sequences of the CPU front: pop and push on the slab of the CPU that runs them, x86-64.
+// The restartable sequences of the CPU front: pop and push on the slab of the CPU that runs them. Here is what they do
+// and why that is right; hz3_rseq_x86_64.h and hz3_rseq_aarch64.h have the instructions.
 //
 // A section is a range of instructions that its thread has announced to the kernel. When the kernel preempts the thread
 // inside that range, moves it to another CPU or gives it a signal there, the thread goes on at the section's abort
@@ -30,6 +31,23 @@
 //   P6  A thread that is not registered has -1 or -2 in its area instead of a CPU's number. The first two entries of
 //       hz3_cpu_slabs are slabs on which every operation misses. While the thread front is in use, all threads read an
 //       area like that, hz3_no_rseq.
+//   P7  A processor may reorder loads and stores, yet each section sees a slab as it was given to its CPU. Whoever
+//   writes
+//       a slab from elsewhere publishes it by a release store to hz3_cpu_slabs, and every address that a section loads
+//       from depends on the pointer that it found there. What sections of one CPU do to one another needs no order: a
+//       switch of threads is a barrier, and so is the membarrier of P3. A push commits by a release store, because
+//       hz3_front_holds() reads `top` from another CPU and then the slots above it.
+//
+// What they do:
+//   hz3_rseq_pop           pops the newest object of the class. NULL: the bin is empty, or the section was aborted.
+//   *empty
+//                          is NULL, and nothing in a bin is.
+//   hz3_rseq_push_section  pushes an object. By P2 its note, the slot that this names, and `top` are of one moment. An
+//                          aborted section may leave a note, but of a slot below `top`.
+//   hz3_rseq_pop_batch     pops up to `want` ≥ 1 of the newest objects. Returns how many, -1 when it was aborted.
+//   hz3_rseq_push_batch    pushes up to n ≥ 1 of the objects, the last ones first into the bin, so that
+//                          objects[n - pushed] comes out first. Returns how many found room (the last `pushed` of the
+//                          array), -1 when it was aborted.
 //
 // Sources: Linux's rseq(2), membarrier(2) and <linux/rseq.h> (P. Turner, A. Hunter, M. Desnoyers). tcmalloc was the
 // first to build per-CPU caches on them. glibc (2.35 and later) registers each thread: its area lies __rseq_offset
@@ -39,254 +57,14 @@
 #define HZ3_RSEQ_H
 
 #include "front/hz3_front_slow.h"
-#include "front/hz3_slab.h"
+#include "front/hz3_rseq_area.h"
 
-#define HZ3_RSEQ_CPUS_MAX 1024u
-
-// The part of the kernel's struct rseq that the sections use.
-typedef struct Hz3RseqArea {
-    uint32_t cpu_id_start;
-    int32_t cpu_id;
-    uint64_t rseq_cs;
-} Hz3RseqArea;
-
-// The area that threads without a registration read. It holds no CPU's number.
-extern HZ3_HIDDEN HZ3_TLS Hz3RseqArea hz3_no_rseq;
-// From the thread pointer to the area that the sections use. hz3_init() sets it before any thread enters a section.
-extern HZ3_HIDDEN uintptr_t hz3_rseq_offset;
-extern HZ3_HIDDEN Hz3Slab *_Atomic hz3_cpu_slabs[2 + HZ3_RSEQ_CPUS_MAX];
-
-// Negative: this thread has no registration.
-static inline int32_t hz3_rseq_cpu(void)
-{
-    const volatile Hz3RseqArea *area = (const void *)((char *)__builtin_thread_pointer() + hz3_rseq_offset);
-    return area->cpu_id;
-}
-
-#if HZ3_FRONT_CPU
-
-_Static_assert(offsetof(Hz3RseqArea, cpu_id) == 4 && offsetof(Hz3RseqArea, rseq_cs) == 8,
-               "the sections address the area's fields by number");
-
-#define HZ3_TEXT_(x) #x
-#define HZ3_TEXT(x) HZ3_TEXT_(x)
-
-// How to read the assembly below. Operands stand in the order source, destination. %[name] is the register of that
-// operand in the lists below the instructions. %= is a number that each copy of a section has for itself, so .Lname%=
-// is a label of that copy. A jump to %l[name], a label of the C code, leaves the section without a commit (P5).
-//
-// The formatter would put several instructions on a line.
-// clang-format off
-
-// Fields of the bin of class %[cls], and the note of an object whose index is %[index] (hz3_slab.h). %c[field] is the
-// place of a field in the slab, a constant that HZ3_RSEQ_FIELD(field) among the inputs declares.
-#define HZ3_RSEQ_TOP       "(%[slab],%[cls],8)"
-#define HZ3_RSEQ_EMPTY     "%c[empty](%[slab],%[cls],8)"
-#define HZ3_RSEQ_FULL      "%c[full](%[slab],%[cls],8)"
-#define HZ3_RSEQ_NEVER_SET "%c[never_set](%[slab],%[cls],2)"
-#define HZ3_RSEQ_NOTE      "%c[freed](%[slab],%[index],8)"
-#define HZ3_RSEQ_FIELD(field) [field] "i"(offsetof(Hz3Slab, field))
-
-// The kernel's struct rseq_cs. It stands among the data, writable since the loader puts addresses into it.
-#define HZ3_RSEQ_DESCRIPTOR                                                                                       \
-    ".pushsection __rseq_cs, \"aw\"\n"                                                                            \
-    ".balign 32\n"                            /* as the kernel's struct is aligned */                             \
-    ".Ldescriptor%=:\n"                                                                                           \
-    ".long 0, 0\n"                            /* version, flags */                                                \
-    ".quad .Lfirst%=\n"                       /* start_ip: the first instruction */                               \
-    ".quad .Lend%= - .Lfirst%=\n"             /* post_commit_offset: the length of the section */                 \
-    ".quad .Labort%=\n"                       /* abort_ip: the abort handler */                                   \
-    ".popsection\n"
-
-// The kernel goes to an abort handler only if the signature that glibc registered stands right before it, so that no
-// forged descriptor can send a thread just anywhere. The three bytes before that make it a whole instruction, which
-// traps: `ud1 signature(%rip), %edi`.
-#define HZ3_RSEQ_ABORT_HANDLER(label)                                                                             \
-    ".pushsection __rseq_abort, \"ax\"\n"                                                                         \
-    ".byte 0x0f, 0xb9, 0x3d\n"                                                                                    \
-    ".long 0x53053053\n"                                                                                          \
-    ".Labort%=:\n"                                                                                                \
-    "jmp %l[" #label "]\n"                    /* not restarted here: the caller decides (P4) */                   \
-    ".popsection\n"
-
-// Ends with the slab of this CPU in %[slab], which until then holds the values that the way there needs. From here to
-// HZ3_RSEQ_COMMIT each line is a label or an instruction.
-#define HZ3_RSEQ_BEGIN                                                                                            \
-    "lea .Ldescriptor%=(%%rip), %[slab]\n"                                                                        \
-    "mov %[slab], %%fs:8(%[area])\n"          /* the announcement: area->rseq_cs = the descriptor */              \
-    ".Lfirst%=:\n"                            /* nothing in between (P5) */                                       \
-    "movslq %%fs:4(%[area]), %[slab]\n"       /* area->cpu_id; -1 or -2 without a registration (P6) */            \
-    "mov 16(%[slabs],%[slab],8), %[slab]\n"   /* hz3_cpu_slabs[2 + cpu_id] */
-
-// The commit, and with it the end of the section: the byte after the store is outside (P1).
-#define HZ3_RSEQ_COMMIT                                                                                           \
-    "mov %[top], " HZ3_RSEQ_TOP "\n"          /* what the section prepared counts from now on */                  \
-    ".Lend%=:\n"                              /* an interruption from here on does not undo it */
-
-// Pops the newest object of the class; NULL: the bin is empty, or the section was aborted. *empty is NULL, and nothing
-// in a bin is. The class comes, here and in push, in the register in which the slow path wants it.
-static inline void *hz3_rseq_pop(size_t cls)
-{
-    Hz3Slab *slab;
-    void **top;
-    void *object;
-    __asm__ volatile goto(
-        HZ3_RSEQ_DESCRIPTOR
-        HZ3_RSEQ_ABORT_HANDLER(missed)
-        HZ3_RSEQ_BEGIN
-        "mov " HZ3_RSEQ_TOP ", %[top]\n"               // the slot of the newest object, or `empty`
-        "mov (%[top]), %[object]\n"                    // needs no test of `top` first, because *empty may be read
-        "test %[object], %[object]\n"                  // NULL came out of *empty
-        "jz %l[missed]\n"                              // an empty bin
-        "add $8, %[top]\n"                             // the slot above: the next object, or `empty`
-        HZ3_RSEQ_COMMIT
-        : [slab] "=&r"(slab), [top] "=&r"(top), [object] "=&a"(object)
-        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "D"(cls)
-        : "memory", "cc"
-        : missed);
-    if (object == NULL) {
-        __builtin_unreachable(); // saves the callers' second test
-    }
-    hz3_prefetch_next(top);
-    return object;
-missed:
-    return NULL;
-}
-
-// False: the bin is full, or the section was aborted. An address at which no object of the class can begin ends the
-// program, and an object that is noted as freed takes the way of a double free (hz3_freed_index). By P2 the note, its
-// slot and `top` are of one moment. An aborted section may leave a note, but of a slot below `top`.
-static inline bool hz3_rseq_push(size_t cls, void *object)
-{
-    Hz3Slab *slab;
-    void **top;
-    uint64_t index;
-    void **noted_at;
-    __asm__ volatile goto(
-        HZ3_RSEQ_DESCRIPTOR
-        HZ3_RSEQ_ABORT_HANDLER(missed)
-        HZ3_RSEQ_BEGIN
-        "mov " HZ3_RSEQ_TOP ", %[top]\n"               // the slot of the newest object, or `empty`
-        "cmp " HZ3_RSEQ_FULL ", %[top]\n"              // at `full` or below it there is no room,
-        "jbe %l[missed]\n"                             // and never any in the bin of a tag that is no class
-        "test %w[object], " HZ3_RSEQ_NEVER_SET "\n"    // bits that are 0 where an object of the class begins
-        "jnz %l[interior]\n"                           // so none begins here
-        // The next two are hz3_freed_index(object).
-        "imul $" HZ3_TEXT(HZ3_FREED_FACTOR) ", %k[object], %k[index]\n"
-        "shr $" HZ3_TEXT(HZ3_FREED_SHIFT) ", %k[index]\n"
-        "mov " HZ3_RSEQ_NOTE ", %[noted_at]\n"         // the slot that was noted last for such an address, or NULL
-        "cmp %[top], %[noted_at]\n"                    // below `top` that slot is out of the bin,
-        "cmovb %[top], %[noted_at]\n"                  // so look at the newest object instead
-        "cmp %[object], (%[noted_at])\n"               // there already?
-        "je %l[noted]\n"                               // then this seems to be a double free
-        "sub $8, %[top]\n"                             // the slot below the newest object, still free
-        "mov %[object], (%[top])\n"                    // in the bin as soon as `top` says so
-        "mov %[top], " HZ3_RSEQ_NOTE "\n"              // for the next free of this address
-        HZ3_RSEQ_COMMIT
-        : [slab] "=&r"(slab), [top] "=&r"(top), [index] "=&r"(index), [noted_at] "=&r"(noted_at)
-        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "S"(cls), [object] "r"(object),
-          HZ3_RSEQ_FIELD(full), HZ3_RSEQ_FIELD(never_set), HZ3_RSEQ_FIELD(freed)
-        : "memory", "cc"
-        : missed, noted, interior);
-    return true;
-noted:
-    hz3_front_free_noted(object, (Hz3Tag)cls);
-    return true;
-interior:
-    hz3_slab_die_interior(object);
-    return true;
-missed:
-    return false;
-}
-
-// Pops up to `want` ≥ 1 of the newest objects; returns how many, -1 when the section was aborted.
-static inline int hz3_rseq_pop_batch(size_t cls, void **out, uint64_t want)
-{
-    Hz3Slab *slab;
-    char *top;
-    uint64_t n;
-    uint64_t i;
-    void *object;
-    __asm__ volatile goto(
-        HZ3_RSEQ_DESCRIPTOR
-        HZ3_RSEQ_ABORT_HANDLER(aborted)
-        HZ3_RSEQ_BEGIN
-        "mov " HZ3_RSEQ_TOP ", %[top]\n"               // the slot of the newest object, or `empty`
-        "mov " HZ3_RSEQ_EMPTY ", %[n]\n"               // the objects lie from `top` to here,
-        "sub %[top], %[n]\n"                           // in so many bytes,
-        "shr $3, %[n]\n"                               // eight for each
-        "cmp %[want], %[n]\n"                          // more than are wanted?
-        "cmova %[want], %[n]\n"                        // n = min(n, want)
-        "xor %[i], %[i]\n"                             // i = 0
-        "test %[n], %[n]\n"                            // the bin may be empty:
-        "jz .Lpopped%=\n"                              // then `top` is stored as it is
-        ".Lcopy%=:\n"                                  // do out[i] = top[i] while ++i < n
-        "mov (%[top],%[i],8), %[object]\n"
-        "mov %[object], (%[out],%[i],8)\n"             // the caller's memory, ignored after an abort (P4)
-        "inc %[i]\n"
-        "cmp %[n], %[i]\n"
-        "jb .Lcopy%=\n"
-        "lea (%[top],%[n],8), %[top]\n"                // all n leave the bin by one store
-        ".Lpopped%=:\n"
-        HZ3_RSEQ_COMMIT
-        : [slab] "=&r"(slab), [top] "=&r"(top), [n] "=&r"(n), [i] "=&r"(i), [object] "=&r"(object)
-        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "r"(cls), [out] "r"(out), [want] "r"(want),
-          HZ3_RSEQ_FIELD(empty)
-        : "memory", "cc"
-        : aborted);
-    return (int)n;
-aborted:
-    return -1;
-}
-
-// Pushes up to n ≥ 1 of the objects, the last ones first into the bin, so that objects[n - pushed] comes out first.
-// Returns how many found room (the last `pushed` of the array), -1 when the section was aborted.
-static inline int hz3_rseq_push_batch(size_t cls, void *const *objects, uint64_t n)
-{
-    Hz3Slab *slab;
-    char *top;
-    uint64_t pushed;
-    uint64_t i;
-    void *const *from;
-    void *object;
-    __asm__ volatile goto(
-        HZ3_RSEQ_DESCRIPTOR
-        HZ3_RSEQ_ABORT_HANDLER(aborted)
-        HZ3_RSEQ_BEGIN
-        "mov " HZ3_RSEQ_TOP ", %[top]\n"               // the slot of the newest object, or `empty`
-        "mov %[top], %[pushed]\n"                      // free slots lie below it,
-        "sub " HZ3_RSEQ_FULL ", %[pushed]\n"           // down to `full`, in so many bytes
-        "jbe .Lno_room%=\n"                            // `top` is at `full`, or below a lowered one: no room
-        "shr $3, %[pushed]\n"                          // eight bytes a slot
-        "cmp %[count], %[pushed]\n"                    // more than there are objects?
-        "cmova %[count], %[pushed]\n"                  // pushed = min(pushed, n)
-        "mov %[pushed], %[i]\n"                        // so many are still to be copied
-        "lea (%[objects],%[count],8), %[from]\n"       // one past the last object
-        ".Lcopy%=:\n"                                  // do *--top = *--from while --i != 0
-        "sub $8, %[top]\n"
-        "sub $8, %[from]\n"
-        "mov (%[from]), %[object]\n"
-        "mov %[object], (%[top])\n"                    // below the `top` in memory: free until the commit
-        "dec %[i]\n"
-        "jnz .Lcopy%=\n"
-        "jmp .Lpushed%=\n"
-        ".Lno_room%=:\n"                               // then `top` is stored as it is
-        "xor %[pushed], %[pushed]\n"                   // pushed = 0
-        ".Lpushed%=:\n"
-        HZ3_RSEQ_COMMIT
-        : [slab] "=&r"(slab), [top] "=&r"(top), [pushed] "=&r"(pushed), [i] "=&r"(i), [from] "=&r"(from),
-          [object] "=&r"(object)
-        : [area] "r"(hz3_rseq_offset), [slabs] "r"(hz3_cpu_slabs), [cls] "r"(cls), [objects] "r"(objects),
-          [count] "r"(n), HZ3_RSEQ_FIELD(full)
-        : "memory", "cc"
-        : aborted);
-    return (int)pushed;
-aborted:
-    return -1;
-}
-
-// clang-format on
-
+#if HZ3_FRONT_CPU && defined(__x86_64__)
+#include "front/hz3_rseq_x86_64.h"
+#elif HZ3_FRONT_CPU && defined(__AARCH64EL__)
+#include "front/hz3_rseq_aarch64.h"
+#elif HZ3_FRONT_CPU
+#error "HZ3_FRONT_CPU=1: sections are written for x86-64 and for little-endian aarch64 only"
 #else
 
 static inline void *hz3_rseq_pop(size_t cls)
@@ -295,11 +73,11 @@ static inline void *hz3_rseq_pop(size_t cls)
     return NULL;
 }
 
-static inline bool hz3_rseq_push(size_t cls, void *object)
+static inline Hz3RseqPush hz3_rseq_push_section(size_t cls, void *object)
 {
     (void)cls;
     (void)object;
-    return false;
+    return HZ3_RSEQ_MISSED;
 }
 
 static inline int hz3_rseq_pop_batch(size_t cls, void **out, uint64_t want)
@@ -319,5 +97,23 @@ static inline int hz3_rseq_push_batch(size_t cls, void *const *objects, uint64_t
 }
 
 #endif
+
+// False: the bin is full, or the section was aborted. An address at which no object of the class can begin ends the
+// program, and an object that is noted as freed takes the way of a double free (hz3_freed_index).
+static inline bool hz3_rseq_push(size_t cls, void *object)
+{
+    switch (hz3_rseq_push_section(cls, object)) {
+    case HZ3_RSEQ_PUSHED:
+        return true;
+    case HZ3_RSEQ_NOTED:
+        hz3_front_free_noted(object, (Hz3Tag)cls);
+        return true;
+    case HZ3_RSEQ_INTERIOR:
+        hz3_slab_die_interior(object);
+        return true;
+    default:
+        return false;
+    }
+}
 
 #endif

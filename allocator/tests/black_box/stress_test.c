@@ -24,7 +24,7 @@
 #define MAILBOX_SLOTS 64
 #define LARGE_EDGE ((size_t)4096)
 #define DEFAULT_S 2
-#define SHADOW_BYTES ((size_t)1 << 43) // a byte for each 16 of the user half of the address space
+#define SHADOW_BYTES ((size_t)1 << 44) // a byte for each 16 of the user half of the address space, on aarch64 2^48
 
 typedef struct Worker {
     pthread_t thread;

@@ -5,7 +5,8 @@
 //
 //     HZ3_FRONT=cpu|thread front_stress SECONDS        exit code 0: nothing lost, nothing doubled
 //
-// The seconds are of all CPUs, so that beside other busy processes the storm is as long as alone.
+// The seconds are of all CPUs, so that beside other busy processes the storm is as long as alone. On an emulated
+// machine a signal may take longer than a millisecond; FRONT_STRESS_SIGNAL_MS=20 leaves time for the rest.
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -193,7 +194,9 @@ static void start_signals(void)
     timer_t timer;
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
     timer_create(CLOCK_MONOTONIC, &event, &timer);
-    struct itimerspec period = {.it_interval = {0, 1000000}, .it_value = {0, 1000000}};
+    const char *set = getenv("FRONT_STRESS_SIGNAL_MS");
+    long ns = 1000000 * (set != NULL ? atol(set) : 1);
+    struct itimerspec period = {.it_interval = {0, ns}, .it_value = {0, ns}};
     timer_settime(timer, 0, &period, NULL);
 }
 

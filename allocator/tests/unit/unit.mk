@@ -38,7 +38,7 @@ UNIT_DEBUG_OBJECTS := $(patsubst allocator/src/%.c,$(BUILD)/obj/hz3_debug/%.o,$(
 $(UNIT_OBJ)/debug.a: allocator
 	@mkdir -p $(@D)
 	@if [ ! -e $@ ] || [ -n "$$(find $(UNIT_DEBUG_OBJECTS) -newer $@)" ]; then \
-	    rm -f $@ && ar rcs $@ $(UNIT_DEBUG_OBJECTS); fi
+	    rm -f $@ && $(AR) rcs $@ $(UNIT_DEBUG_OBJECTS); fi
 
 $(UNIT_OBJ)/%.o: $(UNIT_SRC)/%.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $(@D)
@@ -80,17 +80,17 @@ UNIT_OBJECTS_$(1) := $$(patsubst allocator/src/%.c,$(UNIT_OBJ)/$(1)/hz3/%.o,$$(H
 $(UNIT_OBJ)/$(1)/hz3/%.o: allocator/src/%.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $$(@D)
 	@echo '  CC  $(1) $$<'
-	@gcc $(UNIT_RACE_HZ3_FLAGS) $$(UNIT_SANITIZE_$(1)) -c $$< -o $$@
+	@$(GCC) $(UNIT_RACE_HZ3_FLAGS) $$(UNIT_SANITIZE_$(1)) -c $$< -o $$@
 
 $(UNIT_OBJ)/$(1)/%.o: $(UNIT_SRC)/%.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $$(@D)
 	@echo '  CC  $(1) $$<'
-	@gcc $(UNIT_RACE_FLAGS) $$(UNIT_SANITIZE_$(1)) -c $$< -o $$@
+	@$(GCC) $(UNIT_RACE_FLAGS) $$(UNIT_SANITIZE_$(1)) -c $$< -o $$@
 
 $(2): $(BUILD)/tests/unit_%_$(3): $(UNIT_OBJ)/$(1)/%_test.o $$(UNIT_OBJECTS_$(1))
 	@mkdir -p $$(@D)
 	@echo '  LD  $$(@F)'
-	@gcc -pthread $$(UNIT_SANITIZE_$(1)) $$^ -lcmocka -o $$@
+	@$(GCC) -pthread $$(UNIT_SANITIZE_$(1)) $$^ -lcmocka -o $$@
 endef
 $(eval $(call UNIT_RACE_RULES,race,$(UNIT_RACE_TESTS),test))
 $(eval $(call UNIT_RACE_RULES,tsan,$(UNIT_TSAN_TESTS),tsan))
@@ -102,19 +102,19 @@ TESTS += $(BUILD)/tests/unit_packing_weak_test
 $(PACKING_WEAK)/hz3_segment_packing.o: allocator/src/pages/hz3_segment_packing.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $(@D)
 	@echo '  CC  packing_weak $<'
-	@gcc $(UNIT_RACE_HZ3_FLAGS) -include $(UNIT_SRC)/weak_atomics.h -c $< -o $@
+	@$(GCC) $(UNIT_RACE_HZ3_FLAGS) -include $(UNIT_SRC)/weak_atomics.h -c $< -o $@
 
 $(PACKING_WEAK)/packing_race_test.o: $(UNIT_SRC)/packing_race_test.c $(UNIT_SRC)/unit.mk
 	@mkdir -p $(@D)
 	@echo '  CC  packing_weak $<'
-	@gcc $(UNIT_RACE_FLAGS) -DROUNDS=1500 -c $< -o $@
+	@$(GCC) $(UNIT_RACE_FLAGS) -DROUNDS=1500 -c $< -o $@
 
 $(BUILD)/tests/unit_packing_weak_test: $(UNIT_OBJ)/race/weak_atomics.o \
 		$(addprefix $(PACKING_WEAK)/,packing_race_test.o hz3_segment_packing.o) \
 		$(filter-out %/pages/hz3_segment_packing.o,$(UNIT_OBJECTS_race))
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
-	@gcc -pthread $^ -lcmocka -o $@
+	@$(GCC) -pthread $^ -lcmocka -o $@
 
 # --- the front under a storm ---
 # The race build's objects, but those that contain operations of the front are compiled from a copy of the sources, into
@@ -143,12 +143,12 @@ $(UNIT_OBJ)/$(1)/planted: $(wildcard allocator/src/*/*) $(FRONT_STRESS_SEEDS) $(
 $(UNIT_OBJ)/$(1)/%.o: $(UNIT_OBJ)/$(1)/planted
 	@mkdir -p $$(@D)
 	@echo '  CC  $(1) $$*.c'
-	@gcc -I$(UNIT_OBJ)/$(1)/src $(UNIT_RACE_HZ3_FLAGS) $(FRONT_STRESS_FLAGS_$(2)) -c $(UNIT_OBJ)/$(1)/src/$$*.c -o $$@
+	@$(GCC) -I$(UNIT_OBJ)/$(1)/src $(UNIT_RACE_HZ3_FLAGS) $(FRONT_STRESS_FLAGS_$(2)) -c $(UNIT_OBJ)/$(1)/src/$$*.c -o $$@
 
 $(BUILD)/tests/$(1): $(UNIT_OBJ)/race/front_stress.o $(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/$(1)/%.o) $(FRONT_STRESS_SHARED)
 	@mkdir -p $$(@D)
 	@echo '  LD  $$(@F)'
-	@gcc -pthread $$^ -o $$@
+	@$(GCC) -pthread $$^ -o $$@
 endef
 $(foreach front,cpu thread,$(foreach name,$(FRONT_STRESS_$(front)),$(eval $(call FRONT_STRESS_RULES,$(name),$(front)))))
 
@@ -156,7 +156,7 @@ $(BUILD)/tests/front_stress_tsan: $(UNIT_OBJ)/tsan/front_stress.o \
 		$(patsubst allocator/src/%.c,$(UNIT_OBJ)/tsan/hz3/%.o,$(HZ3_SOURCES)) $(UNIT_OBJ)/tsan/yield_point.o
 	@mkdir -p $(@D)
 	@echo '  LD  $(@F)'
-	@gcc -pthread -fsanitize=thread $^ -o $@
+	@$(GCC) -pthread -fsanitize=thread $^ -o $@
 
 test-programs: $(FRONT_STRESS_cpu:%=$(BUILD)/tests/%) $(FRONT_STRESS_thread:%=$(BUILD)/tests/%) \
     $(BUILD)/tests/front_stress_tsan
