@@ -17,13 +17,22 @@
 #   make check-hardened                   every black-box test that lane hardened is held to
 #   make diagrams                         the diagrams, from plots/diagrams/*.graph into the pages that show them
 #   make check-faults                     every call to the kernel refused, at every moment: hours on a busy machine
+#   make check-machines                   the tests on emulated machines: many CPUs, nodes, other kernels, aarch64
+#   make CROSS=aarch64-linux-gnu- allocator    for aarch64, into build/aarch64-linux-gnu/
 #
 # Each part brings its own fragment; a fragment appends to PROGRAMS (built by `make`), TESTS (cmocka programs and TAP
 # scripts run by `make test`, `program@lane` runs one under LD_PRELOAD of that lane) and INSTALLS (targets).
 
-BUILD ?= build
+CROSS ?=
+BUILD ?= build$(CROSS:%-=/%)
 PREFIX ?= /usr/local
-CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CC := $(if $(filter default,$(origin CC)),$(CROSS)gcc,$(CC))
+# Parts of the tests need gcc, whatever CC is. For another architecture cmocka lies where check-machines unpacks it.
+CROSS_CMOCKA := $(BUILD)/../machines/bookworm-arm64/libcmocka-dev/usr
+CROSS_FLAGS := $(if $(CROSS),-idirafter $(CROSS_CMOCKA)/include -L$(CROSS_CMOCKA)/lib/$(CROSS:%-=%))
+override CC += $(CROSS_FLAGS)
+GCC := $(CROSS)gcc $(CROSS_FLAGS)
+AR := $(CROSS)ar
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion
 CFLAGS ?= -O2 -g

@@ -15,12 +15,13 @@ my $stopped_s = 1;                      # a longer step: we were stopped, and so
 
 sub cpus { return sysconf(SC_NPROCESSORS_ONLN) }
 
-# Tasks that run or want to, without this one, for each CPU; at least 1.
+# Tasks that run or want to, without this one, for each CPU; at least 1, or TEST_PATIENCE.
 sub slowness {
-    open my $in, '<', '/proc/loadavg' or return 1;
+    my $least = $ENV{TEST_PATIENCE} || 1;
+    open my $in, '<', '/proc/loadavg' or return $least;
     my ($running) = <$in> =~ m{ (\d+)/};
     my $slowness = (($running // 1) - 1) / cpus();
-    return $slowness > 1 ? $slowness : 1;
+    return $slowness > $least ? $slowness : $least;
 }
 
 sub new {

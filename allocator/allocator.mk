@@ -26,3 +26,4 @@ INSTALLS += install-allocator
 -include allocator/tests/soak/soak.mk
 -include allocator/tests/software/software.mk
 -include allocator/tests/coverage/coverage.mk
+-include allocator/tests/machines/machines.mk

@@ -15,6 +15,7 @@ packages=(
     parallel hyperfine                # a matrix in slices; whole programs side by side
     gnuplot-nox fonts-dejavu-core     # plots, and letters for them
     libgraph-easy-perl                # the diagrams in the pages: are they what their sources give?
+    qemu-system-x86 cpio              # an emulated machine with four CPUs and an older kernel
     libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 libtbbmalloc2  # the allocators hz3 is measured against
 )
 packages+=("$@")
