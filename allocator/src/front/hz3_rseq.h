@@ -31,17 +31,15 @@
 //   P6  A thread that is not registered has -1 or -2 in its area instead of a CPU's number. The first two entries of
 //       hz3_cpu_slabs are slabs on which every operation misses. While the thread front is in use, all threads read an
 //       area like that, hz3_no_rseq.
-//   P7  A processor may reorder loads and stores, yet each section sees a slab as it was given to its CPU. Whoever
-//   writes
-//       a slab from elsewhere publishes it by a release store to hz3_cpu_slabs, and every address that a section loads
+//   P7  A processor may reorder loads and stores, yet each section sees a slab as it was given to its CPU. Another CPU
+//       that writes a slab publishes it by a release store to hz3_cpu_slabs, and every address that a section loads
 //       from depends on the pointer that it found there. What sections of one CPU do to one another needs no order: a
 //       switch of threads is a barrier, and so is the membarrier of P3. A push commits by a release store, because
 //       hz3_front_holds() reads `top` from another CPU and then the slots above it.
 //
 // What they do:
 //   hz3_rseq_pop           pops the newest object of the class. NULL: the bin is empty, or the section was aborted.
-//   *empty
-//                          is NULL, and nothing in a bin is.
+//                          *empty is NULL, and nothing in a bin is.
 //   hz3_rseq_push_section  pushes an object. By P2 its note, the slot that this names, and `top` are of one moment. An
 //                          aborted section may leave a note, but of a slot below `top`.
 //   hz3_rseq_pop_batch     pops up to `want` ≥ 1 of the newest objects. Returns how many, -1 when it was aborted.
