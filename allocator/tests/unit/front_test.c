@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -250,14 +251,13 @@ static void slab_validator_sees_what_is_wrong(void **state)
 
 // --- threads that the CPU front cannot serve ---
 
-#define RSEQ_SIGNATURE 0x53053053
 #define RSEQ_UNREGISTER 1
 
 static void *work_unregistered(void *arg)
 {
     bool *served = arg;
     void *area = (char *)__builtin_thread_pointer() + hz3_rseq_offset;
-    if (syscall(SYS_rseq, area, 32, RSEQ_UNREGISTER, RSEQ_SIGNATURE) != 0) {
+    if (syscall(SYS_rseq, area, 32, RSEQ_UNREGISTER, RSEQ_SIG) != 0) {
         return NULL;
     }
     cache_blocks(100);
