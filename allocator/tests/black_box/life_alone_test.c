@@ -12,6 +12,7 @@
 #include "support.h"
 
 #define PATIENCE_MS 20000
+#define TRICKLE_BLOCKS 600 // more than a bin holds, so that there are slow paths
 #define HEAP_BYTES (64 * MIB)
 #define BLOCK_BYTES 2000
 
@@ -50,9 +51,9 @@ static void one_thread_stays_one(const void *arg)
 static void trickle_until_rss_is(size_t limit)
 {
     for (Patience patience = patience_of_ms(PATIENCE_MS); rss_bytes() > limit && patience_lasts(&patience);) {
-        for (size_t i = 0; i < 200; i++)
+        for (size_t i = 0; i < TRICKLE_BLOCKS; i++)
             blocks[i] = malloc(BLOCK_BYTES);
-        for (size_t i = 0; i < 200; i++)
+        for (size_t i = 0; i < TRICKLE_BLOCKS; i++)
             free(blocks[i]);
         sleep_ms(10);
     }

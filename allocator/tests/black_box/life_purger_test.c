@@ -16,6 +16,7 @@
 #define WORKERS 4
 #define BLOCKS 20000 // of each worker, about 2 KiB each
 #define PATIENCE_MS 20000
+#define TRICKLE_BLOCKS 600 // more than a bin holds, so that there are slow paths
 
 __attribute__((weak)) void hz3_epoch_force(void);
 
@@ -192,9 +193,9 @@ static void burst_and_trickle(const char *what)
         free(blocks[i]);
     size_t limit = baseline + (peak_bytes - baseline) / 10;
     for (Patience patience = patience_of_ms(PATIENCE_MS); rss_bytes() > limit && patience_lasts(&patience);) {
-        for (size_t i = 0; i < 200; i++)
+        for (size_t i = 0; i < TRICKLE_BLOCKS; i++)
             blocks[i] = malloc(2000);
-        for (size_t i = 0; i < 200; i++)
+        for (size_t i = 0; i < TRICKLE_BLOCKS; i++)
             free(blocks[i]);
         sleep_ms(10);
     }
