@@ -84,10 +84,17 @@ typedef struct Series {
 } Series;
 
 // Addresses that munmap refuses to take back are lost, with nothing in them if they can be purged.
+// An arena whose first place is refused is one reservation.
+#define RESERVED_KIB (320 * KIB)
+
 static size_t kib_that_may_be_lost(uint32_t mode, uint32_t site)
 {
-    return mode == FAULT_EVERYTHING || is_site(site, "munmap") ? SIZE_MAX / 2 : 0;
+    bool is_without_limit = mode == FAULT_EVERYTHING || is_site(site, "munmap");
+    return is_without_limit ? SIZE_MAX / 2 : is_site(site, " mmap") ? RESERVED_KIB : 0;
 }
+
+// A cached mapping that the kernel does not take back counts as used.
+#define CACHED_BYTES (4 * KIB * KIB)
 
 // mmap is what memory comes from; what fails beside it has a way around.
 static bool may_refuse(const Series *series, uint32_t mode, uint32_t site)
@@ -108,7 +115,9 @@ static void judge_held(const Held *held, const Held *clean, uint32_t mode, uint3
     size_t resident_kib = mode == FAULT_EVERYTHING ? lost_kib : 0; // the purge was refused, too
     // What the C library keeps for its threads are mappings where there was no arena.
     size_t pages = may_lack_arena(mode, site) ? 8 : 0;
-    bool same = held->used <= clean->used + USED_NOISE + pages * 4 * KIB && held->mappings <= clean->mappings + pages &&
+    size_t cached = mode == FAULT_EVERYTHING ? CACHED_BYTES : 0;
+    bool same = held->used <= clean->used + USED_NOISE + pages * 4 * KIB + cached &&
+                held->mappings <= clean->mappings + pages &&
                 held->resident_kib <= clean->resident_kib + RESIDENT_NOISE_KIB + resident_kib &&
                 held->address_kib <= clean->address_kib + ADDRESS_NOISE_KIB + lost_kib;
     if (same || result->why[0]) return;

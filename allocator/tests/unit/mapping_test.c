@@ -643,7 +643,7 @@ int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_EPOCH_TICK_MS=0", NULL}); // an epoch trims the cache, too
-    unit_watchdog(60);
+    unit_watchdog(240);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(refused_table_loses_nothing, set_up), // first: the table is still small
         cmocka_unit_test_setup(walks_match_the_model, set_up),
