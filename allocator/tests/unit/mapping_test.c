@@ -282,6 +282,13 @@ static size_t random_bytes(uint64_t *rng)
 
 // --- registry ---
 
+// Sanitized, each step takes ten times as long.
+#ifdef __SANITIZE_ADDRESS__
+#define SHORTER 10
+#else
+#define SHORTER 1
+#endif
+
 static void random_walk(size_t cache_limit, uint32_t live_max, int steps, uint64_t rng)
 {
     checked_trim(true);
@@ -312,10 +319,10 @@ static void random_walk(size_t cache_limit, uint32_t live_max, int steps, uint64
 static void walks_match_the_model(void **state)
 {
     (void)state;
-    random_walk(64 * MIB, 4000, 40000, 7);
-    random_walk(4096 * MIB, 4000, 20000, 8);
-    random_walk(0, 4000, 20000, 9);        // nothing is kept
-    random_walk(64 * MIB, 500, 20000, 10); // freed ones lose their addresses, too
+    random_walk(64 * MIB, 4000, 40000 / SHORTER, 7);
+    random_walk(4096 * MIB, 4000, 20000 / SHORTER, 8);
+    random_walk(0, 4000, 20000 / SHORTER, 9);        // nothing is kept
+    random_walk(64 * MIB, 500, 20000 / SHORTER, 10); // freed ones lose their addresses, too
 }
 
 static void thousands_are_found_and_removed(void **state)
@@ -554,7 +561,7 @@ static void refused_map_loses_nothing(void **state)
     checked_alloc(2 * MIB, 16);
     uint32_t tables = tables_mapped;
     bool is_zero;
-    for (int i = 0; i < 40000; i++) {
+    for (int i = 0; i < 40000 / SHORTER; i++) {
         refuse_maps = 2; // the second try comes only when the cache gave something back
         assert_null(hz3_mapping_alloc(2 * MIB, 16, &is_zero));
         refuse_maps = 0;
@@ -643,7 +650,7 @@ int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_EPOCH_TICK_MS=0", NULL}); // an epoch trims the cache, too
-    unit_watchdog(240);
+    unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(refused_table_loses_nothing, set_up), // first: the table is still small
         cmocka_unit_test_setup(walks_match_the_model, set_up),
