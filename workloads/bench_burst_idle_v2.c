@@ -42,22 +42,12 @@ static void free_all_but_kept(Worker *w)
     }
 }
 
-// Between two barriers, so that neither thread start nor the main thread's looking around is part of the time.
-static void timed_phase(Worker *w, void (*work)(Worker *))
-{
-    crew_wait(&crew);
-    w->start_ns = clock_ns();
-    work(w);
-    w->end_ns = clock_ns();
-    crew_wait(&crew);
-}
-
 static void *worker_main(void *argument)
 {
     Worker *w = argument;
     for (uint64_t cycle = 1; cycle <= (config.keep_hold ? config.cycles : 1); cycle++) {
-        timed_phase(w, burst);
-        timed_phase(w, free_all_but_kept);
+        worker_timed(w, burst);
+        worker_timed(w, free_all_but_kept);
         if (!config.keep_hold) break;
         crew_wait(&crew); // asleep until the idle window is over
         worker_free_all(w);

@@ -121,10 +121,8 @@ static void after(Worker *w)
     }
 }
 
-static void setup(void)
+static void prepare(void)
 {
-    hzb_phase("setup", 0);
-    crew_make(&crew, (unsigned)config.threads, config.threads * config.depth, &config.common);
     neighbours = pages_map(config.threads * sizeof *neighbours, "the threads' queues");
     for (unsigned i = 0; i < config.threads; i++) {
         batch_queue_make(&neighbours[i].full);
@@ -145,6 +143,7 @@ static void setup(void)
 
 static void count_remote(HzbResult *result)
 {
+    if (config.remote_pct == 0) return;
     uint64_t handed_over = 0, allocated = 0;
     for (unsigned i = 0; i < config.threads; i++) {
         handed_over += neighbours[i].handed_over;
@@ -188,12 +187,7 @@ static void config_parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    hzb_open();
-    setup();
-    HzbResult result = {.ops = config.threads * config.rounds * config.depth};
-    course_run(&crew, (Course){.work = work, .serve = serve, .after = after}, &result);
-    if (config.remote_pct > 0) count_remote(&result);
-    result_print(&result);
-    hzb_finish(&result);
-    return 0;
+    const Course course = {.prepare = prepare, .work = work, .serve = serve, .after = after, .account = count_remote};
+    return course_main(&crew, config.threads, config.threads * config.depth, &config.common, course,
+                       (HzbResult){.ops = config.threads * config.rounds * config.depth});
 }

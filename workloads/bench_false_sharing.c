@@ -63,17 +63,16 @@ static void config_parse(int argc, char **argv)
     options_print(&line, "");
 }
 
+static void take_neighbours(void)
+{
+    for (unsigned i = 0; config.mode == PASSIVE && i < crew.n_workers; i++)
+        worker_alloc(&crew.workers[i], crew.workers[i].blocks, (uint32_t)config.size, 0);
+}
+
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    hzb_open();
-    hzb_phase("setup", 0);
-    crew_make(&crew, (unsigned)config.threads, config.threads, &config.common);
-    for (unsigned i = 0; config.mode == PASSIVE && i < crew.n_workers; i++)
-        worker_alloc(&crew.workers[i], crew.workers[i].blocks, (uint32_t)config.size, 0);
-    HzbResult result = {.ops = config.threads * config.rounds * config.writes};
-    course_run(&crew, (Course){.work = work, .after = worker_free_all}, &result);
-    result_print(&result);
-    hzb_finish(&result);
-    return 0;
+    return course_main(&crew, config.threads, config.threads, &config.common,
+                       (Course){.prepare = take_neighbours, .work = work, .after = worker_free_all},
+                       (HzbResult){.ops = config.threads * config.rounds * config.writes});
 }

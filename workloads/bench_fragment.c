@@ -56,21 +56,12 @@ static void thin_out(Worker *w)
     held[w->index] = kept;
 }
 
-static void timed(Worker *w, void (*work)(Worker *))
-{
-    crew_wait(&crew);
-    w->start_ns = clock_ns();
-    work(w);
-    w->end_ns = clock_ns();
-    crew_wait(&crew);
-}
-
 static void *worker_main(void *argument)
 {
     Worker *w = argument;
     for (uint64_t i = 0; i < config.phases; i++) {
-        timed(w, grow);
-        timed(w, thin_out);
+        worker_timed(w, grow);
+        worker_timed(w, thin_out);
     }
     worker_free_all(w);
     return NULL;

@@ -27,10 +27,11 @@ static void replace(Worker *w, uint64_t index, uint32_t bits, uint64_t count)
 }
 
 // The first blocks are another thread's, as all later generations find them.
-static void fill(Worker *w)
+static void fill(void)
 {
-    for (uint64_t i = 0; i < w->n_blocks; i++)
-        replace(w, i, (uint32_t)rng_next(&w->rng), i);
+    for (Worker *w = crew.workers; w < crew.workers + crew.n_workers; w++)
+        for (uint64_t i = 0; i < w->n_blocks; i++)
+            replace(w, i, (uint32_t)rng_next(&w->rng), i);
 }
 
 static void *generation_run(void *worker)
@@ -80,14 +81,7 @@ static void config_parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    hzb_open();
-    hzb_phase("setup", 0);
-    crew_make(&crew, (unsigned)config.threads, config.threads * config.blocks, &config.common);
-    for (unsigned i = 0; i < crew.n_workers; i++)
-        fill(&crew.workers[i]);
-    HzbResult result = {.ops = config.threads * config.generations * config.iters};
-    course_run(&crew, (Course){.work = work, .after = worker_free_all}, &result);
-    result_print(&result);
-    hzb_finish(&result);
-    return 0;
+    return course_main(&crew, config.threads, config.threads * config.blocks, &config.common,
+                       (Course){.prepare = fill, .work = work, .after = worker_free_all},
+                       (HzbResult){.ops = config.threads * config.generations * config.iters});
 }

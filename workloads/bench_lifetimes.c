@@ -110,16 +110,15 @@ static void config_parse(int argc, char **argv)
     options_print(&line, "");
 }
 
+static void make_shared(void)
+{
+    shared = pages_map(config.shared * sizeof *shared, "the shared slots");
+}
+
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    hzb_open();
-    hzb_phase("setup", 0);
-    crew_make(&crew, (unsigned)config.threads, config.threads * (config.blocks / 10 + 1), &config.common);
-    shared = pages_map(config.shared * sizeof *shared, "the shared slots");
-    HzbResult result = {.ops = config.threads * config.rounds * config.blocks};
-    course_run(&crew, (Course){.work = work, .after = after}, &result);
-    result_print(&result);
-    hzb_finish(&result);
-    return 0;
+    return course_main(&crew, config.threads, config.threads * (config.blocks / 10 + 1), &config.common,
+                       (Course){.prepare = make_shared, .work = work, .after = after},
+                       (HzbResult){.ops = config.threads * config.rounds * config.blocks});
 }

@@ -51,10 +51,8 @@ static void work(Worker *w)
         consume(w);
 }
 
-static void setup(void)
+static void prepare(void)
 {
-    hzb_phase("setup", 0);
-    crew_make(&crew, (unsigned)(config.producers + config.consumers), 0, &config.common);
     batch_queue_make(&full);
     batch_queue_make(&empty);
     Batch *batches = batches_make(config.queued, config.batch);
@@ -94,12 +92,9 @@ static void config_parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    hzb_open();
-    setup();
-    HzbResult result = {
-        .ops = config.producers * config.batches * config.batch, .has_remote = true, .actual_remote_pct = 100};
-    course_run(&crew, (Course){.work = work, .after = worker_free_all}, &result);
-    result_print(&result);
-    hzb_finish(&result);
-    return 0;
+    const Course course = {.prepare = prepare, .work = work, .after = worker_free_all};
+    return course_main(&crew, config.producers + config.consumers, 0, &config.common, course,
+                       (HzbResult){.ops = config.producers * config.batches * config.batch,
+                                   .has_remote = true,
+                                   .actual_remote_pct = 100});
 }

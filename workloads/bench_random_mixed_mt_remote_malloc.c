@@ -151,11 +151,9 @@ static unsigned choose_batch_blocks(void)
     return blocks > 0 ? (unsigned)blocks : 1;
 }
 
-static void setup(void)
+static void prepare(void)
 {
     batch_blocks = choose_batch_blocks();
-    hzb_phase("setup", 0);
-    crew_make(&crew, (unsigned)config.threads, config.threads * config.ws, &config.common);
     remotes = pages_map(config.threads * sizeof *remotes, "the rings");
     for (unsigned i = 0; i < config.threads; i++) {
         remotes[i].ring = ring_make(config.ring_slots);
@@ -221,12 +219,7 @@ static void config_parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    hzb_open();
-    setup();
-    HzbResult result = {.ops = config.threads * config.iters};
-    course_run(&crew, (Course){.work = work, .serve = serve, .after = drain}, &result);
-    count_remote(&result);
-    result_print(&result);
-    hzb_finish(&result);
-    return 0;
+    const Course course = {.prepare = prepare, .work = work, .serve = serve, .after = drain, .account = count_remote};
+    return course_main(&crew, config.threads, config.threads * config.ws, &config.common, course,
+                       (HzbResult){.ops = config.threads * config.iters});
 }

@@ -59,12 +59,7 @@ static void config_parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    hzb_open();
-    hzb_phase("setup", 0);
-    crew_make(&crew, (unsigned)config.threads, config.threads * config.blocks, &config.common);
-    HzbResult result = {.ops = config.threads * config.starts};
-    course_run(&crew, (Course){.work = work, .after = worker_free_all}, &result);
-    result_print(&result);
-    hzb_finish(&result);
-    return 0;
+    return course_main(&crew, config.threads, config.threads * config.blocks, &config.common,
+                       (Course){.work = work, .after = worker_free_all},
+                       (HzbResult){.ops = config.threads * config.starts});
 }

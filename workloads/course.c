@@ -37,7 +37,7 @@ static uint64_t sample_live_peak(void)
     return peak;
 }
 
-void course_run(Crew *crew, Course course, HzbResult *result)
+static void run(Crew *crew, Course course, HzbResult *result)
 {
     on_course = crew;
     course_parts = course;
@@ -53,4 +53,18 @@ void course_run(Crew *crew, Course course, HzbResult *result)
     hzb_phase("post", 0);
     result->work_ns = crew_span_ns(crew);
     crew_account(crew, result);
+}
+
+int course_main(Crew *crew, uint64_t threads, uint64_t blocks, const CommonOptions *options, Course course,
+                HzbResult result)
+{
+    hzb_open();
+    hzb_phase("setup", 0);
+    crew_make(crew, (unsigned)threads, blocks, options);
+    if (course.prepare != NULL) course.prepare();
+    run(crew, course, &result);
+    if (course.account != NULL) course.account(&result);
+    result_print(&result);
+    hzb_finish(&result);
+    return 0;
 }

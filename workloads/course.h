@@ -5,13 +5,16 @@
 #include "crew.h"
 
 typedef struct Course {
-    void (*work)(Worker *);  // timed
-    void (*serve)(Worker *); // NULL, or what a worker that is done repeats until all are
-    void (*after)(Worker *); // once all are done; frees what is left
+    void (*prepare)(void);        // NULL, or what the main thread does in phase setup, when the crew is made
+    void (*work)(Worker *);       // timed
+    void (*serve)(Worker *);      // NULL, or what a worker that is done repeats until all are
+    void (*after)(Worker *);      // once all are done; frees what is left
+    void (*account)(HzbResult *); // NULL, or what the result has beside speed and blocks
 } Course;
 
-// Runs the crew's threads from start to join. Fills all of `result` but `ops` and what is remote.
-// The peak of live bytes is sampled every millisecond while they work.
-void course_run(Crew *crew, Course course, HzbResult *result);
+// The whole run, for main's return: `threads` workers that have `blocks` places together, from phase setup to the lines
+// that are printed. The peak of live bytes is sampled every millisecond while they work.
+int course_main(Crew *crew, uint64_t threads, uint64_t blocks, const CommonOptions *options, Course course,
+                HzbResult result);
 
 #endif

@@ -46,6 +46,15 @@ void worker_in_new_thread(Worker *w, void *(*thread_main)(void *))
     pthread_join(thread, NULL);
 }
 
+void worker_timed(Worker *w, void (*work)(Worker *))
+{
+    crew_wait(w->crew);
+    w->start_ns = clock_ns();
+    work(w);
+    w->end_ns = clock_ns();
+    crew_wait(w->crew);
+}
+
 uint64_t crew_span_ns(const Crew *crew)
 {
     uint64_t start_ns = UINT64_MAX, end_ns = 0;

@@ -47,6 +47,9 @@ void crew_join(Crew *crew);
 // Lets a thread that is started for it go on with the worker, and waits for its end.
 void worker_in_new_thread(Worker *w, void *(*thread_main)(void *));
 
+// Between two barriers, so that neither thread start nor the main thread's looking around is part of the time.
+void worker_timed(Worker *w, void (*work)(Worker *));
+
 // From the first worker's start to the last one's end.
 uint64_t crew_span_ns(const Crew *crew);
 
