@@ -1,4 +1,5 @@
-// The area of a thread that the kernel reads and writes for the sections of hz3_rseq.h, and the slabs that they find.
+// What the sections of hz3_rseq.h share: the area of a thread that the kernel reads and writes for them, the slabs that
+// they find, and the descriptor.
 #ifndef HZ3_RSEQ_AREA_H
 #define HZ3_RSEQ_AREA_H
 
@@ -28,6 +29,25 @@ static inline int32_t hz3_rseq_cpu(void)
 
 _Static_assert(offsetof(Hz3RseqArea, cpu_id) == 4 && offsetof(Hz3RseqArea, rseq_cs) == 8,
                "the sections address the area's fields by number");
+
+// What the sections of all architectures have in common. The formatter would put several lines of it on one.
+// clang-format off
+
+// The kernel's struct rseq_cs. It stands among the data, writable since the loader puts addresses into it.
+#define HZ3_RSEQ_DESCRIPTOR                                                                                       \
+    ".pushsection __rseq_cs, \"aw\"\n"                                                                            \
+    ".balign 32\n"                            /* as the kernel's struct is aligned */                             \
+    ".Ldescriptor%=:\n"                                                                                           \
+    ".long 0, 0\n"                            /* version, flags */                                                \
+    ".quad .Lfirst%=\n"                       /* start_ip: the first instruction */                               \
+    ".quad .Lend%= - .Lfirst%=\n"             /* post_commit_offset: the length of the section */                 \
+    ".quad .Labort%=\n"                       /* abort_ip: the abort handler */                                   \
+    ".popsection\n"
+
+// Declares %c[field] among a section's inputs: the place of a field in the slab, a constant.
+#define HZ3_RSEQ_FIELD(field) [field] "i"(offsetof(Hz3Slab, field))
+
+// clang-format on
 
 // What became of a push.
 typedef enum Hz3RseqPush {

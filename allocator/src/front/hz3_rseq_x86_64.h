@@ -21,18 +21,6 @@
 #define HZ3_RSEQ_FULL      "%c[full](%[slab],%[cls],8)"
 #define HZ3_RSEQ_NEVER_SET "%c[never_set](%[slab],%[cls],2)"
 #define HZ3_RSEQ_NOTE      "%c[freed](%[slab],%[index],8)"
-#define HZ3_RSEQ_FIELD(field) [field] "i"(offsetof(Hz3Slab, field))
-
-// The kernel's struct rseq_cs. It stands among the data, writable since the loader puts addresses into it.
-#define HZ3_RSEQ_DESCRIPTOR                                                                                       \
-    ".pushsection __rseq_cs, \"aw\"\n"                                                                            \
-    ".balign 32\n"                            /* as the kernel's struct is aligned */                             \
-    ".Ldescriptor%=:\n"                                                                                           \
-    ".long 0, 0\n"                            /* version, flags */                                                \
-    ".quad .Lfirst%=\n"                       /* start_ip: the first instruction */                               \
-    ".quad .Lend%= - .Lfirst%=\n"             /* post_commit_offset: the length of the section */                 \
-    ".quad .Labort%=\n"                       /* abort_ip: the abort handler */                                   \
-    ".popsection\n"
 
 // The kernel goes to an abort handler only if the signature that glibc registered stands right before it, so that no
 // forged descriptor can send a thread just anywhere. The three bytes before that make it a whole instruction, which
