@@ -14,22 +14,22 @@
 #include "policy/hz3_mem_budget.h"
 #include "process/hz3_init.h"
 
-// The first call of all may come by here. Until there is memory for the tables every block is a mapping: what lies in
-// the arena can only be freed through the front.
+// The first call of all may come by here.
 static HZ3_NOINLINE void *alloc_large(size_t size, size_t align, bool *is_zero)
 {
     void *p = NULL;
     if (size <= HZ3_REQUEST_MAX && align <= HZ3_REQUEST_MAX) {
-        p = hz3_init() ? hz3_large_alloc(size, align, is_zero)
-                       : hz3_mapping_alloc(hz3_page_round_up(size), align, is_zero);
+        hz3_init();
+        p = hz3_large_alloc(size, align, is_zero);
     }
     return p != NULL ? p : hz3_alloc_failed();
 }
 
 static HZ3_NOINLINE void *alloc_beyond_medium(size_t size)
 {
-    if (size <= HZ3_MEDIUM_MAX && hz3_init()) {
-        return malloc(size); // the first call of all
+    if (size <= HZ3_MEDIUM_MAX) { // the first call of all
+        hz3_init();
+        return malloc(size);
     }
     bool is_zero;
     return alloc_large(size != 0 ? size : 1, HZ3_MIN_ALIGN, &is_zero);
@@ -238,8 +238,8 @@ static void *alloc_aligned(size_t align, size_t size)
     if (align <= HZ3_MIN_ALIGN) {
         return malloc(size);
     }
-    uint32_t cls =
-        size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE && hz3_init() ? hz3_class_of_aligned(size, align) : 0;
+    hz3_init();
+    uint32_t cls = size <= HZ3_MEDIUM_MAX && align <= HZ3_PAGE_SIZE ? hz3_class_of_aligned(size, align) : 0;
     if (cls != 0) {
         void *object = hz3_front_alloc(cls); // the fallback of a full arena is page-aligned, as much as classes promise
         return hz3_class_is_medium(cls) ? hz3_medium_base(object) : object;

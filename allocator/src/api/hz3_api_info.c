@@ -118,14 +118,14 @@ HZ3_EXPORT int malloc_trim(size_t pad)
     if (HZ3_HARDENED) {
         hz3_harden_drain();
     }
-    return hz3_init() && hz3_epoch_trim_all() > 0;
+    hz3_init();
+    return hz3_epoch_trim_all() > 0;
 }
 
 HZ3_EXPORT void hz3_epoch_force(void)
 {
-    if (hz3_init()) {
-        hz3_epoch_tick();
-    }
+    hz3_init();
+    hz3_epoch_tick();
 }
 
 // glibc's keys are accepted, so that programs that check the answer go on; hz3's own settings are its knobs.

@@ -225,7 +225,7 @@ static void leave_live(const char *function, const Block *b, uint16_t next)
 
 static uint32_t class_for(size_t bytes, size_t align)
 {
-    if (bytes > HZ3_MEDIUM_MAX || align > HZ3_PAGE_SIZE || !hz3_init()) {
+    if (bytes > HZ3_MEDIUM_MAX || align > HZ3_PAGE_SIZE) {
         return 0;
     }
     return align <= HZ3_MIN_ALIGN ? hz3_class_of(bytes) : hz3_class_of_aligned(bytes, align);
@@ -233,9 +233,6 @@ static uint32_t class_for(size_t bytes, size_t align)
 
 static void *take_large(size_t bytes, size_t align, bool *is_zero)
 {
-    if (!hz3_init()) {
-        return hz3_mapping_alloc(hz3_page_round_up(bytes), align, is_zero);
-    }
     if (hz3_harden_has(HZ3_WORD_GUARD)) {
         hz3_mem_budget_charge(hz3_page_round_up(bytes) >> HZ3_PAGE_SHIFT);
         void *p = hz3_mapping_alloc_guarded(hz3_page_round_up(bytes), align, hz3_page_round_up(bytes));

@@ -148,7 +148,8 @@ void hz3_purger_poll_slow(size_t mapped_bytes, bool may_start)
 {
     switch (state_now()) {
     case HZ3_PURGER_NONE:
-        if (is_worth_it(mapped_bytes) && hz3_init()) {
+        if (is_worth_it(mapped_bytes)) {
+            hz3_init();
             start(HZ3_PURGER_NONE);
         }
         break;

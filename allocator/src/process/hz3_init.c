@@ -24,7 +24,6 @@
 _Atomic bool hz3_init_done;
 
 static Hz3Lock init_lock = HZ3_LOCK_INIT(HZ3_RANK_INIT);
-static bool knobs_are_read; // under the lock. Others read them meanwhile, so a start that is repeated leaves them alone
 
 // Found by `strings` in a library of unknown origin.
 __attribute__((used)) static const char build_text[] = "hz3 build: lane=" HZ3_LANE " defs=" HZ3_BUILD_DEFS;
@@ -37,33 +36,27 @@ static void require_pages(void)
     }
 }
 
-bool hz3_init_slow(void)
+void hz3_init_slow(void)
 {
     hz3_lock_acquire(&init_lock);
     bool was_done = atomic_load_explicit(&hz3_init_done, memory_order_relaxed);
-    bool done = was_done;
-    if (!done) {
-        if (!knobs_are_read) {
-            require_pages();
-            hz3_os_start();
-            hz3_knobs_read();
-            hz3_size_class_init();
-            hz3_shard_init();
-            knobs_are_read = true;
-        }
+    if (!was_done) {
+        require_pages();
+        hz3_os_start();
+        hz3_knobs_read();
+        hz3_size_class_init();
+        hz3_shard_init();
         hz3_arena_init();
         hz3_central_init();
         hz3_front_init();
         hz3_stats_init();
         hz3_size_class_open();
-        done = true;
-        atomic_store_explicit(&hz3_init_done, done, memory_order_release);
+        atomic_store_explicit(&hz3_init_done, true, memory_order_release);
     }
     hz3_lock_release(&init_lock);
-    if (done && !was_done) {
+    if (!was_done) {
         hz3_fork_register(); // if it is refused, the purger tries again before it starts
     }
-    return done;
 }
 
 // Registers the fork handlers before those of any library, so that ours run last before a fork and first after it: what
@@ -84,9 +77,7 @@ __attribute__((constructor)) static void constructor(int argc, char **argv, char
 // system call is made for it: a sandboxed program has nothing left on its list but the end.
 __attribute__((destructor)) static void destructor(void)
 {
-    if (!hz3_init()) {
-        return;
-    }
+    hz3_init();
     if (HZ3_HARDENED) {
         hz3_harden_drain();
     }

@@ -5,12 +5,14 @@
 #include "base/hz3_types.h"
 
 extern _Atomic bool hz3_init_done;
-HZ3_COLD bool hz3_init_slow(void);
+HZ3_COLD void hz3_init_slow(void);
 
-// False only when the kernel had no memory for the tables; the next call tries again.
-static inline bool hz3_init(void)
+// Cannot fail: tables grow with what lies in them, and a call that needs memory for them says so itself.
+static inline void hz3_init(void)
 {
-    return HZ3_LIKELY(atomic_load_explicit(&hz3_init_done, memory_order_acquire)) || hz3_init_slow();
+    if (HZ3_UNLIKELY(!atomic_load_explicit(&hz3_init_done, memory_order_acquire))) {
+        hz3_init_slow();
+    }
 }
 
 #endif
