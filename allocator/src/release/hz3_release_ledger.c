@@ -45,20 +45,26 @@ static uint64_t claim_dirty_word(Hz3SegMeta *meta, uint32_t w, bool young_too)
     return claim;
 }
 
+// True: all pages of the slot are the caller's, counted as in purging until it gives them back or closes the slot.
+static bool claim_whole(uint32_t slot)
+{
+    bool rolled_back = false;
+    hz3_in_purging_add(HZ3_PAGES_PER_SEG); // before the claim: who misses pages must see where they are
+    if (hz3_segment_claim_whole(&hz3_arena.seg[slot], &rolled_back)) {
+        return true;
+    }
+    if (rolled_back) {
+        hz3_pack_rolled_back(slot);
+    }
+    hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
+    return false;
+}
+
 // All pages clean: the slot holds nothing and goes back to the arena. A dirty page keeps it open for the next time.
 static void close_if_empty(uint32_t slot)
 {
     Hz3SegMeta *meta = &hz3_arena.seg[slot];
-    if (hz3_segment_free_pages(meta) != HZ3_PAGES_PER_SEG) {
-        return;
-    }
-    bool rolled_back = false;
-    hz3_in_purging_add(HZ3_PAGES_PER_SEG);
-    if (!hz3_segment_claim_whole(meta, &rolled_back)) {
-        if (rolled_back) {
-            hz3_pack_rolled_back(slot);
-        }
-        hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
+    if (hz3_segment_free_pages(meta) != HZ3_PAGES_PER_SEG || !claim_whole(slot)) {
         return;
     }
     if (hz3_segment_is_clean(meta, 0, HZ3_PAGES_PER_SEG)) {
@@ -142,17 +148,8 @@ static bool has_young_pages(const Hz3SegMeta *meta)
 static uint32_t claim_whole_segment(Batch *batch, uint32_t slot, bool young_too)
 {
     Hz3SegMeta *meta = &hz3_arena.seg[slot];
-    bool rolled_back = false;
     if (hz3_segment_free_pages(meta) != HZ3_PAGES_PER_SEG || hz3_segment_is_clean(meta, 0, HZ3_PAGES_PER_SEG) ||
-        (!young_too && has_young_pages(meta))) {
-        return 0;
-    }
-    hz3_in_purging_add(HZ3_PAGES_PER_SEG);
-    if (!hz3_segment_claim_whole(meta, &rolled_back)) {
-        if (rolled_back) {
-            hz3_pack_rolled_back(slot);
-        }
-        hz3_in_purging_sub(HZ3_PAGES_PER_SEG);
+        (!young_too && has_young_pages(meta)) || !claim_whole(slot)) {
         return 0;
     }
     add_range(batch, slot, 0, HZ3_PAGES_PER_SEG);
