@@ -361,7 +361,7 @@ static void *outlive_main(void *arg)
 
 // The C library keeps the stacks of ended threads up to 40 MiB, and frees the data of those beyond under the lock that
 // pthread_create takes. A purger that such a free started would wait for its own thread.
-#define STACKS 200
+#define STACKS 600 // more than a bin holds, so that some of the frees take the slow path
 
 static void *wait_twice(void *arg)
 {
