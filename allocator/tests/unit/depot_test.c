@@ -2,6 +2,8 @@
 // what shards have for one another. The program's mallocs stay on shard 0 (hz3_os_cpu is replaced).
 #include "support.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central.h"
+#include "middle/hz3_central_state.h"
 #include "middle/hz3_depot.h"
 #include "middle/hz3_magazine.h"
 #include "middle/hz3_small.h"
@@ -409,6 +412,41 @@ static void other_shards_objects_serve_before_fresh_pages(void **state)
     }
 }
 
+static _Atomic bool may_take;
+static _Atomic bool has_taken;
+
+static void *take_on_the_next_shard(void *arg)
+{
+    (void)arg;
+    while (!may_take) {
+        sched_yield();
+    }
+    take(SHARD + 1, TAKEN_AT_ONCE);
+    has_taken = true;
+    return NULL;
+}
+
+// A producer meets its consumer at the depot all the time.
+static void shard_that_is_busy_is_waited_for(void **state)
+{
+    (void)state;
+    take(SHARD, 1000);
+    give(SHARD, 1000);
+    Hz3Lock *lock = &hz3_central[SHARD][CLS].lock;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, take_on_the_next_shard, NULL), 0);
+    uint64_t opened = hz3_stat_sum(small_runs_opened);
+    hz3_lock_acquire(lock);
+    may_take = true;
+    while ((atomic_load(&lock->word) & HZ3_LOCK_CONTENDED) == 0 && !has_taken) {
+        sched_yield();
+    }
+    hz3_lock_release(lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(hz3_stat_sum(small_runs_opened), opened);
+    give(SHARD + 1, n_objects);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -426,6 +464,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(without_magazines_objects_go_to_their_runs, set_up),
         cmocka_unit_test_setup(depot_has_no_fixed_length, set_up),
         cmocka_unit_test_setup(other_shards_objects_serve_before_fresh_pages, set_up),
+        cmocka_unit_test_setup(shard_that_is_busy_is_waited_for, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
