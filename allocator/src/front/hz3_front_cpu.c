@@ -15,6 +15,8 @@ uintptr_t hz3_rseq_offset;
 
 static bool is_used;
 
+static uint32_t suspensions; // under the slab lock
+
 bool hz3_cpu_front_is_used(void)
 {
     return is_used;
@@ -38,11 +40,52 @@ static const char *reason_against(void)
     return NULL;
 }
 
+static uintptr_t offset_of_no_rseq(void)
+{
+    return (uintptr_t)&hz3_no_rseq - (uintptr_t)__builtin_thread_pointer();
+}
+
+// Sections read it without order: one that finds the old value still runs with its thread's registration, or misses.
+static void set_offset(void)
+{
+    uintptr_t offset = is_used && suspensions == 0 ? hz3_os_rseq_offset() : offset_of_no_rseq();
+    __atomic_store_n(&hz3_rseq_offset, offset, __ATOMIC_RELAXED);
+}
+
+static void change_suspensions(uint32_t by)
+{
+    bool is_interrupted = hz3_lock_is_held(&hz3_slab_lock);
+    if (!is_interrupted) {
+        hz3_lock_acquire(&hz3_slab_lock);
+    }
+    suspensions += by;
+    set_offset();
+    if (!is_interrupted) {
+        hz3_lock_release(&hz3_slab_lock);
+    }
+}
+
+void hz3_cpu_front_suspend(void)
+{
+    change_suspensions(1);
+}
+
+void hz3_cpu_front_resume(void)
+{
+    change_suspensions(UINT32_MAX);
+}
+
+void hz3_cpu_front_fork_child(uint32_t suspended)
+{
+    suspensions = suspended;
+    set_offset();
+}
+
 enum { FRONT_AUTO, FRONT_CPU, FRONT_THREAD }; // the places in HZ3_FRONT's list
 
 void hz3_cpu_front_init(void)
 {
-    hz3_rseq_offset = (uintptr_t)&hz3_no_rseq - (uintptr_t)__builtin_thread_pointer();
+    set_offset();
     if (hz3_knobs.FRONT == FRONT_THREAD) {
         return;
     }
@@ -57,7 +100,7 @@ void hz3_cpu_front_init(void)
         atomic_store_explicit(&hz3_cpu_slabs[2 + cpu], &hz3_slab_none, memory_order_relaxed);
     }
     is_used = true;
-    hz3_rseq_offset = hz3_os_rseq_offset();
+    set_offset();
 }
 
 Hz3Slab *hz3_cpu_open(int32_t cpu)

@@ -10,6 +10,13 @@
 void hz3_cpu_front_init(void);
 bool hz3_cpu_front_is_used(void);
 
+// While it is suspended more often than resumed, all threads miss and are served by slabs of their own (hz3_vfork.h).
+// The caller holds no leaf lock, unless it was interrupted under the slab lock.
+void hz3_cpu_front_suspend(void);
+void hz3_cpu_front_resume(void);
+// In a fork's child: so many suspensions are its own.
+void hz3_cpu_front_fork_child(uint32_t suspended);
+
 // The slab of this CPU, opened if need be; NULL: the kernel has no memory now. When it returns, the thread may be on
 // another CPU.
 Hz3Slab *hz3_cpu_open(int32_t cpu);

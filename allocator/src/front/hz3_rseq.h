@@ -29,8 +29,8 @@
 //       interrupts the thread outside of the announced range. In such a gap it would do so, and the section would then
 //       run without protection. For the same reason a jump may leave a section early and needs no clean-up.
 //   P6  A thread that is not registered has -1 or -2 in its area instead of a CPU's number. The first two entries of
-//       hz3_cpu_slabs are slabs on which every operation misses. While the thread front is in use, all threads read an
-//       area like that, hz3_no_rseq.
+//       hz3_cpu_slabs are slabs on which every operation misses. While the thread front is in use, or a vfork child
+//       lives, all threads read an area like that, hz3_no_rseq.
 //   P7  A processor may reorder loads and stores, yet each section sees a slab as it was given to its CPU. Another CPU
 //       that writes a slab publishes it by a release store to hz3_cpu_slabs, and every address that a section loads
 //       from depends on the pointer that it found there. What sections of one CPU do to one another needs no order: a
@@ -50,7 +50,7 @@
 // Sources: Linux's rseq(2), membarrier(2) and <linux/rseq.h> (P. Turner, A. Hunter, M. Desnoyers). tcmalloc was the
 // first to build per-CPU caches on them. glibc (2.35 and later) registers each thread: its area lies __rseq_offset
 // from the thread pointer, and <sys/rseq.h> has the signature. A vfork child is not registered, but sees its parent's
-// area; malloc there is undefined by POSIX, and is by this too.
+// area; it is not let into any section (process/hz3_vfork.h).
 #ifndef HZ3_RSEQ_H
 #define HZ3_RSEQ_H
 

@@ -14,9 +14,10 @@ typedef struct Hz3RseqArea {
     uint64_t rseq_cs;
 } Hz3RseqArea;
 
-// The area that threads without a registration read. It holds no CPU's number.
+// The area that all threads read while the CPU front is not in use. It holds no CPU's number.
 extern HZ3_HIDDEN HZ3_TLS Hz3RseqArea hz3_no_rseq;
-// From the thread pointer to the area that the sections use. hz3_init() sets it before any thread enters a section.
+// From the thread pointer to the area that the sections use. hz3_init() sets it before any thread enters a section;
+// while a vfork child lives, it leads to hz3_no_rseq (hz3_front_cpu.c).
 extern HZ3_HIDDEN uintptr_t hz3_rseq_offset;
 extern HZ3_HIDDEN Hz3Slab *_Atomic hz3_cpu_slabs[2 + HZ3_RSEQ_CPUS_MAX];
 

@@ -129,7 +129,7 @@ static void start_thread(uint32_t from)
 static void start(uint32_t from)
 {
     // A fork that nobody announces must not meet a thread inside the heap, and a later call may get the handlers.
-    if (!hz3_fork_register()) {
+    if (!hz3_fork_may_start_thread()) {
         tick_when_due();
     } else if (hz3_knobs.EPOCH_TICK_MS == 0) {
         change(from, HZ3_PURGER_NEVER);

@@ -17,6 +17,7 @@
 #include "policy/hz3_epoch.h"
 #include "policy/hz3_mem_budget.h"
 #include "policy/hz3_purger.h"
+#include "process/hz3_vfork.h"
 
 // Tries for the leaves, and how long others are let run in between: longer when a thread that holds one seems to have
 // lost its CPU.
@@ -132,6 +133,7 @@ static void child(void)
 {
     hz3_stats_fork_child(); // first: what follows counts
     hz3_front_fork_child();
+    hz3_vfork_fork_child();
     if (HZ3_HARDENED) {
         hz3_guard_fork_child();
         hz3_quarantine_fork_child();
@@ -159,6 +161,12 @@ static int register_handlers(void)
 #else
     return pthread_atfork(prepare, parent, child);
 #endif
+}
+
+// A thread that a vfork child started would be its process's, and end with it.
+bool hz3_fork_may_start_thread(void)
+{
+    return !hz3_vfork_is_child() && hz3_fork_register();
 }
 
 bool hz3_fork_register(void)

@@ -8,4 +8,7 @@
 // Once it has succeeded it does nothing. False: there was no memory for it; forks go on without us until a later call.
 bool hz3_fork_register(void);
 
+// Whether a fork, now or later, would find a thread of ours as it should be.
+bool hz3_fork_may_start_thread(void);
+
 #endif

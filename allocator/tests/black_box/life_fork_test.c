@@ -172,6 +172,88 @@ static void fork_then_exec(const void *arg)
     busy_threads_stop(threads, BUSY_THREADS);
 }
 
+// ---- a vfork child that allocates, beside threads ----
+
+#define HELD_BLOCKS 64
+#define VFORK_STEPS 300000
+
+static _Atomic bool vfork_is_over;
+static _Atomic size_t taken_by_others;
+
+// Each block has its holder's number as long as it is held.
+static void replace_blocks(uint64_t holder, size_t steps)
+{
+    uint64_t *held[HELD_BLOCKS] = {NULL};
+    for (size_t i = 0; i < steps + HELD_BLOCKS && !vfork_is_over; i++) {
+        uint64_t **block = &held[i % HELD_BLOCKS];
+        if (*block != NULL && __atomic_load_n(*block, __ATOMIC_RELAXED) != holder + i % HELD_BLOCKS) taken_by_others++;
+        free(*block);
+        *block = i < steps ? malloc(64) : NULL;
+        if (*block != NULL) __atomic_store_n(*block, holder + i % HELD_BLOCKS, __ATOMIC_RELAXED);
+    }
+}
+
+static void *replace_blocks_on_the_first_cpu(void *arg)
+{
+    run_on_cpu(0);
+    replace_blocks(1000, SIZE_MAX / 2);
+    return arg;
+}
+
+// The child goes to another CPU than that of its parent, whose number the parent's thread still shows.
+static void vfork_child_allocates(const void *arg)
+{
+    (void)arg;
+    NEEDS(run_on_cpu(1) && run_on_cpu(0), "one CPU, or threads cannot be kept on one");
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, replace_blocks_on_the_first_cpu, NULL) == 0, "thread");
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = vfork();
+        EXPECT(pid >= 0, "vfork");
+        if (pid == 0) {
+            run_on_cpu(1);
+            replace_blocks(2000, VFORK_STEPS);
+            _exit(0);
+        }
+        child_wait(pid, "vfork child");
+        replace_blocks(3000, 1000);
+    }
+    vfork_is_over = true;
+    pthread_join(thread, NULL);
+    EXPECT(taken_by_others == 0, "%zu blocks were handed out twice", taken_by_others);
+}
+
+static void *allocate(void *arg)
+{
+    heap_exercise(1, 30);
+    return arg;
+}
+
+// In the thread front each new thread gets one, in the CPU front none.
+static uint64_t slabs_of_a_new_thread(void)
+{
+    uint64_t before = counter("threads_started");
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, allocate, NULL) == 0, "thread");
+    pthread_join(thread, NULL);
+    return counter("threads_started") - before;
+}
+
+static void vfork_leaves_the_front_as_it_was(const void *arg)
+{
+    (void)arg;
+    free(malloc(100)); // this thread has its own
+    uint64_t before = slabs_of_a_new_thread();
+    pid_t pid = vfork();
+    EXPECT(pid >= 0, "vfork");
+    if (pid == 0) {
+        free(malloc(100));
+        _exit(0);
+    }
+    child_wait(pid, "vfork child");
+    EXPECT(slabs_of_a_new_thread() == before, "another front serves");
+}
+
 static void popen_reads_a_child(const void *arg)
 {
     (void)arg;
@@ -314,6 +396,8 @@ static const TestCase cases[] = {
     {.name = "fork_chain_of_40_generations", .run = fork_chain},
     {.name = "a_childs_threads_free_each_others_blocks", .run = a_childs_threads_free_each_others_blocks},
     {.name = "fork_then_exec_vfork_and_posix_spawn", .run = fork_then_exec},
+    {.name = "vfork_child_allocates_beside_a_thread", .run = vfork_child_allocates},
+    {.name = "vfork_leaves_the_front_as_it_was", .run = vfork_leaves_the_front_as_it_was},
     {.name = "popen_reads_a_child", .run = popen_reads_a_child},
     {.name = "fork_beside_a_reader_and_a_flush", .run = fork_beside_a_reader_and_a_flush},
     {.name = "epochs_release_memory_in_the_child", .run = epochs_release_memory_in_the_child},

@@ -177,6 +177,43 @@ static void a_child_has_a_purger_of_its_own(const void *arg)
     EXPECT(purger_tid() == tid, "the parent's purger is another one");
 }
 
+static void allocate_and_free_much(void)
+{
+    static void *blocks[BLOCKS];
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = malloc(2000);
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+}
+
+static void *sleep_until_told(void *arg)
+{
+    pthread_barrier_wait(arg);
+    return NULL;
+}
+
+// A thread that it started would end with it, and the parent would believe in that thread.
+static void a_vfork_child_starts_no_purger(const void *arg)
+{
+    (void)arg;
+    pthread_barrier_t end;
+    pthread_barrier_init(&end, NULL, 2);
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, sleep_until_told, &end) == 0, "a thread");
+    pid_t pid = vfork();
+    EXPECT(pid >= 0, "vfork");
+    if (pid == 0) {
+        allocate_and_free_much();
+        _exit(0);
+    }
+    child_wait(pid, "vfork child");
+    EXPECT(counter("purger_starts") == 0, "a purger of the child");
+    burst_and_sleep("parent");
+    EXPECT(purger_tid() != 0, "no purger");
+    pthread_barrier_wait(&end);
+    pthread_join(thread, NULL);
+}
+
 // ---- processes that forbid something ----
 
 // A program that goes on with little: its slow paths are the only ones who can look after the rest.
@@ -439,6 +476,7 @@ int main(int argc, char **argv)
         CASE(nobody_is_woken_while_nothing_is_free),
         CASE(signals_pass_the_purger_by),
         CASE(a_child_has_a_purger_of_its_own),
+        CASE(a_vfork_child_starts_no_purger),
         CASE(without_threads_slow_paths_do_it),
         CASE(switched_off_slow_paths_do_it, .child = {.env = off}),
         CASE(nothing_runs_by_itself, .child = {.env = no_epochs}),
