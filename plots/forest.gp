@@ -5,13 +5,16 @@ here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen
 call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3 ARG4
 
 is_row(x) = strcol(1) ne "metric" && valid(6)
-label(x) = strcol(3).", ".strcol(5)
+# Narrow figures have the candidate below its cell.
+label(x) = strcol(3).(is_narrow ? "\n" : ", ").strcol(5)
+label_width(x) = is_narrow ? max(strlen(strcol(3)), strlen(strcol(5))) : strlen(label(0))
+row_px = (is_narrow ? 2.1 : 1.0) * text_height
 metrics = ""
 longest = 0
 farthest = 0.01
 reach(x) = max(max(abs($6 - 1), valid(7) ? abs($7 - 1) : 0), max(valid(8) ? abs($8 - 1) : 0, valid(9) ? 1.5 * $9 : 0))
 stats in_file using (is_row(0) ? (metrics = name_add(metrics, strcol(1)), names = name_add(names, strcol(5)), \
-    longest = max(longest, strlen(label(0))), farthest = max(farthest, reach(0))) : 0) nooutput
+    longest = max(longest, label_width(0)), farthest = max(farthest, reach(0))) : 0) nooutput
 n_metrics = words(metrics)
 if (n_metrics == 0) { print sprintf("%s: '%s': no rows with a ratio", script, in_file); exit status 65 }
 eval looks_assign
@@ -34,7 +37,7 @@ left_px = longest * text_width + 16
 right_px = 24
 panel_head = 1.6
 panel_tail = 2.6
-page_height = title_px + (total + n_metrics * (panel_head + panel_tail)) * text_height + 6
+page_height = title_px + total * row_px + n_metrics * (panel_head + panel_tail) * text_height + 6
 eval page_open
 
 name_rank(name, i) = i > words(names) || word(names, i) eq name ? i : name_rank(name, i + 1)
@@ -62,7 +65,7 @@ do for [m = 1:n_metrics] {
     set lmargin at screen left_px / page_width
     set rmargin at screen (page_width - right_px) / page_width
     set tmargin at screen (top - panel_head * text_height) / page_height
-    bottom = top - (panel_head + rows[m]) * text_height
+    bottom = top - panel_head * text_height - rows[m] * row_px
     set bmargin at screen bottom / page_height
     set label 1 metric.", candidate / base (".better[m].")" at screen 10 / page_width, \
         screen (top - 0.7 * text_height) / page_height left font ",11"
@@ -75,10 +78,10 @@ do for [m = 1:n_metrics] {
     low(x) = inside(valid(7) ? $7 : $6)
     high(x) = inside(valid(8) ? $8 : $6)
     plot at = 0, in_file using (1.0):(place(0)):(inside(1 - band(0))):(inside(1 + band(0))):(at - 0.5):(at + 0.5) \
-            with boxxyerror linecolor rgb "#e4e8ec", \
+            with boxxyerror linecolor rgb "#d0d8e0", \
         at = 0, in_file using (inside($6)):(place(0)):(low(0)):(high(0)):(is_mine(0) ? rgb_of(strcol(5)) : 0) \
             with xerrorbars pointtype 7 pointsize 0.7 linewidth 2 linecolor rgb variable, \
-        at = 0, in_file using (1 - farthest * 1.1):(place(0)):(label(0)) with labels right offset -1, 0 font ",10", \
+        at = 0, in_file using (1 - farthest * 1.1):(place(0)):(label(0)) with labels right offset -1, (is_narrow ? 0.4 : 0) font ",10", \
         at = 0, in_file using (max(high(0), inside($6))):(place(0)):(percent($6)) \
             with labels left offset 0.8, 0 font ",9"
     top = bottom - panel_tail * text_height

@@ -14,7 +14,8 @@ n_kinds = words(kinds)
 if (n_names == 0) { print sprintf("%s: '%s': no rows", script, in_file); exit status 65 }
 eval looks_assign
 
-legend_px = 1.6 * text_height
+key_columns = is_narrow ? 3 : n_names
+legend_px = (0.6 + (n_names + key_columns - 1) / key_columns) * text_height
 panel_px = 15.0 * text_height
 page_height = title_px + legend_px + n_kinds * panel_px
 eval page_open
@@ -39,7 +40,8 @@ do for [k = 1:n_kinds] {
     set label 1 "share of calls of ".kind." that took longer" at screen 10 / page_width, \
         screen (top - 0.7 * text_height) / page_height left font ",11"
     if (k == 1) {
-        set key at screen 0.5, screen (page_height - title_px) / page_height center top horizontal samplen 2 font ",10" maxrows 1
+        set key at screen 0.5, screen (page_height - title_px) / page_height center top horizontal samplen 2 font ",10" \
+            maxcols key_columns
     } else {
         unset key
         unset label note_label

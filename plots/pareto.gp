@@ -48,7 +48,9 @@ do for [k = 1:words(steps)] {
 print sprintf("%g,%g", rss_max * 1.08, best)
 unset print
 
-page_height = 510 + title_px
+# The legend stands beside the points, or below them where there is no room.
+key_px = 1.5 * text_height * ((min(n, coloured) + 2) / 2)
+page_height = (is_narrow ? 360 + key_px : 510) + title_px
 eval page_open
 set title title_text font title_font
 if (note_px > 0) { set bmargin 5 }
@@ -59,7 +61,14 @@ set ylabel "operations per second, more is better"
 set format x "%g"
 eval "set ytics ".tics(ops_max * 1.12, round_step(ops_max / 6.0))
 set grid xtics ytics
-set key outside right top Left reverse spacing 1.5 samplen 1 width 3
+if (is_narrow) {
+    set lmargin 9
+    set bmargin at screen (note_px + key_px + 2.8 * text_height) / page_height
+    set key at screen 0.5, screen (note_px + 4) / page_height center bottom horizontal maxcols 2 Left reverse \
+        spacing 1.5 samplen 1 width 3
+} else {
+    set key outside right top Left reverse spacing 1.5 samplen 1 width 3
+}
 plot $frontier using 1:2 with lines linewidth 1.5 dashtype 3 linecolor rgb "#909090" title "Pareto front", \
     for [i = 1:n] in_file using (is_point(0) && strcol(1) eq word(names, i) ? $3 : NaN):2 with points \
         pointtype look_point[i] pointsize 1.6 linewidth 2 linecolor rgb key_rgb(i) title key_title(i), \

@@ -21,7 +21,9 @@ edge = farthest > 8 ? 8.0 : farthest
 
 left_px = longest * text_width + 24
 right_px = 40
-legend_px = 1.8 * text_height
+n_keys = n_names > n_coloured ? n_coloured + 1 : n_coloured
+key_columns = is_narrow ? 3 : n_keys
+legend_px = (0.8 + (n_keys + key_columns - 1) / key_columns) * text_height
 row_px = 1.25 * text_height
 page_height = title_px + legend_px + n_cells * row_px + 2.8 * text_height
 eval page_open
@@ -40,7 +42,8 @@ set label 1 title_text at screen 10 / page_width, screen (page_height - 0.9 * te
 set logscale x 2
 set xrange [0.97:edge * 1.12]
 set yrange [n_cells + 0.6:0.4]
-set xtics font ",10" (1, 1.25, 1.5, 2, 3, 4, 6, 8)
+set xtics font ",10" (1, 1.5, 2, 3, 4, 6, 8)
+if (!is_narrow) { set xtics add (1.25) }
 set xlabel "times the best of the cell, less is better" font ",10"
 set grid xtics noytics
 set border 1
@@ -53,8 +56,7 @@ set rmargin at screen (page_width - right_px) / page_width
 set tmargin at screen (page_height - title_px - legend_px) / page_height
 set bmargin at screen (2.8 * text_height + note_px) / page_height
 set key at screen 0.5, screen (page_height - title_px - 0.3 * legend_px) / page_height center horizontal \
-    samplen 1 font ",10" maxrows 1
-n_keys = n_names > n_coloured ? n_coloured + 1 : n_coloured
+    samplen 1 font ",10" maxcols key_columns
 plot for [i = n_names:1:-1] in_file using (is_of(i) ? inside($3) : NaN):(cell_rank(strcol(1), 1) + shift(i)): \
         (valid(4) ? inside($4) : inside($3)):(valid(5) ? inside($5) : inside($3)) \
         with xerrorbars pointtype -1 linewidth 1 linecolor rgb rgb_of(i) notitle, \

@@ -62,14 +62,14 @@ do for [i = 1:n_names] { if (!is_hz3(word(names, i)) && words(behind) < 6) { beh
 if (behind eq "") { do for [i = 1:min(n_names, 6)] { behind = behind.sprintf(" %d", i) } }
 
 # Where things stand, in pixels from the top.
-columns = n_names > 1 ? (n_names > 8 ? 3 : 2) : 1
+columns = n_names == 1 || is_narrow ? 1 : n_names > 8 ? 3 : 2
 grid_rows = (n_names + columns - 1) / columns
 left_margin = 66.0
 right_margin = 14.0
 column_px = page_width / columns
 label_rows = 3
 label_px = 13.0
-curve_px = n_names > 1 ? 120 : 290
+curve_px = n_names == 1 ? 290 : is_narrow ? 90 : 120
 row_px = curve_px + 2.2 * text_height
 curve_top = title_px + label_rows * label_px + 14
 panel_gap = 2.4 * text_height
@@ -135,7 +135,7 @@ do for [i = 1:n_names] {
     set label 1000 sprintf("%s, peak %.0f MiB", word(names, i), peak[i]) at graph 1, graph 1 right font ",10" \
         offset 0, character 0.5 textcolor rgb look_rgb[i]
     plot for [b in behind] in_file using (is_of(int(b)) ? seconds(0) : NaN):4 with lines linewidth 1 \
-            linecolor rgb "#d4d4d4" notitle, \
+            linecolor rgb "#b8b8b8" notitle, \
         in_file using (is_of(i) && valid(5) ? seconds(0) : NaN):5 with lines linewidth 1.3 \
             linecolor rgb "#303030" dashtype live_dash notitle, \
         in_file using (is_of(i) ? seconds(0) : NaN):4 with lines linewidth 2 linecolor rgb look_rgb[i] notitle

@@ -16,7 +16,7 @@ n_sets = words(sets)
 if (n_names == 0) { print sprintf("%s: '%s': no rows", script, in_file); exit status 65 }
 eval looks_assign
 
-columns = n_sets > 1 ? 2 : 1
+columns = n_sets > 1 && !is_narrow ? 2 : 1
 width_px = page_width / columns
 left_px = 78
 right_px = 14

@@ -21,9 +21,10 @@ if (!out_is_png && !ends_with(out_file, ".svg")) {
     exit status 64
 }
 
-# Pictures are laid out in pixels of a 900 px wide page; PNG gets two dots for each, for print.
-page_width = 900.0
-note_px = plot_note eq "" ? 0 : 18
+# Pictures are laid out in pixels of a 900 px wide page; PNG gets two dots for each, for print. What is called *.narrow.svg
+# is for reports: half as wide, so that it stands on a phone as a whole, and two beside each other on a desk.
+is_narrow = ends_with(out_file, ".narrow.svg")
+page_width = is_narrow ? 480.0 : 900.0
 note_label = 9999
 page_open = "page_height = page_height + note_px; \
     if (out_is_png) { \
@@ -35,7 +36,7 @@ page_open = "page_height = page_height + note_px; \
     }; \
     set output out_file; \
     if (note_px > 0) { \
-        set label note_label plot_note at screen 1 - 8 / page_width, screen 7 / page_height right font ',9' \
+        set label note_label note_text at screen 1 - 8 / page_width, screen (note_px - 11) / page_height right font ',9' \
             textcolor rgb '#808080' }"
 
 set datafile separator comma
@@ -52,9 +53,12 @@ wrap(text, width) = strlen(text) <= width ? text \
     : text[:cut(text, width)]."\n".wrap(text[cut(text, width) + 1:], width)
 line_count(text) = strstrt(text, "\n") == 0 ? 1 : 1 + line_count(text[strstrt(text, "\n") + 1:])
 
-title_is_long = strlen(plot_title) > 55
+note_text = wrap(plot_note, int(page_width / 6.8))
+note_px = plot_note eq "" ? 0 : 18 + 14 * (line_count(note_text) - 1)
+
+title_is_long = strlen(plot_title) > page_width / 16
 title_font = title_is_long ? ",11" : ",15"
-title_text = wrap(plot_title, 80)
+title_text = wrap(plot_title, int(page_width / 11))
 title_px = plot_title eq "" ? 8 : (title_is_long ? 1.2 : 1.4) * text_height * line_count(title_text) + 14
 
 # The roundest of 1, 2 and 5 times a power of ten near x: a step between tics.
@@ -76,7 +80,7 @@ name_hash_from(name, i, sum) = \
 name_hash(name) = name_hash_from(name, 1, 7)
 
 # Looks 1..8 are the hz3 family's, 9..13 the known peers', 14..18 for whoever else comes along.
-looks_rgb = "#0072b2 #56b4e9 #002f4d #a3d3f5 #4a7fd4 #00667a #7a9cc6 #1b3b8b \
+looks_rgb = "#0072b2 #56b4e9 #002f4d #3596a8 #4a7fd4 #00667a #7a9cc6 #1b3b8b \
     #707070 #d55e00 #009e73 #e69f00 #cc79a7 #8c4a00 #7a2a5f #a0a000 #4d4d00 #b03030"
 looks_dash = "1 2 3 4 5 2 3 4  1 1 1 1 1 2 2 3 4 5"
 looks_point = "7 5 9 11 13 15 5 9  6 4 8 10 12 1 2 3 14 6"

@@ -23,7 +23,7 @@ if (n_names == 0) { print sprintf("%s: '%s': no rows", script, in_file); exit st
 eval looks_assign
 
 # Two panels a row when there is room for names, bars and figures in each.
-columns = n_cells > 1 && longest <= 20 ? 2 : 1
+columns = n_cells > 1 && longest <= 20 && !is_narrow ? 2 : 1
 width_px = page_width / columns
 left_px = longest * text_width + 16
 right_px = 24

@@ -27,7 +27,7 @@ set ylabel "ratio to the reference"
 span = max(last - first, day)
 set xrange [first - 0.03 * span:last + 0.03 * span]
 # Whole days apart, from the midnight before the first run.
-set xtics day * floor(first / day), day * max(1, round_step(span / day / 6)), last + day
+set xtics day * floor(first / day), day * max(1, round_step(span / day / (is_narrow ? 3 : 6))), last + day
 set xtics time format "%Y-%m-%d"
 unset mxtics
 set rmargin 7 # for half of the last date

@@ -126,6 +126,7 @@ is "$(grep -c ',2$' "$dir/plots/throughput.csv") $(grep -c ',3$' "$dir/plots/thr
 
 if ! command -v chromium >/dev/null; then
     for name in 'no error on the console' 'tables and pictures are there' 'a phone scrolls in one direction only' \
+        'a phone shows verdicts, changes and whole pictures' 'a desk shows verdicts, changes and whole pictures' \
         'light and dark are both drawn'; do
         skip "$name" 'chromium is not installed'
     done
@@ -138,18 +139,32 @@ browse() { # browse ARGS...: stdout of the browser; its console on $work/console
         --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
         --user-data-dir="$work/profile" --enable-logging=stderr --allow-file-access-from-files "$@" 2>"$work/console"
 }
+cat >"$dir/stats.csv" <<CSV
+$columns
+one,fake,ms=60,ops_per_s,up,plain,a,3,1000000,900000,0.9,0.88,0.92,0.001,0.004,0.03,regression
+two,fake,ms=20,ops_per_s,up,plain,a,2,1000000,1200000,1.2,1.1,1.3,0.002,0.004,0.03,improved
+CSV
+report
 page=file://$dir/report.html
 dom=$(browse --dump-dom "$page")
 ! grep -q CONSOLE "$work/console"
 ok $? 'no error on the console'
 is "$(grep -o '<table' <<<"$dom" | wc -l) $(grep -c '<path' <<<"$(grep -o '<path' <<<"$dom" | head -1)")" \
     "$(grep -o '<table' "$dir/report.html" | wc -l) 1" 'tables and pictures are there'
-cat >"$work/frame.html" <<HTML
-<iframe src="$page" width="360" height="800"
-    onload="const e = contentDocument.documentElement; document.title = e.scrollWidth + ' ' + e.clientWidth"></iframe>
-HTML
-like "$(browse --virtual-time-budget=5000 --dump-dom "file://$work/frame.html")" '<title>360 360</title>' \
-    'a phone scrolls in one direction only'
+in_frame() { # in_frame WIDTH EXPRESSION: its value in the page, shown in a frame of that width
+    printf '<iframe src="%s" width="%s" height="800" onload="const d = contentDocument, e = d.documentElement;
+        const beyond = s => [...d.querySelectorAll(s)].filter(x => x.getBoundingClientRect().right > e.clientWidth).length;
+        document.title = %s"></iframe>' "$page" "$1" "$2" >"$work/frame.html"
+    browse --virtual-time-budget=5000 --dump-dom "file://$work/frame.html" | sed -n 's,.*<title>\(.*\)</title>.*,\1,p'
+}
+is "$(in_frame 360 "e.scrollWidth + ' ' + e.clientWidth")" '360 360' 'a phone scrolls in one direction only'
+# Of all that is in the first view of a table: the change and the verdict; of a figure: all of it.
+for width in 390 1280; do
+    ((width == 390)) && on='a phone' || on='a desk'
+    is "$(in_frame $width "[beyond('.headlines li'), beyond('#verdicts + p + .wide td:nth-child(-n+3)'), beyond('figure svg'),
+        d.querySelectorAll('#verdicts + p + .wide td').length > 0, d.querySelectorAll('figure svg').length].join(' ')")" \
+        "0 0 0 true $(grep -c '<figure>' "$dir/report.html")" "$on shows verdicts, changes and whole pictures"
+done
 shoot() { browse --window-size=900,700 "--blink-settings=preferredColorScheme=$1" --screenshot="$work/$1.png" "$page"; }
 shoot 0 && shoot 1
 [[ -s $work/0.png && -s $work/1.png ]] && ! cmp -s "$work/0.png" "$work/1.png"

@@ -105,10 +105,13 @@ for plot in throughput pareto rss_curve scaling forest trend ranking latency; do
     has $plot.svg "title_with_underscores: a=1"
     colour $plot.svg 0 114 178
     [ $plot = trend ] || colour $plot.svg 213 94 0
+    said=$(draw $plot $plot.csv $plot.narrow.svg "$(printf 'word %.0s' {1..30})" "$(printf 'note %.0s' {1..30})" 2>&1)
+    [ -z "$said" ] && grep -q 'viewBox="0 0 480 ' $plot.narrow.svg && [ "$(grep -c 'note note' $plot.narrow.svg)" -eq 3 ]
+    report $? "$plot draws a narrow SVG, whose note has as many lines as it takes" "$said"
 done
 has forest.svg "ops/s, candidate / base (more is better)" "peak RSS, candidate / base (less is better)" \
     "mixed_t2, hz3" "burst_1, hz3_new_variant" "-7.0 %" "+1.0 %" "+320 % ▶"
-grep -q 'e4e8ec\|228, 232, 236' forest.svg
+grep -q 'd0d8e0\|208, 216, 224' forest.svg
 report $? "forest has the threshold's band"
 sed 's/0.93,0.90,0.95/8.63,8,9/; s/1.01,0.99,1.03/0.2,0.1,0.3/' forest.csv >far.csv
 draw forest far.csv far.svg T
@@ -142,7 +145,7 @@ said=$(draw pareto stuck.csv stuck.svg T 2>&1) && [ -z "$said" ] && grep -q '</s
 report $? "pareto draws allocators that did no operation" "$said"
 has rss_curve.svg "hz3, peak 400 MiB" "hz3_new_variant, peak 400 MiB" "jemalloc, peak 400 MiB" "memory (MiB)" burst free idle \
     "solid: RSS; dotted: live bytes of the program; grey: RSS of peers" "time (s)"
-grep -q 'rgb(212, 212, 212)' rss_curve.svg
+grep -q 'rgb(184, 184, 184)' rss_curve.svg
 report $? "rss_curve has the peers in grey behind each panel"
 awk -F, 'BEGIN {OFS = ","} NF > 5 && NR > 1 {$6 = $6 * 1.5} {print}' rss_curve.csv >stretched.csv
 draw rss_curve stretched.csv stretched.svg T

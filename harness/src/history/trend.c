@@ -109,7 +109,7 @@ static void put_figure(const Page *page, unsigned index, FILE *out)
     const Series *series = &page->list->items[index];
     const Point *first = &series->points[0], *last = &series->points[series->count - 1];
     char *name = file_name(page->list, index), *title = series_title(page, index);
-    char *path = xfmt("%s/%s.svg", page->dir, name);
+    char *path = xfmt("%s/%s.narrow.svg", page->dir, name);
     fprintf(out, "<section id=\"s%u\">\n", index + 1);
     html_svg_figure(out, path, index + 1, title);
     fputs("<p class=\"dim\">", out);
@@ -141,7 +141,7 @@ static bool write_page(const Page *page)
                  options_newest(page->options));
         fputs("</p>\n", out);
         if (put_alarms(page, out) == 0) fputs("<p>nothing</p>\n", out);
-        fputs("</header>\n<main>\n", out);
+        fputs("</header>\n<main class=\"figures\">\n", out);
         for (unsigned i = 0; i < page->list->count; i++)
             put_figure(page, i, out);
         fputs("</main>\n", out);

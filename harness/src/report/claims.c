@@ -91,7 +91,7 @@ unsigned claims_of(const Results *results, ClaimVerdict verdict)
     return count;
 }
 
-static char *bound_text(const CfgClaim *claim)
+char *claim_bound_text(const CfgClaim *claim)
 {
     if (claim->at_least && claim->at_most) return xfmt("%g to %g", *claim->at_least, *claim->at_most);
     return claim->at_least ? xfmt("at least %g", *claim->at_least) : xfmt("at most %g", *claim->at_most);
@@ -115,7 +115,7 @@ TextTable claims_table(const Results *results)
         list_add(row, claim->arm);
         list_add(row, claim->metric);
         list_add(row, figure.versus ? figure.versus : claim->vs ? claim->vs : "-");
-        text_table_add(row, bound_text(claim));
+        text_table_add(row, claim_bound_text(claim));
         for (unsigned n = 0; n < 3; n++)
             text_table_add(row, isnan(numbers[n]) ? xstrdup("-") : xfmt("%.4g", numbers[n]));
     }

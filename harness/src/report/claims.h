@@ -19,6 +19,8 @@ typedef struct ClaimFigure {
 ClaimFigure claim_figure(const Results *results, const CfgClaim *claim);
 // How many claims end so.
 unsigned claims_of(const Results *results, ClaimVerdict verdict);
+// "at least 0.9", "0.9 to 1.1"; the caller frees it.
+char *claim_bound_text(const CfgClaim *claim);
 TextTable claims_table(const Results *results);
 
 #endif

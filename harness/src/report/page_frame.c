@@ -3,8 +3,8 @@
 #include "base/html.h"
 
 // Colours come in pairs, light and dark. A figure is drawn on white, which the page leaves out, to stand on its own
-// ground. In the dark its brightness is inverted and its hues are kept, so that an allocator keeps its colour. Tables
-// and figures wider than the page scroll by themselves.
+// ground. In the dark its brightness is inverted and its hues are kept, so that an allocator keeps its colour. Figures
+// stand beside each other where there is room. Tables that are wider than the page scroll by themselves.
 static const char style[] =
     ":root{color-scheme:light dark;--bg:#fff;--fg:#1c1e21;--dim:#5c636b;--line:#d8dce1;--card:#f6f7f9;--bad:#b3261e;"
     "--warn:#8a5a00;--good:#1a7f37;--band:#dfe4ea}"
@@ -35,11 +35,12 @@ static const char style[] =
     "font-weight:600}.v-improved{color:var(--good);font-weight:600}"
     ".ci{width:9rem;height:1.2rem;display:block}.ci rect{fill:var(--band)}.ci line{stroke:currentColor;stroke-width:2}"
     ".ci line.one{stroke:var(--dim);stroke-width:1}.ci circle{fill:currentColor}"
-    ".headlines{margin:.3rem 0 .6rem;padding-left:1.1rem;font-weight:600}figure svg>rect:first-of-type{fill:none}"
-    "figure{margin:1rem 0;overflow-x:auto}figure svg{display:block;width:100%;min-width:40rem;height:auto}"
+    ".headlines{margin:.3rem 0 .6rem;padding-left:1.1rem;font-weight:600}figure svg>g>rect:first-child{fill:none}"
+    ".figures{columns:27rem 2;column-gap:1rem}.figures>*{break-inside:avoid}"
+    "figure{margin:0 0 1rem}figure svg{display:block;width:100%;height:auto}"
     "@media(max-width:40rem){body{padding:.7rem}th,td{padding:.25rem "
-    ".35rem}td:first-child,th:first-child{max-width:9.5rem;"
-    "white-space:normal;overflow-wrap:anywhere}td.wrap{min-width:10rem}figure svg{min-width:34rem}}";
+    ".35rem}td:first-child,th:first-child{min-width:8rem;max-width:"
+    "9.5rem;white-space:normal;overflow-wrap:anywhere}td.wrap{min-width:10rem}}";
 
 void page_begin(FILE *out, const char *title)
 {

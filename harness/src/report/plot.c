@@ -48,7 +48,7 @@ static bool close_csv(FILE *out, const char *name)
 bool plots_draw(const char *scripts, const char *dir, const char *script, const char *name, const char *title,
                 const char *note)
 {
-    static const char *const formats[] = {"svg", "png"};
+    static const char *const formats[] = {"svg", "narrow.svg", "png"};
     char *script_path = xfmt("%s/%s.gp", scripts, script), *in = xfmt("%s/%s.csv", dir, name);
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof formats / sizeof *formats; i++) {
@@ -449,7 +449,7 @@ bool plots_complete(const Results *results, const char *scripts)
 {
     Plots plots;
     if (!open_plots(results, scripts, &plots)) return false;
-    char *last = xfmt("%s/throughput.svg", plots.dir), *record = xfmt("%s/runs.csv", results->dir);
+    char *last = xfmt("%s/throughput.narrow.svg", plots.dir), *record = xfmt("%s/runs.csv", results->dir);
     FileId drawn, measured;
     bool fresh = file_id(last, &drawn) && file_id(record, &measured) && drawn.mtime_ns >= measured.mtime_ns;
     free(last);

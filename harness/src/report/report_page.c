@@ -45,7 +45,7 @@ static void header(const Report *report, FILE *out)
 
 static void figure(const Report *report, const char *name, unsigned number, FILE *out)
 {
-    char *path = xfmt("%s/plots/%s.svg", report->results.dir, name);
+    char *path = xfmt("%s/plots/%s.narrow.svg", report->results.dir, name);
     html_svg_figure(out, path, number, name);
     free(path);
 }
@@ -54,7 +54,7 @@ void report_plots(const Report *report, FILE *out)
 {
     static const char *const of_cells[] = {"rss_curve", "pareto", "latency"};
     unsigned number = 0;
-    fputs("<h2 id=\"plots\">Plots</h2>\n", out);
+    fputs("<h2 id=\"plots\">Plots</h2>\n<div class=\"figures\">\n", out);
     for (unsigned i = 0; i < report->results.experiment.ranking.count; i++) {
         char *name = xfmt("ranking_%s", report->results.experiment.ranking.items[i]);
         figure(report, name, ++number, out);
@@ -70,6 +70,7 @@ void report_plots(const Report *report, FILE *out)
             free(name);
         }
     }
+    fputs("</div>\n", out);
 }
 
 void report_page(const Report *report, FILE *out)
