@@ -40,8 +40,20 @@ if [[ -x /usr/bin/time ]]; then
     /usr/bin/time -f %M perl -e "\$x = \"x\" x 3e7; $busy print 42" 2>"$work/time" >"$work/printed"
     perl -e 'exit !(abs($ARGV[0] / $ARGV[1] - 1) < 0.01)' "$(of peak_rss_kib plain)" "$(<"$work/time")"
     ok $? "the peak is that of time(1): $(of peak_rss_kib plain) and $(<"$work/time") KiB"
+    # One process, measured by both: what else the machine does is the same for either. time(1) cuts to 10 ms and says of the
+    # last sample what it needed, whichever arm that was.
+    long='my $t = times + 0.7; 1 while times < $t;'
+    measure 'bin: /usr/bin/time' "argv: [-o, $work/time, -f, '%e %U %S', perl, -e, '$long']"
+    last() { csv_column "$dir/runs.csv" "$1" | tail -1; }
+    hzb_says="$(last wall_s) $(last cpu_user_s) $(last cpu_sys_s)"
+    perl -e 'exit !(abs($ARGV[1] + $ARGV[2] - $ARGV[4] - $ARGV[5]) < 0.03 * $ARGV[4] + 0.02)' $hzb_says $(<"$work/time")
+    ok $? "CPU time is that of time(1): $hzb_says, $(<"$work/time") s"
+    perl -e 'exit !($ARGV[0] > $ARGV[3] - 0.02 && $ARGV[0] < 1.5 * $ARGV[3] + 0.5)' $hzb_says $(<"$work/time")
+    ok $? 'and wall time is no less, nor much more'
 else
-    skip 'the peak is that of time(1)' 'Debian package time is not installed'
+    for name in 'the peak is that of time(1)' 'CPU time is that of time(1)' 'and wall time is no less, nor much more'; do
+        skip "$name" 'Debian package time is not installed'
+    done
 fi
 
 script() { printf '%s\n' "$1" >"$work/script.pl"; }
