@@ -11,6 +11,7 @@
 #include "hardened/hz3_harden_quarantine.h"
 #include "hz3.h"
 #include "large/hz3_mapping.h"
+#include "large/hz3_span_cache.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_segment.h"
@@ -41,7 +42,8 @@ static HeapFigures heap_figures(void)
     f.mappings = hz3_mapping_figures();
     f.held_bytes += f.mappings.live_bytes;
     f.free_bytes += f.mappings.cached_bytes;
-    f.cached_bytes = hz3_front_cached_bytes() + hz3_central_cached_bytes() + hz3_quarantine_bytes();
+    f.cached_bytes =
+        hz3_front_cached_bytes() + hz3_central_cached_bytes() + hz3_span_cache_bytes() + hz3_quarantine_bytes();
     return f;
 }
 

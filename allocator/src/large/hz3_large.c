@@ -6,6 +6,7 @@
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "large/hz3_mapping.h"
+#include "large/hz3_span_cache.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_segment.h"
 #include "pages/hz3_segment_packing.h"
@@ -13,7 +14,18 @@
 #include "policy/hz3_purger.h"
 #include "release/hz3_release_boundary.h"
 
-static void *span_alloc(uint32_t pages, uint32_t align_pages, bool *is_zero)
+static void *span_reuse(uint32_t pages, bool *is_zero)
+{
+    uint32_t page = HZ3_HARDENED ? HZ3_PAGE_NONE : hz3_span_cache_take(hz3_shard_now(), pages);
+    if (page == HZ3_PAGE_NONE) {
+        return NULL;
+    }
+    *is_zero = false;
+    hz3_tag_set(page, 1, HZ3_TAG_SPAN);
+    return hz3_page_addr(page);
+}
+
+static void *span_open(uint32_t pages, uint32_t align_pages, bool *is_zero)
 {
     uint32_t shard = hz3_shard_now();
     uint32_t page = hz3_mem_budget_claim(shard, pages, align_pages, 0);
@@ -46,7 +58,10 @@ void *hz3_large_alloc(size_t size, size_t align, bool *is_zero)
         hz3_mem_budget_charge(pages);
         return map(pages << HZ3_PAGE_SHIFT, align, is_zero);
     }
-    void *p = span_alloc((uint32_t)pages, (uint32_t)align_pages, is_zero);
+    void *p = align_pages == 1 ? span_reuse((uint32_t)pages, is_zero) : NULL;
+    if (p == NULL) {
+        p = span_open((uint32_t)pages, (uint32_t)align_pages, is_zero);
+    }
     return p != NULL ? p : hz3_large_fallback(pages << HZ3_PAGE_SHIFT, align, is_zero);
 }
 
@@ -66,7 +81,11 @@ void hz3_span_free(void *p)
                                                         memory_order_acquire, memory_order_relaxed),
                 "free", p, "double free: this block is free already");
     hz3_assert(hz3_arena.run[page].pages >= 1 && hz3_arena.run[page].pages <= HZ3_SPAN_MAX >> HZ3_PAGE_SHIFT);
-    hz3_release_pages(page, hz3_arena.run[page].pages, HZ3_RELEASE_LARGE);
+    if (!HZ3_HARDENED && hz3_span_cache_put(hz3_shard_now(), page)) {
+        hz3_stat_add(spans_cached, 1);
+    } else {
+        hz3_release_pages(page, hz3_arena.run[page].pages, HZ3_RELEASE_LARGE);
+    }
     hz3_purger_poll_freed();
 }
 

@@ -3,9 +3,11 @@
 #include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
 #include "base/hz3_os.h"
+#include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
 #include "front/hz3_front_drain.h"
 #include "large/hz3_mapping.h"
+#include "large/hz3_span_cache.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_magazine.h"
 #include "pages/hz3_ledger_list.h"
@@ -34,8 +36,8 @@ static _Atomic uint32_t quiet_epochs;
 // Moves when the program gets memory from the middle layer or below, or gives it back there.
 static uint64_t events_now(void)
 {
-    return hz3_stat_sum(refills) + hz3_stat_sum(flushes) + hz3_stat_sum(spans_opened) + hz3_stat_sum(boundary_calls) +
-           hz3_stat_sum(mappings_opened) + hz3_stat_sum(mappings_reused);
+    return hz3_stat_sum(refills) + hz3_stat_sum(flushes) + hz3_stat_sum(spans_opened) + hz3_stat_sum(spans_cached) +
+           hz3_stat_sum(boundary_calls) + hz3_stat_sum(mappings_opened) + hz3_stat_sum(mappings_reused);
 }
 
 static bool nothing_has_moved(void)
@@ -156,6 +158,7 @@ static bool run(void)
     hz3_central_drain_small(HZ3_DRAIN_SURPLUS);
     hz3_s65_medium_reclaim_tick(gate.medium_runs);
     hz3_magazine_trim(gate.is_idle && !gate.is_pause);
+    hz3_span_cache_drain(0, hz3_shard_count(), false);
     moved += hz3_stat_sum(boundary_calls) - released;
     moved += trim_mappings(&gate);
     forget_events();
@@ -209,6 +212,7 @@ size_t hz3_epoch_purge_dirty(uint64_t pages)
     if (purged < pages) {
         limits.pages = pages - purged;
         hz3_central_drain(HZ3_DRAIN_SURPLUS, hz3_knobs.S65_RELEASE_COVERAGE, limits.pages);
+        hz3_span_cache_drain_all();
         purged += hz3_ledger_purge(&limits);
     }
     end();
@@ -218,7 +222,7 @@ size_t hz3_epoch_purge_dirty(uint64_t pages)
 bool hz3_epoch_is_pending(void)
 {
     return (hz3_knobs.S65_RELEASE_LEDGER && !hz3_ledger_is_empty()) || hz3_front_cached_bytes() != 0 ||
-           hz3_central_waiting_objects(hz3_knobs.S65_RELEASE_COVERAGE) != 0 ||
+           hz3_central_waiting_objects(hz3_knobs.S65_RELEASE_COVERAGE) != 0 || hz3_span_cache_bytes() != 0 ||
            hz3_mapping_figures().cached_bytes != 0 || hz3_partial_purge_is_pending();
 }
 
@@ -227,6 +231,7 @@ size_t hz3_epoch_trim_all(void)
     hz3_front_drain(HZ3_FRONT_ALL);
     hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
     hz3_magazine_trim(true);
+    hz3_span_cache_drain_all();
     return hz3_mapping_trim(true) + hz3_release_purge_all() + hz3_partial_purge(0, UINT64_MAX);
 }
 

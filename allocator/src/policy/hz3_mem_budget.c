@@ -8,6 +8,7 @@
 #include "base/hz3_stats.h"
 #include "front/hz3_front_drain.h"
 #include "large/hz3_mapping.h"
+#include "large/hz3_span_cache.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_in_purging.h"
@@ -43,8 +44,8 @@ static bool reclaims_all(void)
 // a release pays nothing for it.
 static uint64_t generation_now(void)
 {
-    return hz3_stat_sum(flushes) + hz3_stat_sum(boundary_calls) + hz3_stat_sum(madvise_calls) +
-           hz3_stat_sum(segments_retired);
+    return hz3_stat_sum(flushes) + hz3_stat_sum(spans_cached) + hz3_stat_sum(boundary_calls) +
+           hz3_stat_sum(madvise_calls) + hz3_stat_sum(segments_retired);
 }
 
 // --- steps -------------------------------------------------------------------------------------------------------
@@ -131,6 +132,7 @@ static uint32_t search_again(uint32_t shard, uint32_t pages, uint32_t align_page
 static size_t reclaim_pages(uint32_t shard)
 {
     size_t pages = hz3_mem_budget_reclaim_medium_runs(shard) + hz3_mem_budget_reclaim_small_runs();
+    pages += reclaims_all() ? hz3_span_cache_drain_all() : hz3_span_cache_drain(shard, 1, true);
     hz3_mem_budget_reclaim_segments();
     wait_for_purging();
     hz3_stat_add(reclaim_pages, pages);
@@ -250,6 +252,7 @@ bool hz3_mem_budget_give_back(void)
     uint32_t slots_left = hz3_arena_slots_left();
     hz3_front_drain(HZ3_FRONT_ALL);
     hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
+    hz3_span_cache_drain_all();
     hz3_release_purge_all();
     bool has_given = hz3_mapping_trim(true) != 0 || hz3_arena_slots_left() > slots_left;
     atomic_store_explicit(&generation_in_vain, has_given ? UINT64_MAX : generation_now(), memory_order_relaxed);
@@ -287,6 +290,7 @@ static void keep_below(size_t limit, size_t wanted)
         hz3_stat_add(budget_reclaims, 1);
         hz3_front_drain(HZ3_FRONT_ALL);
         hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
+        hz3_span_cache_drain_all();
         hz3_mapping_trim(true);
         hz3_release_purge_all();
         resident = hz3_mem_budget_resident_pages() + wanted;

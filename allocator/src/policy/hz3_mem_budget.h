@@ -2,7 +2,7 @@
 // others wait for its result and try again.
 //
 // The chain of a pass: emergency flush (front → middle) · medium runs (depots → page maps) · small runs
-// (depots → runs, empty runs → page maps) · whole segments → slots · wait for pages that are being
+// (depots → runs, empty runs → page maps) · cached spans · whole segments → slots · wait for pages that are being
 // purged · claim, without hints. Passes go on while something moves. While a leader is at it, all other page requests
 // wait, so what it frees is its own. The arena is called full only after a pass in which nothing moved.
 #ifndef HZ3_MEM_BUDGET_H

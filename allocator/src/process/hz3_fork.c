@@ -10,6 +10,7 @@
 #include "hardened/hz3_harden_quarantine.h"
 #include "large/hz3_harden_guard.h"
 #include "large/hz3_mapping.h"
+#include "large/hz3_span_cache.h"
 #include "middle/hz3_central.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_in_purging.h"
@@ -76,14 +77,15 @@ static void give_back_all(void)
     give_back_hardened();
     hz3_front_fork_give_back();
     hz3_mapping_fork_parent();
+    hz3_span_cache_fork_parent();
     hz3_central_fork_parent();
 }
 
 static bool take_leaves(void)
 {
     for (uint32_t turns = 0; turns < YIELDS_MAX + SLEEPS_MAX; turns++) {
-        if (hz3_central_fork_prepare() && hz3_mapping_fork_prepare() && hz3_front_fork_prepare() &&
-            prepare_hardened()) {
+        if (hz3_central_fork_prepare() && hz3_span_cache_fork_prepare() && hz3_mapping_fork_prepare() &&
+            hz3_front_fork_prepare() && prepare_hardened()) {
             return true;
         }
         give_back_all(); // another fork may be waiting for what we hold
@@ -139,6 +141,7 @@ static void child(void)
         hz3_quarantine_fork_child();
     }
     hz3_mapping_fork_child();
+    hz3_span_cache_fork_child();
     hz3_central_fork_child();
     hz3_mem_budget_fork_child();
     hz3_arena_fork_child();

@@ -14,6 +14,7 @@
 #include "front/hz3_front_drain.h"
 #include "front/hz3_front_slow.h"
 #include "hardened/hz3_harden.h"
+#include "large/hz3_span_cache.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_magazine.h"
 #include "pages/hz3_arena.h"
@@ -48,6 +49,7 @@ void hz3_init_slow(void)
         hz3_shard_init();
         hz3_arena_init();
         hz3_central_init();
+        hz3_span_cache_init();
         hz3_front_init();
         hz3_stats_init();
         hz3_size_class_open();
