@@ -110,6 +110,18 @@ like "$(cat "$dir"/logs/*.client)" 'lost' 'and what it said is kept'
 measure 'bin: no_such_program' 'argv: []' 'optional: true'
 is "$rc $(of status) $(of invalid_reason) ${err%%;*}" "0 skipped program: not installed workload 'p': no program 'no_such_program'" \
     'a program that is optional may be missing'
+for needs in no_such_program "$work/*/no_such_program"; do
+    measure 'bin: perl' "argv: [-e, '$busy']" "needs: [cat, '$needs']" 'optional: true'
+    is "$(of status) $(of invalid_reason) ${err%%;*}" "skipped program: not installed workload 'p': no program '$needs'" \
+        "so may $needs, which it needs besides"
+done
+mkdir -p "$work/some/where"
+ln -s "$(type -P cat)" "$work/some/where/no_such_program"
+measure 'bin: perl' "argv: [-e, '$busy print 42']" "needs: [cat, '$work/some/*/no_such_program']"
+is "$rc $(of status)" '0 ok' 'a path with wildcards is found'
+write_workload 'bin: perl' 'argv: []' 'needs: [no_such_program]'
+run_matrix
+like "$rc $err" "^64 .*workload 'p': no program 'no_such_program'" 'what is needed must be there, if it is not optional'
 write_workload 'bin: no_such_program' 'argv: []'
 run_matrix
 is "$rc" 64 'another one may not'

@@ -39,8 +39,10 @@ typedef struct CfgWorkload {
     char *prepare;                // makes inputs, once, in the folder {inputs}
     char *stdin_path;             // else /dev/null
     char *ready, *client, *check; // of a server: is it up, what works on it, what is then the same for all allocators
-    bool optional;                // without the program its samples are recorded as skipped
-    char **argv;                  // {param}, {seed} are filled in
+    char **needs;                 // further programs: names that PATH has, or patterns of paths
+    unsigned needs_count;
+    bool optional; // without the programs its samples are recorded as skipped
+    char **argv;   // {param}, {seed} are filled in
     unsigned argv_count;
     char **params; // key=default; a cell may change them
     unsigned params_count;

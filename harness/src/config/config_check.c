@@ -121,9 +121,9 @@ static bool check_argv(const char *path, const CfgWorkload *workload)
 static bool check_program(const char *path, const CfgWorkload *w)
 {
     const bool is_server = w->ready || w->client;
-    const bool has_keys = w->prepare || w->stdin_path || is_server || w->check || w->optional;
+    const bool has_keys = w->prepare || w->stdin_path || is_server || w->check || w->needs_count || w->optional;
     const char *fault = w->protocol == PROTOCOL_HZB1 && has_keys
-                            ? "prepare, stdin, ready, client, check and optional need 'protocol: none'"
+                            ? "prepare, stdin, ready, client, check, needs and optional need 'protocol: none'"
                         : is_server && !(w->ready && w->client) ? "a server needs both ready and client"
                         : w->check && !is_server ? "check is about a server; of others stdout is compared"
                         : w->protocol == PROTOCOL_NONE && (w->instructions || w->allow_fallback)

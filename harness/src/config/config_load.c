@@ -58,6 +58,7 @@ static const cyaml_schema_field_t workload_fields[] = {
     STRING("ready", OPTIONAL, CfgWorkload, ready),
     STRING("client", OPTIONAL, CfgWorkload, client),
     STRING("check", OPTIONAL, CfgWorkload, check),
+    STRINGS("needs", OPTIONAL, CfgWorkload, needs),
     CYAML_FIELD_BOOL("optional", OPTIONAL, CfgWorkload, optional),
     STRINGS("argv", REQUIRED, CfgWorkload, argv),
     STRINGS("params", OPTIONAL, CfgWorkload, params),

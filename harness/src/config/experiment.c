@@ -156,6 +156,15 @@ static bool add_extra_arms(const Options *options, Experiment *experiment, const
     return true;
 }
 
+// The first program that is not there, NULL if all are.
+static const char *missing_program(const CfgWorkload *from, const char *path, const Workload *workload)
+{
+    if (!workload->sha256) return path;
+    for (unsigned i = 0; i < from->needs_count; i++)
+        if (!program_is_there(from->needs[i])) return from->needs[i];
+    return NULL;
+}
+
 static bool add_workloads(const Config *config, const Options *options, Experiment *experiment)
 {
     for (unsigned i = 0; i < config->matrix->cells_count; i++) {
@@ -171,14 +180,15 @@ static bool add_workloads(const Config *config, const Options *options, Experime
                              .metrics_count = from->metrics_count};
         bool ok = real && access(real, X_OK) == 0 && file_id(real, &workload.id);
         workload.sha256 = ok ? sha256_of_file(real) : NULL;
-        if (!workload.sha256 && from->optional) {
-            hzb_note("workload '%s': no program '%s'; it is optional and will be skipped", from->name, path);
-            workload.missing = true;
-            workload.sha256 = xstrdup("");
-        }
-        if (!workload.sha256) {
-            hzb_error("workload '%s': no program '%s'; build it with make, or see --build", from->name, path);
+        const char *missing = missing_program(from, path, &workload);
+        if (missing && !from->optional) {
+            hzb_error("workload '%s': no program '%s'; build it with make, or see --build", from->name, missing);
             return false;
+        }
+        if (missing) {
+            hzb_note("workload '%s': no program '%s'; it is optional and will be skipped", from->name, missing);
+            workload.missing = true;
+            if (!workload.sha256) workload.sha256 = xstrdup("");
         }
         if (from->instructions && !(workload.counter = callgrind_version())) workload.counter = xstrdup("");
         experiment->workloads =

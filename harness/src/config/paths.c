@@ -1,5 +1,6 @@
 #include "config/paths.h"
 
+#include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,23 @@ char *program_in_path(const char *name)
         at += length + (at[length] == ':');
     }
     return NULL;
+}
+
+bool program_is_there(const char *name)
+{
+    glob_t paths = {0};
+    bool found = false;
+    if (!strchr(name, '/')) {
+        char *path = program_in_path(name);
+        found = path != NULL;
+        free(path);
+        return found;
+    }
+    if (glob(name, GLOB_NOSORT, NULL, &paths) == 0)
+        for (size_t i = 0; i < paths.gl_pathc; i++)
+            found = found || access(paths.gl_pathv[i], X_OK) == 0;
+    globfree(&paths);
+    return found;
 }
 
 char *config_path(const char *yaml_path, const Options *options, const char *text)

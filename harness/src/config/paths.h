@@ -14,6 +14,8 @@ char *readable_path(const char *path);
 // Path of a program that PATH has, as it stands there: some act by the name that a link gives them. NULL if it has
 // none.
 char *program_in_path(const char *name);
+// Is there such a program? A name is looked for in PATH; with a slash it is a path, which may have wildcards.
+bool program_is_there(const char *name);
 // Absolute path of a library as allocators.yaml names it, or NULL if there is none.
 char *library_find(const Config *config, const Options *options, const char *preload);
 
