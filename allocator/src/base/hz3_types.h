@@ -118,10 +118,10 @@ typedef struct Hz3RunMeta {
         uint16_t purged; // of a small run: bit i = page i went back to the kernel and no object of it was taken since;
                          // under the owner's central lock
     };
-    uint8_t head_delta;  // pages back to the run's first page; constant while the run lives
-    uint8_t idle_epochs; // scans that saw the run since an object was taken or put, or HZ3_RUN_LOOKED_AT; the same lock
-    uint8_t shard;       // owner; constant while the run lives
-    uint8_t is_partial;  // on the owner's partial list; under the owner's central lock
+    uint8_t head_delta; // pages back to the run's first page; constant while the run lives
+    uint8_t touched;    // when an object was last taken or put (hz3_run_now), or HZ3_RUN_LOOKED_AT; the same lock
+    uint8_t shard;      // owner; constant while the run lives
+    uint8_t is_partial; // on the owner's partial list; under the owner's central lock
 } Hz3RunMeta;
 
 // Object bitmap: 256 bits for every page, enough for 16-byte objects. Bit set = object in the run, free.

@@ -1,15 +1,15 @@
 // What is new on a central's list of partial runs, so that nobody has to walk the list to find out. Everything changes
 // under the central's lock; what is atomic may be read without it, as a figure or a hint.
 //
-// Invariant: a run whose idle_epochs is not HZ3_RUN_LOOKED_AT (hz3_small.h) got an object back since the partial purge
-// looked at it. It is noted here, or a walk over the whole list is wanted or under way. A run that is retired is
-// forgotten, so that every note names a live run of the central.
+// Invariant: a run whose `touched` is not HZ3_RUN_LOOKED_AT (hz3_small.h) got an object back since the partial purge
+// looked at it. While it is on the list it is noted here, or a walk over the whole list is wanted, or one is under way
+// and has yet to come to it. A run that is retired is forgotten, so that every note names a live run of the central.
 #ifndef HZ3_PARTIAL_NEWS_H
 #define HZ3_PARTIAL_NEWS_H
 
 #include "middle/hz3_central_state.h"
 
-#define HZ3_NOTES_MAX 60u // of a central; when there are more, its list is walked
+#define HZ3_NOTES_MAX 59u // of a central; when there are more, its list is walked
 
 // Flags; both: another walk after the one under way.
 enum { HZ3_WALK_UNDER_WAY = 1, HZ3_WALK_WANTED = 2 };
@@ -18,6 +18,7 @@ typedef struct Hz3PartialNews {
     _Alignas(64) _Atomic uint64_t free_objs; // of all runs of the list
     _Atomic uint32_t walk;
     _Atomic uint32_t notes;
+    uint8_t walk_wanted; // since when (hz3_run_now)
     uint32_t run[HZ3_NOTES_MAX];
 } Hz3PartialNews;
 
@@ -53,6 +54,11 @@ static inline void hz3_news_set_walk(const Central *c, uint32_t walk)
 
 // The partial purge must look at the run, when it has lain untouched for long enough from now on.
 void hz3_news_note(const Central *c, uint32_t run);
+// A walk has found it too young.
+void hz3_news_keep(const Central *c, uint32_t run);
+// Begins a walk that is wanted: not before the runs that it is wanted for are old enough, for it would be in vain. It
+// comes to all that is noted, so the notes begin anew.
+bool hz3_news_begin_walk(const Central *c, uint32_t min_age);
 // It has, or the run is about to be retired.
 void hz3_news_forget(const Central *c, uint32_t run);
 void hz3_news_drop(const Central *c, uint32_t at); // the note at this place

@@ -13,6 +13,8 @@
 #define HZ3_HALF_CLASS HZ3_SMALL_CLASS
 #include "base/hz3_size_class.def"
 
+_Atomic uint8_t hz3_run_time;
+
 static uint64_t *bitmap_of(uint32_t run)
 {
     return hz3_arena.bits[run].word;
@@ -53,7 +55,7 @@ void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard)
     meta->prev = HZ3_PAGE_NONE;
     meta->free_objs = (uint16_t)c->objs;
     meta->purged = 0;
-    meta->idle_epochs = HZ3_RUN_LOOKED_AT;
+    meta->touched = HZ3_RUN_LOOKED_AT;
     meta->shard = (uint8_t)shard;
     meta->is_partial = 0;
     uint64_t *bits = bitmap_of(page);
@@ -108,8 +110,8 @@ uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
     Hz3RunMeta *meta = &hz3_arena.run[run];
     hz3_assert(taken <= n && taken <= meta->free_objs);
     meta->free_objs = (uint16_t)(meta->free_objs - taken);
-    if (meta->idle_epochs != HZ3_RUN_LOOKED_AT) {
-        meta->idle_epochs = 0;
+    if (meta->touched != HZ3_RUN_LOOKED_AT) {
+        meta->touched = hz3_run_now();
     }
     if (HZ3_UNLIKELY(meta->purged != 0)) {
         note_touched(run, cls, out, taken);

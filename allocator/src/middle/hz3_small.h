@@ -5,8 +5,24 @@
 
 #include "base/hz3_types.h"
 
-// In idle_epochs of a run: no object came back since the partial purge looked at it.
+// In `touched` of a run: no object came back since the partial purge looked at it.
 #define HZ3_RUN_LOOKED_AT UINT8_MAX
+
+// The time of runs: scans of the partial purge, modulo HZ3_RUN_LOOKED_AT. So nobody has to walk over runs for them to
+// grow older. One that nobody looks at for so many scans seems young again, and waits on.
+extern _Atomic uint8_t hz3_run_time;
+
+static inline uint8_t hz3_run_now(void)
+{
+    return atomic_load_explicit(&hz3_run_time, memory_order_relaxed);
+}
+
+// Whole scans since then.
+static inline uint32_t hz3_run_age(uint8_t since)
+{
+    uint32_t scans = (hz3_run_now() + (uint32_t)HZ3_RUN_LOOKED_AT - since) % HZ3_RUN_LOOKED_AT;
+    return scans != 0 ? scans - 1 : 0;
+}
 
 // Makes a run of `class` out of pages that the caller has claimed; all objects in it, on no list.
 void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard);

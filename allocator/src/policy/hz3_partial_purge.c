@@ -58,10 +58,8 @@ static bool has_room(const Batch *b, uint64_t max_runs)
 // Claims what is free of a run that is old enough. False: it must be looked at again.
 static bool look_at(uint32_t run, uint32_t cls, uint32_t min_age, Batch *b)
 {
-    Hz3RunMeta *meta = &hz3_arena.run[run];
     b->looked_at++;
-    if (meta->idle_epochs < min_age) {
-        meta->idle_epochs++;
+    if (hz3_run_age(hz3_arena.run[run].touched) < min_age) {
         return false;
     }
     uint32_t pages = hz3_run_claim_free_pages(run, cls);
@@ -97,12 +95,12 @@ static void collect_walked(Central *c, uint32_t cls, uint32_t min_age, uint64_t 
         uint32_t run = c->next_scanned;
         uint64_t before = hz3_arena.run[run].free_objs;
         c->next_scanned = hz3_arena.run[run].next;
-        if (hz3_arena.run[run].idle_epochs == HZ3_RUN_LOOKED_AT) {
+        if (hz3_arena.run[run].touched == HZ3_RUN_LOOKED_AT) {
             b->looked_at++;
         } else if (look_at(run, cls, min_age, b)) {
             hz3_news_forget(c, run);
         } else {
-            hz3_news_set_walk(c, hz3_news_walk(c) | HZ3_WALK_WANTED); // come again
+            hz3_news_keep(c, run);
         }
         count_claimed(c, run, before);
     }
@@ -161,14 +159,6 @@ static uint32_t collect(Central *c, uint32_t cls, uint32_t min_age, uint64_t max
     return at;
 }
 
-static void begin_walk(Central *c)
-{
-    if (hz3_news_walk(c) == HZ3_WALK_WANTED) {
-        c->next_scanned = c->partial;
-        hz3_news_set_walk(c, HZ3_WALK_UNDER_WAY);
-    }
-}
-
 // Returns the runs looked at.
 static uint64_t scan_central(Central *c, uint32_t cls, uint32_t min_age, uint64_t max_runs, size_t *purged)
 {
@@ -176,7 +166,9 @@ static uint64_t scan_central(Central *c, uint32_t cls, uint32_t min_age, uint64_
     uint32_t at = HZ3_NOTES_MAX;
     bool goes_on = true;
     hz3_lock_acquire(&c->lock);
-    begin_walk(c);
+    if (hz3_news_begin_walk(c, min_age)) {
+        c->next_scanned = c->partial;
+    }
     while (goes_on && looked_at < max_runs) {
         Batch b; // its arrays need no zeros
         at = collect(c, cls, min_age, max_runs - looked_at, at, &b);
@@ -190,6 +182,7 @@ static uint64_t scan_central(Central *c, uint32_t cls, uint32_t min_age, uint64_
         }
     }
     hz3_central_unlock(c);
+    hz3_stat_add(partial_looks, looked_at);
     return looked_at;
 }
 
@@ -199,12 +192,20 @@ static bool is_on(void)
     return hz3_knobs.S65_PARTIAL_PURGE && !hz3_knobs.HUGE_SEGMENTS;
 }
 
+// Where malloc_trim runs one beside an epoch, the two may count as one.
+static void begin_scan(void)
+{
+    uint8_t now = hz3_run_now();
+    atomic_store_explicit(&hz3_run_time, (uint8_t)((now + 1u) % HZ3_RUN_LOOKED_AT), memory_order_relaxed);
+}
+
 size_t hz3_partial_purge(uint32_t min_age, uint64_t max_runs)
 {
     size_t purged = 0;
-    if (!is_on()) {
+    if (!is_on() || max_runs == 0) {
         return 0;
     }
+    begin_scan();
     // This call begins where the last one ran out of budget, so that a busy class keeps no other from its turn.
     static _Atomic uint32_t first_of_next;
     uint32_t first = atomic_load_explicit(&first_of_next, memory_order_relaxed);
