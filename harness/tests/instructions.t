@@ -62,4 +62,20 @@ sed -i 's/valgrind-[0-9.]*/valgrind-0.1/' "$dir/manifest.json"
 run resume "$dir" --lock "$work/lock"
 is "$rc" 13 'another valgrind would count otherwise: no resume'
 like "$err" "workload 'mixed_instructions': valgrind-0.1 counted, here is valgrind-" 'which says both'
+
+# A variant that is built for its count: hz3 without the low-water marks of depots, as in the shipped matrix.
+write_matrix <<YAML
+name: m
+seed: 1
+steal_max_pct: 100
+arms: {cand: [s45_mark_alone, s45_no_mark]}
+cells:
+  - {id: mark_instructions, workload: deep_instructions, rounds: 1, expect_s: 2}
+YAML
+run_matrix --build "$BUILD"
+dir=$out
+read -r with without <<<"$(paste -d' ' <(csv_column "$dir/runs.csv" allocator) <(csv_column "$dir/runs.csv" instructions) |
+    sort | cut -d' ' -f2 | paste -sd' ')"
+((rc == 0 && with > without && with < without * 1001 / 1000))
+ok $? "a mark costs instructions, and less than one in a thousand: $with, $without without"
 done_testing

@@ -36,6 +36,11 @@
 #endif
 #endif
 
+// 0 leaves the depots' low-water marks out, to measure what they cost: then a drain of the surplus finds none.
+#ifndef HZ3_DEPOT_MARK
+#define HZ3_DEPOT_MARK 1
+#endif
+
 // The lane that looks for the program's faults at the call (hz3_harden.h). A plain constant, as above.
 #ifndef HZ3_HARDENED
 #define HZ3_HARDENED 0

@@ -26,8 +26,9 @@ static void begin_anew(Central *c)
 {
     Hz3Magazine *spare = NULL;
     hz3_lock_acquire(&c->lock);
-    c->depot.low = hz3_depot_count(&c->depot);
-    if (c->depot.low == 0) {
+    const uint32_t count = hz3_depot_count(&c->depot);
+    c->depot.low = HZ3_DEPOT_MARK ? count : 0;
+    if (count == 0) {
         spare = c->depot.spare;
         c->depot.spare = NULL;
     }

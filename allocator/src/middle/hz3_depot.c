@@ -9,7 +9,7 @@
 static void set_count(Hz3Depot *depot, uint32_t count)
 {
     atomic_store_explicit(&depot->count, count, memory_order_relaxed);
-    if (count < depot->low) {
+    if (HZ3_DEPOT_MARK && count < depot->low) {
         depot->low = count;
     }
 }
