@@ -1,7 +1,8 @@
 # Memory over time, a panel for each allocator: what its process holds (RSS), what its program has allocated (live), and
 # behind them, in grey, what the peers hold. Below, on the same axis, what the allocators that count it have given back.
 # CSV: allocator,t_ms,phase,rss_mib,live_mib,aligned_ms,COUNTER...; the rows of one allocator stand together. Where
-# aligned_ms differs from t_ms, each phase is drawn as long as it is on average.
+# aligned_ms differs from t_ms, each phase is drawn as long as it is on average. Rows without memory that have a stall_ms
+# are calls that took that long, and stand as triangles under the curve.
 here(path) = path eq "" || path[strlen(path):] eq "/" ? path : here(path[:strlen(path) - 1])
 call here(ARG0)."style.gp" ARG0 ARG1 ARG2 ARG3 ARG4
 
@@ -50,6 +51,23 @@ do for [k = 1:5] {
     if (top == 0) { column_of[k] = 0 } else { top_of[panel_of[k]] = max(top_of[panel_of[k]], top) }
 }
 
+stall_column = 0
+do for [c = 7:words(header)] { if (word(header, c) eq "stall_ms") { stall_column = c } }
+is_stall(x) = stall_column > 0 && valid(2) && !valid(4) && valid(max(stall_column, 1))
+array stalls[n_names]
+array stall_max[n_names]
+n_stalls = 0
+stall_rgb = "#b3261e"
+do for [i = 1:n_names] {
+    n = 0
+    longest = 0
+    stats in_file using (is_stall(0) && strcol(1) eq word(names, i) ? (n = n + 1, longest = max(longest, column(stall_column))) : 0) \
+        nooutput
+    stalls[i] = n
+    stall_max[i] = longest
+    n_stalls = n_stalls + n
+}
+
 # The peak of each, and the peers that stand behind: six at most, for more would be a hairball.
 array peak[n_names]
 do for [i = 1:n_names] {
@@ -75,7 +93,7 @@ curve_top = title_px + label_rows * label_px + 14
 panel_gap = 2.4 * text_height
 panel_px = 90
 n_panels = (top_of[1] > 0) + (top_of[2] > 0)
-counters_top = curve_top + grid_rows * row_px
+counters_top = curve_top + grid_rows * row_px + (n_stalls > 0 ? text_height : 0)
 page_height = counters_top + 1.4 * text_height + n_panels * (panel_gap + panel_px) + (n_panels > 0 ? 1.5 * text_height : 0)
 eval page_open
 
@@ -112,8 +130,10 @@ is_of(i) = is_sample(0) && strcol(1) eq word(names, i)
 set yrange [0:rss_max * 1.05]
 set format y "%g"
 eval "set ytics ".tics(rss_max * 1.05, round_step(rss_max / 3.0))
-set label 1002 "solid: RSS; dotted: live bytes of the program; grey: RSS of peers" at screen left_margin / page_width, \
-    screen y_screen(counters_top + 0.7 * text_height) left font ",9" textcolor rgb "#606060"
+legend = "solid: RSS; dotted: live bytes of the program; grey: RSS of peers"
+if (n_stalls > 0) { legend = legend."\ntriangles: timed calls that took 1 ms or more" }
+set label 1002 legend at screen left_margin / page_width, \
+    screen y_screen(counters_top + (n_stalls > 0 ? -0.3 : 0.7) * text_height) left font ",9" textcolor rgb "#606060"
 do for [i = 1:n_names] {
     row = (i - 1) / columns
     left = ((i - 1) % columns) * column_px
@@ -134,11 +154,18 @@ do for [i = 1:n_names] {
     }
     set label 1000 sprintf("%s, peak %.0f MiB", word(names, i), peak[i]) at graph 1, graph 1 right font ",10" \
         offset 0, character 0.5 textcolor rgb look_rgb[i]
+    unset label 1001
+    if (stalls[i] > 0) {
+        set label 1001 sprintf(stalls[i] == 1 ? "%d call, %.3g ms" : "%d calls, up to %.3g ms", stalls[i], stall_max[i]) \
+            at graph 0.99, graph 0.88 right font ",9" textcolor rgb stall_rgb
+    }
     plot for [b in behind] in_file using (is_of(int(b)) ? seconds(0) : NaN):4 with lines linewidth 1 \
             linecolor rgb "#b8b8b8" notitle, \
         in_file using (is_of(i) && valid(5) ? seconds(0) : NaN):5 with lines linewidth 1.3 \
             linecolor rgb "#303030" dashtype live_dash notitle, \
-        in_file using (is_of(i) ? seconds(0) : NaN):4 with lines linewidth 2 linecolor rgb look_rgb[i] notitle
+        in_file using (is_of(i) ? seconds(0) : NaN):4 with lines linewidth 2 linecolor rgb look_rgb[i] notitle, \
+        in_file using (is_stall(0) && strcol(1) eq word(names, i) ? seconds(0) : NaN):(0) with points pointtype 9 \
+            pointsize 0.8 linecolor rgb stall_rgb notitle
     unset label note_label
     unset label 1002
 }

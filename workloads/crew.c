@@ -74,7 +74,7 @@ static void latencies_publish(const Crew *crew)
         latency_merge(page, crew->workers[i].latency);
     latency_print(page);
     atomic_thread_fence(memory_order_release);
-    memcpy(page->magic, "HZBLAT_1", sizeof page->magic);
+    memcpy(page->magic, "HZBLAT_2", sizeof page->magic);
 }
 
 void crew_account(const Crew *crew, HzbResult *result)

@@ -60,11 +60,25 @@ Latency *latency_make(uint64_t every, uint64_t seed, uint64_t stream)
     return latency;
 }
 
+// Once they are full, a longer one takes the place of the shortest.
+static void stall_keep(LatencyStalls *stalls, LatencyStall stall)
+{
+    LatencyStall *place = &stalls->items[0];
+    if (stalls->count < LATENCY_STALLS) {
+        stalls->items[stalls->count++] = stall;
+        return;
+    }
+    for (unsigned i = 1; i < LATENCY_STALLS; i++)
+        if (stalls->items[i].ns < place->ns) place = &stalls->items[i];
+    if (stall.ns > place->ns) *place = stall;
+}
+
 static void note(Latency *latency, LatencyKind kind, uint64_t ticks)
 {
     const uint64_t ns = (uint64_t)((double)ticks * ns_per_tick);
     latency->counts[kind][bucket_of(ns)]++;
     if (ns > latency->max_ns[kind]) latency->max_ns[kind] = ns;
+    if (ns >= LATENCY_STALL_NS) stall_keep(&latency->stalls, (LatencyStall){clock_ns() - ns, ns, kind});
     countdown_draw(latency);
 }
 
@@ -90,6 +104,8 @@ void latency_merge(LatencyPage *page, const Latency *latency)
         for (unsigned b = 0; b < LATENCY_BUCKETS; b++)
             page->counts[kind][b] += latency->counts[kind][b];
     }
+    for (unsigned i = 0; i < latency->stalls.count; i++)
+        stall_keep(&page->stalls, latency->stalls.items[i]);
 }
 
 // The bucket that holds the value at this share of all.

@@ -22,11 +22,27 @@ typedef enum LatencyKind { LATENCY_MALLOC, LATENCY_FREE, LATENCY_REMOTE_FREE, LA
 // Eight buckets for each doubling of the nanoseconds.
 enum { LATENCY_BUCKETS = 512, LATENCY_EVERY_DEFAULT = 100 };
 
+// A timed call that took so long that somebody may have noticed.
+typedef struct LatencyStall {
+    uint64_t at_ns; // when the call began, by CLOCK_MONOTONIC
+    uint64_t ns;
+    uint64_t kind;
+} LatencyStall;
+
+enum { LATENCY_STALL_NS = 1000000, LATENCY_STALLS = 256 };
+
+// The longest ones, in no order.
+typedef struct LatencyStalls {
+    uint64_t count;
+    LatencyStall items[LATENCY_STALLS];
+} LatencyStalls;
+
 // The layout that the harness shares: it follows the live page's slots. All threads' histograms together, at the end.
 typedef struct LatencyPage {
     char magic[8]; // written last
     uint64_t max_ns[LATENCY_KINDS];
     uint64_t counts[LATENCY_KINDS][LATENCY_BUCKETS];
+    LatencyStalls stalls;
 } LatencyPage;
 
 // One worker's; nobody else touches it while the worker works.
@@ -36,6 +52,7 @@ typedef struct Latency {
     Rng rng;            // apart from the workload's: timing changes nothing that is asked for
     uint64_t max_ns[LATENCY_KINDS];
     uint64_t counts[LATENCY_KINDS][LATENCY_BUCKETS];
+    LatencyStalls stalls;
 } Latency;
 
 Latency *latency_make(uint64_t every, uint64_t seed, uint64_t stream);

@@ -41,6 +41,10 @@ static void test_phases_are_as_long_as_on_average(void **state)
     const double expected[] = {0, 75, 150, 300};
     expect(aligned[0], expected, 4);
     expect(aligned[1], expected, 4);
+    // What lies between two samples, and before and behind all of them.
+    const double between[] = {curve_aligned_ms(&a, aligned[0], 25), curve_aligned_ms(&a, aligned[0], 200),
+                              curve_aligned_ms(&a, aligned[0], -1), curve_aligned_ms(&a, aligned[0], 900)};
+    expect(between, (const double[]){37.5, 225, 0, 300}, 4);
 }
 
 static void test_other_phases_keep_their_time(void **state)

@@ -32,4 +32,25 @@ first=$(sed -n 's/^malloc,plain,//p' "$dir/plots/latency_one.csv" | head -1)
 last=$(sed -n 's/^malloc,plain,//p' "$dir/plots/latency_one.csv" | tail -1)
 perl -e 'exit !($ARGV[0] < 1 && $ARGV[0] > 0 && $ARGV[1] == 0)' "${first#*,}" "${last#*,}"
 ok $? "from nearly all calls down to none: $first .. $last"
+
+# Every 200th malloc of a thread takes 5 ms; a third of them is timed.
+cat >>"$work/conf/allocators.yaml" <<YAML
+  - {name: stalling, preload: "{build}/tests/libstalling_malloc.so"}
+YAML
+sed -i 's/^arms.*/arms: {cand: [stalling], refs: [plain]}/; s/rounds: 2/params: [iters=2000], rounds: 1/' "$matrix"
+run_matrix --build "$BUILD"
+dir=$out
+seq=$(paste -d, <(csv_column "$dir/runs.csv" allocator) <(csv_column "$dir/runs.csv" seq) | sed -n 's/^stalling,//p')
+stalls=$dir/rss/$seq.stalls.csv
+is "$rc $(head -1 "$stalls")" '0 t_ms,kind,ns' 'stalls have a file'
+long=$(awk -F, '$2 == "malloc" && $3 >= 5000000' "$stalls" | wc -l)
+((long >= 5 && long <= 44))
+ok $? "a third of the 44 stalls is in it: $long"
+end=$(tail -1 "$dir/rss/$seq.csv" | cut -d, -f1)
+is "$(sed 1d "$stalls" | awk -F, -v end="$end" '$1 < last || $1 > end {n++} {last = $1} END {print n + 0}')" 0 'in order, within the run'
+run plot "$dir" --scripts "$top/plots"
+is "$rc" 0 'they are drawn'
+is "$(head -1 "$dir/plots/rss_curve_one.csv" | tr , '\n' | tail -1) $(grep -c '^stalling,[^,]*,,,,[0-9.]*,.*[0-9]$' "$dir/plots/rss_curve_one.csv")" \
+    "stall_ms $(sed 1d "$stalls" | wc -l)" 'all of them, beside the curve'
+like "$(<"$dir/plots/rss_curve_one.svg")" 'triangles: timed calls that took 1 ms or more' 'and named'
 done_testing

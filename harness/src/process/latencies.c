@@ -1,6 +1,7 @@
 #include "process/latencies.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
@@ -39,7 +40,7 @@ static uint64_t quantile_ns(const LatencyPage *page, unsigned kind, double share
 
 bool latencies_are_there(const LatencyPage *page)
 {
-    return memcmp(page->magic, "HZBLAT_1", sizeof page->magic) == 0;
+    return memcmp(page->magic, "HZBLAT_2", sizeof page->magic) == 0;
 }
 
 void latencies_fill(const LatencyPage *page, RunRow *row)
@@ -67,5 +68,27 @@ bool latencies_write(const LatencyPage *page, const char *path)
         for (unsigned b = 0; b < LATENCY_BUCKETS; b++)
             if (page->counts[kind][b] > 0)
                 fprintf(out, "%s,%" PRIu64 ",%" PRIu64 "\n", kind_names[kind], bucket_ns(b), page->counts[kind][b]);
+    return file_finish(out, path);
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const LatencyStall *left = a, *right = b;
+    return (left->at_ns > right->at_ns) - (left->at_ns < right->at_ns);
+}
+
+bool latencies_write_stalls(const LatencyPage *page, uint64_t start_ns, const char *path)
+{
+    LatencyStall stalls[LATENCY_STALLS];
+    const unsigned count = page->stall_count < LATENCY_STALLS ? (unsigned)page->stall_count : LATENCY_STALLS;
+    FILE *out = file_create(path);
+    if (!out) return false;
+    memcpy(stalls, page->stalls, sizeof stalls);
+    qsort(stalls, count, sizeof *stalls, by_time);
+    fputs("t_ms,kind,ns\n", out);
+    for (unsigned i = 0; i < count; i++)
+        if (stalls[i].kind < LATENCY_KINDS)
+            fprintf(out, "%.3f,%s,%" PRIu64 "\n", ((double)stalls[i].at_ns - (double)start_ns) / 1e6,
+                    kind_names[stalls[i].kind], stalls[i].ns);
     return file_finish(out, path);
 }

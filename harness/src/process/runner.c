@@ -323,11 +323,14 @@ static void take_final_counters(const CounterFile *file, RunResult *result)
 static bool write_curve(const Run *run)
 {
     char *path = log_path(run, "rss", "csv"), *latencies = log_path(run, "rss", "latency.csv");
+    char *stalls = log_path(run, "rss", "stalls.csv");
     const LatencyPage *page = live_page_latencies(&run->live);
     bool ok = sampler_write(&run->sampler, path);
-    if (latencies_are_there(page)) ok = latencies_write(page, latencies) && ok;
+    if (latencies_are_there(page))
+        ok = latencies_write(page, latencies) && latencies_write_stalls(page, run->start_ns, stalls) && ok;
     free(path);
     free(latencies);
+    free(stalls);
     return ok;
 }
 

@@ -80,6 +80,18 @@ double **curves_align(const CsvTable *const *tables, unsigned count)
     return aligned;
 }
 
+double curve_aligned_ms(const CsvTable *table, const double *aligned_ms, double t_ms)
+{
+    if (table->row_count == 0) return t_ms;
+    unsigned next = 0;
+    while (next < table->row_count && number_at(table, next, CURVE_T_MS) < t_ms)
+        next++;
+    if (next == 0) return aligned_ms[0];
+    if (next == table->row_count) return aligned_ms[next - 1];
+    const double from = number_at(table, next - 1, CURVE_T_MS), to = number_at(table, next, CURVE_T_MS);
+    return aligned_ms[next - 1] + (t_ms - from) / (to - from) * (aligned_ms[next] - aligned_ms[next - 1]);
+}
+
 // --- fewer points ---
 
 static void keep_extremes(const CsvTable *table, unsigned first, unsigned end, bool *keep)

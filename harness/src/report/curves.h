@@ -12,6 +12,8 @@ enum { CURVE_T_MS, CURVE_PHASE, CURVE_RSS_KIB, CURVE_LIVE_KIB, CURVE_FIXED };
 // The time of each row in ms, phases aligned: each is as long as it is on average. If the curves do not have the same
 // phases, their own time. The caller frees the array and what it holds.
 double **curves_align(const CsvTable *const *tables, unsigned count);
+// Where a time in ms of the curve stands among the aligned ones.
+double curve_aligned_ms(const CsvTable *table, const double *aligned_ms, double t_ms);
 
 enum { CURVE_POINTS = 240 };
 // Which rows are drawn, about CURVE_POINTS of them: where a phase begins, and the highest and the lowest of each

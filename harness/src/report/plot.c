@@ -156,7 +156,12 @@ static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
 typedef struct Curve {
     const char *allocator;
     CsvTable table;
+    Stall *stalls;
+    unsigned stall_count;
 } Curve;
+
+// In the place of a counter: rows of their own, which have no figure of the curve.
+static const char stall_column[] = "stall_ms";
 
 static bool load_curve(const char *path, CsvTable *table)
 {
@@ -178,9 +183,10 @@ static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curv
         if (!run) continue;
         char *path = xfmt("%s/rss/%s.csv", results->dir, run->field[RUN_seq]);
         curves[count].allocator = arm;
-        if (load_curve(path, &curves[count].table))
+        if (load_curve(path, &curves[count].table)) {
+            curves[count].stall_count = stalls_load(results, run->field[RUN_seq], &curves[count].stalls);
             count++;
-        else
+        } else
             hzb_note("%s: left out of the figure", path);
         free(path);
     }
@@ -194,6 +200,8 @@ static StrList counter_names(const Curve *curves, unsigned count)
     for (unsigned i = 0; i < count; i++)
         for (unsigned c = CURVE_FIXED; c < curves[i].table.columns; c++)
             if (!list_has(&names, curves[i].table.header[c])) list_add(&names, curves[i].table.header[c]);
+    for (unsigned i = 0; i < count; i++)
+        if (curves[i].stall_count > 0 && !list_has(&names, stall_column)) list_add(&names, stall_column);
     return names;
 }
 
@@ -224,6 +232,20 @@ static void put_curve(FILE *out, const Curve *curve, const double *aligned_ms, c
     free(keep);
 }
 
+static void put_stalls(FILE *out, const Curve *curve, const double *aligned_ms, const StrList *counters)
+{
+    for (unsigned s = 0; s < curve->stall_count; s++) {
+        const Stall *stall = &curve->stalls[s];
+        fprintf(out, "%s,%.3f,,,,%.3f", curve->allocator, stall->t_ms,
+                curve_aligned_ms(&curve->table, aligned_ms, stall->t_ms));
+        for (unsigned i = 0; i < counters->count; i++) {
+            fputc(',', out);
+            if (strcmp(counters->items[i], stall_column) == 0) fprintf(out, "%.6g", stall->ms);
+        }
+        fputc('\n', out);
+    }
+}
+
 static double **aligned_times(const Curve *curves, unsigned count)
 {
     const CsvTable **tables = xcalloc(count, sizeof *tables);
@@ -248,6 +270,7 @@ static bool write_curves(const Plots *plots, const char *name, const Curve *curv
     for (unsigned i = 0; i < count; i++) {
         if (i) fputs("\n\n", out);
         put_curve(out, &curves[i], aligned[i], &counters);
+        put_stalls(out, &curves[i], aligned[i], &counters);
         free(aligned[i]);
     }
     free(aligned);
@@ -260,8 +283,10 @@ static bool rss_curve(const Plots *plots, const PlanRow *cell, const char *title
     Curve *curves = xcalloc(plots->results->experiment.arm_count, sizeof *curves);
     unsigned count = load_curves(plots, cell, curves);
     bool ok = count == 0 || (write_curves(plots, name, curves, count) && draw(plots, "rss_curve", name, title));
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         csv_free_table(&curves[i].table);
+        free(curves[i].stalls);
+    }
     free(curves);
     free(name);
     return ok;

@@ -82,3 +82,25 @@ unsigned latency_rows(const Results *results, const char *cell_id, FILE *out)
     free(histograms);
     return rows;
 }
+
+unsigned stalls_load(const Results *results, const char *seq, Stall **stalls)
+{
+    char *name = xfmt("rss/%s.stalls.csv", seq), *path = xfmt("%s/%s", results->dir, name);
+    CsvTable table;
+    unsigned count = 0;
+    *stalls = NULL;
+    const bool loaded = folder_has(results->dir, name) && csv_load(path, &table);
+    free(name);
+    free(path);
+    if (!loaded) return 0;
+    const int t_at = csv_column(&table, "t_ms"), ns_at = csv_column(&table, "ns");
+    *stalls = xcalloc(table.row_count + 1, sizeof **stalls);
+    for (unsigned r = 0; t_at >= 0 && ns_at >= 0 && r < table.row_count; r++) {
+        Stall stall;
+        if (!parse_double(table.rows[r][t_at], &stall.t_ms) || !parse_double(table.rows[r][ns_at], &stall.ms)) continue;
+        stall.ms /= 1e6;
+        (*stalls)[count++] = stall;
+    }
+    csv_free_table(&table);
+    return count;
+}
