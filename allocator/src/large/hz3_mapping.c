@@ -15,6 +15,14 @@
 // Linux allows a process 65,530 mappings unless told otherwise.
 #define KEEPS_ADDRESSES_FROM 1024u
 
+// Fresh memory that is about to be written under a lock: nobody is to wait there for page faults, too.
+static void touch(char *memory, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += HZ3_PAGE_SIZE) {
+        *(volatile char *)(memory + at) = 0;
+    }
+}
+
 // Makes room for one more record. False: no memory for a larger table.
 static bool grow_table(void)
 {
@@ -26,10 +34,12 @@ static bool grow_table(void)
         return true;
     }
     uint32_t new_cap = cap == 0 ? HZ3_MAPPING_TABLE_MIN : cap * 2;
-    void *bigger = hz3_os_map(hz3_page_round_up(hz3_registry_bytes(new_cap)));
+    size_t bytes = hz3_page_round_up(hz3_registry_bytes(new_cap));
+    void *bigger = hz3_os_map(bytes);
     if (bigger == NULL) {
         return false;
     }
+    touch(bigger, bytes);
     void *spare = bigger;
     uint32_t spare_cap = new_cap;
     hz3_lock_acquire(&hz3_mappings.lock);

@@ -190,7 +190,7 @@ Hz3Magazine *hz3_magazine_get(uint32_t shard)
         magazine = get_from_list(pool);
         hz3_lock_release(&pool->lock);
     }
-    magazine->count = 0;
+    magazine->count = 0; // its page may be fresh: the fault comes here, and not under the central's lock
     return magazine;
 }
 

@@ -25,7 +25,8 @@ typedef struct Hz3Arena {
     _Atomic uint32_t slots_touched;           // slots [0, this) have been opened at least once: bounds every walk
 } Hz3Arena;
 
-_Static_assert(offsetof(Hz3Arena, slots) < 64, "what free() reads shares its line with nothing that changes");
+_Static_assert(offsetof(Hz3Arena, slots) < 64 && offsetof(Hz3Arena, slots_left) == 64,
+               "what free() reads shares its line with nothing that changes");
 
 extern HZ3_HIDDEN Hz3Arena hz3_arena;
 

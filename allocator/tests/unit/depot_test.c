@@ -47,6 +47,16 @@ bool __wrap_hz3_os_purge(void *addr, size_t bytes)
     return !kernel_refuses && __real_hz3_os_purge(addr, bytes);
 }
 
+static uint32_t tries;
+
+bool __real_hz3_lock_try(Hz3Lock *lock);
+bool __wrap_hz3_lock_try(Hz3Lock *lock);
+bool __wrap_hz3_lock_try(Hz3Lock *lock)
+{
+    tries++;
+    return __real_hz3_lock_try(lock);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -412,6 +422,19 @@ static void other_shards_objects_serve_before_fresh_pages(void **state)
     }
 }
 
+// The line of another shard's central is on another CPU.
+static void shards_with_nothing_to_offer_are_not_asked(void **state)
+{
+    (void)state;
+    tries = 0;
+    take(SHARD, 1000);
+    assert_int_equal(tries, 0);
+    give(SHARD, 1000);
+    take(SHARD + 2, 1);
+    assert_int_equal(tries, 1);
+    give(SHARD + 2, n_objects);
+}
+
 static _Atomic bool may_take;
 static _Atomic bool has_taken;
 
@@ -464,6 +487,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(without_magazines_objects_go_to_their_runs, set_up),
         cmocka_unit_test_setup(depot_has_no_fixed_length, set_up),
         cmocka_unit_test_setup(other_shards_objects_serve_before_fresh_pages, set_up),
+        cmocka_unit_test_setup(shards_with_nothing_to_offer_are_not_asked, set_up),
         cmocka_unit_test_setup(shard_that_is_busy_is_waited_for, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

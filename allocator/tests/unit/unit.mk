@@ -6,7 +6,7 @@ UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := os size_class segment arena arena_growth packing central central_valid depot ledger partial_purge mapping \
+UNIT_MODEL := os size_class segment arena arena_growth packing central central_valid depot ledger partial_purge lock_faults mapping \
     mapping_registry span_cache stats_file front
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
@@ -25,10 +25,11 @@ TESTS += $(UNIT_MODEL_TESTS) $(UNIT_RACE_TESTS) $(UNIT_TSAN_TESTS) $(wildcard $(
 UNIT_WRAP_arena_test := hz3_os_purge hz3_segment_claim
 UNIT_WRAP_central_test := hz3_os_cpu
 UNIT_WRAP_central_valid_test := hz3_os_cpu
-UNIT_WRAP_depot_test := hz3_os_cpu hz3_os_map_own hz3_os_purge
+UNIT_WRAP_depot_test := hz3_lock_try hz3_os_cpu hz3_os_map_own hz3_os_purge
 UNIT_WRAP_front_test := hz3_front_fork_stop hz3_os_membarrier hz3_slab_watch
 UNIT_WRAP_ledger_test := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges hz3_os_unmap
 UNIT_WRAP_partial_purge_test := hz3_os_purge hz3_os_purge_ranges
+UNIT_WRAP_lock_faults_test := hz3_lock_acquire hz3_lock_release
 UNIT_WRAP_packing_test := hz3_segment_claim
 UNIT_WRAP_span_cache_test := hz3_os_cpu
 UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap hz3_os_purge \
