@@ -11,6 +11,7 @@
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
 #include "large/hz3_large.h"
+#include "large/hz3_span_cache.h"
 #include "pages/hz3_segment_packing.h"
 #include "release/hz3_release_boundary.h"
 #include "release/hz3_release_ledger.h"
@@ -92,6 +93,7 @@ static bool is_zero(uint32_t page, uint32_t pages)
 static int set_up(void **state)
 {
     (void)state;
+    hz3_span_cache_drain_all();
     hz3_release_purge_all();
     uint32_t page = hz3_pack_claim(SHARD, 1, 1);
     assert_true(page < HZ3_PAGES_PER_SEG);
