@@ -69,7 +69,8 @@ static bool draw_figure(const Page *page, unsigned index)
 {
     char *name = file_name(page->list, index), *title = series_title(page, index);
     const Series *series = &page->list->items[index];
-    char *note = xfmt("%u runs of %s on %s", series->count, series->key[KEY_MATRIX], series->key[KEY_HOST]);
+    char *note = xfmt("%u run%s of %s on %s", series->count, series->count == 1 ? "" : "s", series->key[KEY_MATRIX],
+                      series->key[KEY_HOST]);
     char *path = xfmt("%s/%s.csv", page->dir, name);
     bool ok = write_trend(path, &page->list->items[index]) &&
               plots_draw(options_plots_dir(page->options), page->dir, "trend", name, title, note);
@@ -113,9 +114,9 @@ static void put_figure(const Page *page, unsigned index, FILE *out)
     fprintf(out, "<section id=\"s%u\">\n", index + 1);
     html_svg_figure(out, path, index + 1, title);
     fputs("<p class=\"dim\">", out);
-    html_fmt(out, "%u runs, %.*s to %.*s, commits %s to %s; %s.", series->count, day_length(first->created_utc),
-             first->created_utc, day_length(last->created_utc), last->created_utc, first->commit, last->commit,
-             series->more_is_better ? "more is better" : "less is better");
+    html_fmt(out, "%u run%s, %.*s to %.*s, commits %s to %s; %s.", series->count, series->count == 1 ? "" : "s",
+             day_length(first->created_utc), first->created_utc, day_length(last->created_utc), last->created_utc,
+             first->commit, last->commit, series->more_is_better ? "more is better" : "less is better");
     fputs("</p>\n", out);
     for (unsigned c = 0; c < series->change_count; c++) {
         char *line = change_line(series, &series->changes[c]);
