@@ -48,13 +48,11 @@ static inline void hz3_central_unlock(Central *c)
     hz3_lock_release(&c->lock);
 }
 
-// Under c->lock. take: up to `want` objects, fewer when there are no more. put: an object goes back into its run; a run
-// that is empty now is retired unless it is the only one of the list.
+// Under c->lock. take: up to `want` objects, fewer when there are no more.
 uint32_t hz3_partial_take(Central *c, uint32_t cls, void **out, uint32_t want);
-void hz3_partial_put(Central *c, uint32_t run, uint32_t cls, void *object);
 void hz3_partial_insert(Central *c, uint32_t run, uint32_t cls);
 void hz3_partial_retire(Central *c, uint32_t run, uint32_t cls);
-// After objects came back: puts the run on the list, or retires it.
+// After objects came back: puts the run on the list; when it is empty, retires it unless it is the only one there.
 void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls);
 
 // The caller holds no lock, and nobody else has these objects. Puts them back where they came from: small ones into

@@ -1,7 +1,10 @@
 // The runs' side of a central: the list of small runs that have objects to give, and objects on their way back to their
 // runs. All of it happens under the central's lock but the functions at the end, which take it.
+#include <string.h>
+
 #include "base/hz3_log.h"
 #include "base/hz3_stats.h"
+#include "middle/hz3_central.h"
 #include "middle/hz3_central_state.h"
 #include "middle/hz3_partial_news.h"
 #include "middle/hz3_small.h"
@@ -100,12 +103,19 @@ void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls)
     }
 }
 
-void hz3_partial_put(Central *c, uint32_t run, uint32_t cls, void *object)
+// As hz3_run_put(), and once for all of them what follows from it. A run that stays on the list has nothing to settle.
+static inline uint32_t put_into(Central *c, uint32_t run, uint32_t cls, void *const *objects, uint32_t n)
 {
-    hz3_run_put(run, cls, object);
-    hz3_news_count(c, hz3_arena.run[run].is_partial);
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    uint32_t put = hz3_run_put(run, cls, objects, n);
+    if (meta->is_partial) {
+        hz3_news_count(c, put);
+    }
     hz3_news_note(c, run);
-    hz3_partial_settle(c, run, cls);
+    if (!meta->is_partial || meta->free_objs == hz3_classes[cls].objs) {
+        hz3_partial_settle(c, run, cls);
+    }
+    return put;
 }
 
 bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls)
@@ -145,51 +155,74 @@ static uint32_t run_of(const void *object)
     return hz3_run_of_page(hz3_page_of(object));
 }
 
-// Objects come from everywhere in the heap. All cache lines that they need are asked for before the first is used.
-static void prefetch_runs(void *const *objects, uint32_t n)
+// Returns whether all have one owner. Objects come from everywhere in the heap: all cache lines that they need are
+// asked for before the first is used.
+static bool find_owners(void *const *objects, uint32_t n, uint8_t *owner)
 {
     for (uint32_t i = 0; i < n; i++) {
         __builtin_prefetch(&hz3_arena.run[hz3_page_of(objects[i])]);
     }
+    uint32_t differ = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t run = run_of(objects[i]);
-        __builtin_prefetch(&hz3_arena.run[run], 1);
         __builtin_prefetch(&hz3_arena.bits[run], 1);
+        owner[i] = hz3_arena.run[run].shard;
+        differ |= owner[i] ^ owner[0];
     }
+    return differ == 0;
 }
 
-// Those that have the owner of the first one, under one lock. Moves the others to the front of the array; returns how
-// many. Called without locks: a thread that waits for one lock while it holds another could make fork() in a signal
-// handler wait for ever (hz3_lock.h).
-static uint32_t settle_one_owner(uint32_t cls, void **objects, uint32_t n)
+static void sort_by_owner(void **objects, uint32_t n, const uint8_t *owner)
+{
+    void *sorted[HZ3_BATCH_MAX];
+    uint32_t place[HZ3_SHARDS_MAX + 1] = {0}; // of the next object of each owner
+    for (uint32_t i = 0; i < n; i++) {
+        place[owner[i] + 1]++;
+    }
+    for (uint32_t shard = 1; shard < hz3_shard_count(); shard++) {
+        place[shard] += place[shard - 1];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        sorted[place[owner[i]]++] = objects[i];
+    }
+    memcpy(objects, sorted, n * sizeof *objects);
+}
+
+// From the first one on as many as have its owner, under one lock; returns how many. Called without locks: a thread
+// that waits for one lock while it holds another could make fork() in a signal handler wait for ever (hz3_lock.h).
+static uint32_t settle_one_owner(uint32_t cls, void *const *objects, uint32_t n)
 {
     uint32_t owner = hz3_arena.run[run_of(objects[0])].shard;
-    uint32_t others = 0;
     Central *c = &hz3_central[owner][cls];
+    uint32_t i = 0;
     hz3_lock_acquire(&c->lock);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t run = run_of(objects[i]);
-        if (hz3_arena.run[run].shard == owner) {
-            hz3_partial_put(c, run, cls, objects[i]);
-        } else {
-            objects[others++] = objects[i];
-        }
+    for (uint32_t run; i < n && hz3_arena.run[run = run_of(objects[i])].shard == owner;) {
+        i += put_into(c, run, cls, objects + i, n - i);
     }
     hz3_central_unlock(c);
-    return others;
+    return i;
+}
+
+static void settle_small(uint32_t cls, void **objects, uint32_t n)
+{
+    uint8_t owner[HZ3_BATCH_MAX];
+    hz3_assert(n <= HZ3_BATCH_MAX);
+    if (!find_owners(objects, n, owner)) {
+        sort_by_owner(objects, n, owner);
+    }
+    for (uint32_t i = 0; i < n;) {
+        i += settle_one_owner(cls, objects + i, n - i);
+    }
 }
 
 void hz3_central_settle(uint32_t cls, void **objects, uint32_t n)
 {
-    if (hz3_class_is_medium(cls)) {
-        for (uint32_t i = 0; i < n; i++) {
-            hz3_object_require(cls, objects[i]);
-            hz3_release_pages(hz3_page_of(objects[i]), hz3_classes[cls].pages, HZ3_RELEASE_MEDIUM_RUN_RECLAIM);
-        }
+    if (!hz3_class_is_medium(cls)) {
+        settle_small(cls, objects, n);
         return;
     }
-    prefetch_runs(objects, n);
-    while (n != 0) {
-        n = settle_one_owner(cls, objects, n);
+    for (uint32_t i = 0; i < n; i++) {
+        hz3_object_require(cls, objects[i]);
+        hz3_release_pages(hz3_page_of(objects[i]), hz3_classes[cls].pages, HZ3_RELEASE_MEDIUM_RUN_RECLAIM);
     }
 }

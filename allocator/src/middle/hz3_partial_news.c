@@ -35,13 +35,9 @@ static void note(const Central *c, uint32_t run)
     }
 }
 
-void hz3_news_note(const Central *c, uint32_t run)
+void hz3_news_add(const Central *c, uint32_t run, bool is_news)
 {
-    Hz3RunMeta *meta = &hz3_arena.run[run];
-    hz3_assert(hz3_lock_is_held(&c->lock));
-    bool is_news = meta->touched == HZ3_RUN_LOOKED_AT;
-    meta->touched = hz3_run_now();
-    if (is_news || (!meta->is_partial && !is_noted(c, run))) {
+    if (is_news || !is_noted(c, run)) {
         note(c, run);
     }
 }

@@ -8,6 +8,8 @@
 #define HZ3_PARTIAL_NEWS_H
 
 #include "middle/hz3_central_state.h"
+#include "middle/hz3_small.h"
+#include "pages/hz3_arena.h"
 
 #define HZ3_NOTES_MAX 59u // of a central; when there are more, its list is walked
 
@@ -52,8 +54,20 @@ static inline void hz3_news_set_walk(const Central *c, uint32_t walk)
     atomic_store_explicit(&hz3_news_of(c)->walk, walk, memory_order_relaxed);
 }
 
-// The partial purge must look at the run, when it has lain untouched for long enough from now on.
-void hz3_news_note(const Central *c, uint32_t run);
+// For hz3_news_note(), unless the run is surely noted.
+void hz3_news_add(const Central *c, uint32_t run, bool is_news);
+// The partial purge must look at the run, when it has lain untouched for long enough from now on. A run that was off
+// the list is noted before it comes back to it.
+static inline void hz3_news_note(const Central *c, uint32_t run)
+{
+    Hz3RunMeta *meta = &hz3_arena.run[run];
+    hz3_assert(hz3_lock_is_held(&c->lock));
+    bool is_news = meta->touched == HZ3_RUN_LOOKED_AT;
+    meta->touched = hz3_run_now();
+    if (is_news || !meta->is_partial) {
+        hz3_news_add(c, run, is_news);
+    }
+}
 // A walk has found it too young.
 void hz3_news_keep(const Central *c, uint32_t run);
 // Begins a walk that is wanted: not before the runs that it is wanted for are old enough, for it would be in vain. It

@@ -25,19 +25,6 @@ static uint32_t bitmap_words(uint32_t cls)
     return (hz3_classes[cls].objs + 63) / 64;
 }
 
-uint32_t hz3_run_of_page(uint32_t page)
-{
-    return page - hz3_arena.run[page].head_delta;
-}
-
-// Byte offset inside a run → index; the remainder is zero only at the start of an object.
-static uint32_t index_of(uint32_t cls, uint32_t offset, uint32_t *remainder)
-{
-    uint32_t index = (uint32_t)(((uint64_t)offset * hz3_classes[cls].reciprocal) >> 32);
-    *remainder = offset - index * hz3_classes[cls].size;
-    return index;
-}
-
 static uint32_t offset_in_run(uint32_t run, const void *object)
 {
     return (uint32_t)((uintptr_t)object - (uintptr_t)hz3_page_addr(run));
@@ -119,22 +106,11 @@ uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
     return taken;
 }
 
-void hz3_run_put(uint32_t run, uint32_t cls, void *object)
+HZ3_COLD void hz3_run_refuse(uint32_t cls, const void *object, uint32_t remainder)
 {
-    // The run may have been retired since the object was freed: only a second free of the same object does that.
-    hz3_require(hz3_tag_of(hz3_page_of(object)) == cls, "free", object,
-                "double free: the block of %u bytes is free already", hz3_classes[cls].size);
-    hz3_assert_slow(hz3_run_is_valid(run, cls));
-    uint32_t remainder;
-    uint32_t index = index_of(cls, offset_in_run(run, object), &remainder);
     hz3_require(remainder == 0, "free", object, "interior pointer: %u bytes inside a block of %u bytes", remainder,
                 hz3_classes[cls].size);
-    uint64_t bit = 1ull << (index % 64);
-    hz3_require((bitmap_of(run)[index / 64] & bit) == 0, "free", object,
-                "double free: the block of %u bytes is free already", hz3_classes[cls].size);
-    hz3_assert(index < hz3_classes[cls].objs && hz3_arena.run[run].free_objs < hz3_classes[cls].objs);
-    bitmap_of(run)[index / 64] |= bit;
-    hz3_arena.run[run].free_objs++;
+    hz3_die("free", object, "double free: the block of %u bytes is free already", hz3_classes[cls].size);
 }
 
 static uint64_t bits_between(uint32_t w, uint32_t first, uint32_t end)
@@ -221,7 +197,7 @@ bool hz3_object_starts_at(uint32_t cls, const void *object)
         return (((uintptr_t)object - base) & ~hz3_colour_of_run(base)) == 0;
     }
     uint32_t remainder;
-    index_of(cls, offset_in_run(hz3_run_of_page(hz3_page_of(object)), object), &remainder);
+    hz3_index_of(&hz3_classes[cls], offset_in_run(hz3_run_of_page(hz3_page_of(object)), object), &remainder);
     return remainder == 0;
 }
 

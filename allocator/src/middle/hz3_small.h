@@ -3,7 +3,10 @@
 #ifndef HZ3_SMALL_H
 #define HZ3_SMALL_H
 
+#include "base/hz3_log.h"
+#include "base/hz3_size_class.h"
 #include "base/hz3_types.h"
+#include "pages/hz3_arena.h"
 
 // In `touched` of a run: no object came back since the partial purge looked at it.
 #define HZ3_RUN_LOOKED_AT UINT8_MAX
@@ -30,8 +33,22 @@ void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard);
 // Takes up to n objects out of the run in address order; returns how many.
 uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n);
 
-// Puts an object back. Aborts with a message when the pointer is not an object of a live run or is in its run already.
-void hz3_run_put(uint32_t run, uint32_t cls, void *object);
+// The first page of the run that holds this page of a small class.
+static inline uint32_t hz3_run_of_page(uint32_t page)
+{
+    return page - hz3_arena.run[page].head_delta;
+}
+
+// Byte offset inside a run → index; the remainder is zero only at the start of an object.
+static inline uint32_t hz3_index_of(const Hz3Class *class, uint32_t offset, uint32_t *remainder)
+{
+    uint32_t index = (uint32_t)(((uint64_t)offset * class->reciprocal) >> 32);
+    *remainder = offset - index * class->size;
+    return index;
+}
+
+// Says why an object cannot go back into its run, and aborts.
+_Noreturn void hz3_run_refuse(uint32_t cls, const void *object, uint32_t remainder);
 
 // Pages inside a run that lives on. Invariant: whoever holds the owner's central lock sees in the bitmap which objects
 // are free, so a page whose objects are all there belongs to nobody. claim takes exactly these objects out of the
@@ -45,9 +62,6 @@ uint32_t hz3_run_claim_free_pages(uint32_t run, uint32_t cls);
 // Gives back what claim returned; `purged` of them read as zero now, until an object of theirs is taken.
 void hz3_run_publish_pages(uint32_t run, uint32_t cls, uint32_t pages, uint32_t purged);
 
-// The first page of the run that holds this page of a small class.
-uint32_t hz3_run_of_page(uint32_t page);
-
 // Aborts with a message when `object` is not the start of an object of `class` in a live run.
 void hz3_object_require(uint32_t cls, const void *object);
 
@@ -60,5 +74,37 @@ bool hz3_object_starts_at(uint32_t cls, const void *object);
 //   R2  the bitmap has bits of objects only, as many as free_objs says;
 //   R3  `purged` has bits of its pages only, and the owner is a shard.
 bool hz3_run_is_valid(uint32_t run, uint32_t cls);
+
+// Puts objects back, from the first one on as many as lie in the run; returns how many, at least 1. The run is what
+// hz3_run_of_page() finds for the first. Aborts with a message when one is not an object of a live run or is in its run
+// already. Inline, as is what it calls: blocks freed at random are each a group of their own.
+static inline uint32_t hz3_run_put(uint32_t run, uint32_t cls, void *const *objects, uint32_t n)
+{
+    const Hz3Class *class = &hz3_classes[cls];
+    // The run may have been retired since the object was freed: only a second free of the same object does that. The
+    // others are in the same run, which is not retired before this returns.
+    if (HZ3_UNLIKELY(hz3_tag_of(hz3_page_of(objects[0])) != cls)) {
+        hz3_run_refuse(cls, objects[0], 0);
+    }
+    hz3_assert_slow(hz3_run_is_valid(run, cls));
+    char *base = hz3_page_addr(run);
+    uint64_t *bits = hz3_arena.bits[run].word;
+    uint32_t put = 0;
+    size_t offset = (size_t)((char *)objects[0] - base);
+    do {
+        uint32_t remainder;
+        uint32_t index = hz3_index_of(class, (uint32_t)offset, &remainder);
+        uint64_t word = bits[index / 64];
+        if (HZ3_UNLIKELY((remainder | (word >> (index % 64) & 1)) != 0)) {
+            hz3_run_refuse(cls, objects[put], remainder);
+        }
+        bits[index / 64] = word | 1ull << (index % 64);
+        put++;
+        offset = put < n ? (size_t)((char *)objects[put] - base) : SIZE_MAX;
+    } while (offset < class->pages * HZ3_PAGE_SIZE);
+    hz3_assert(hz3_arena.run[run].free_objs + put <= class->objs);
+    hz3_arena.run[run].free_objs = (uint16_t)(hz3_arena.run[run].free_objs + put);
+    return put;
+}
 
 #endif
