@@ -124,6 +124,7 @@ static uint32_t take_from_magazine(Central *mine, Hz3Magazine *magazine, void **
     memcpy(out, magazine->object + magazine->count, n * sizeof *out);
     if (magazine->count != 0) {
         hz3_lock_acquire(&mine->lock);
+        atomic_store_explicit(&mine->has_news, true, memory_order_relaxed);
         hz3_depot_attach_top(&mine->depot, magazine);
         hz3_central_unlock(mine);
     } else {
@@ -212,6 +213,7 @@ static uint32_t room_for(const Central *c, uint32_t cls, uint32_t n)
 static uint32_t push(Central *c, uint32_t cls, void *const *objects, uint32_t n, Hz3Magazine *fresh)
 {
     hz3_lock_acquire(&c->lock);
+    atomic_store_explicit(&c->has_news, true, memory_order_relaxed);
     if (fresh != NULL && c->depot.spare == NULL) {
         c->depot.spare = fresh;
         fresh = NULL;
@@ -302,5 +304,8 @@ bool hz3_central_is_valid(const Central *c)
     }
     uint32_t shard = (uint32_t)(c - hz3_central[0]) / HZ3_CLASS_COUNT;
     uint32_t cls = (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
-    return hz3_lock_is_held(&c->lock) && hz3_depot_is_valid(&c->depot) && hz3_partial_is_valid(c, shard, cls);
+    bool has_news = atomic_load_explicit(&c->has_news, memory_order_relaxed);
+    bool is_known = has_news || (c->depot.top == NULL && c->depot.spare == NULL);
+    return hz3_lock_is_held(&c->lock) && is_known && hz3_depot_is_valid(&c->depot) &&
+           hz3_partial_is_valid(c, shard, cls);
 }

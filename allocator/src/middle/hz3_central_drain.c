@@ -5,6 +5,7 @@
 
 #include "base/hz3_stats.h"
 #include "middle/hz3_central_state.h"
+#include "middle/hz3_partial_news.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
 
@@ -31,6 +32,7 @@ static void begin_anew(Central *c)
     if (count == 0) {
         spare = c->depot.spare;
         c->depot.spare = NULL;
+        atomic_store_explicit(&c->has_news, false, memory_order_relaxed);
     }
     hz3_central_unlock(c);
     if (spare != NULL) {
@@ -42,13 +44,12 @@ static void begin_anew(Central *c)
 static uint32_t drain_depot(uint32_t shard, uint32_t cls, Hz3DrainDepth depth, uint64_t max_objects)
 {
     Central *c = &hz3_central[shard][cls];
-    hz3_lock_acquire(&c->lock);
-    uint32_t surplus = depth == HZ3_DRAIN_ALL ? hz3_depot_count(&c->depot) : c->depot.low;
-    bool is_unused = surplus == 0 && c->depot.top == NULL && c->depot.spare == NULL;
-    hz3_central_unlock(c);
-    if (is_unused) {
+    if (!atomic_load_explicit(&c->has_news, memory_order_relaxed)) {
         return 0;
     }
+    hz3_lock_acquire(&c->lock);
+    uint32_t surplus = depth == HZ3_DRAIN_ALL ? hz3_depot_count(&c->depot) : c->depot.low;
+    hz3_central_unlock(c);
     if (surplus > max_objects) {
         surplus = (uint32_t)max_objects;
     }
@@ -60,8 +61,12 @@ static uint32_t drain_depot(uint32_t shard, uint32_t cls, Hz3DrainDepth depth, u
     return drained;
 }
 
+// An empty run is alone on its list (C3), so the list's count tells whether there may be one.
 static void retire_last_empty_run(Central *c, uint32_t cls)
 {
+    if (atomic_load_explicit(&hz3_news_of(c)->free_objs, memory_order_relaxed) != hz3_classes[cls].objs) {
+        return;
+    }
     hz3_lock_acquire(&c->lock);
     uint32_t run = c->partial;
     if (run != HZ3_PAGE_NONE && hz3_arena.run[run].free_objs == hz3_classes[cls].objs) {

@@ -16,6 +16,7 @@ typedef struct Central {
     uint32_t partial;      // first run with objects in it, or HZ3_PAGE_NONE
     uint32_t partial_runs; // runs of that list
     uint32_t next_scanned; // the partial purge's place in the list of partial runs, or HZ3_PAGE_NONE
+    _Atomic bool has_news; // something came into the depot since a drain found it empty; read without the lock, too
 } Central;
 
 _Static_assert(sizeof(Central) == 64, "a central is one cache line");
@@ -30,7 +31,7 @@ extern Central hz3_central[HZ3_SHARDS_MAX][HZ3_CLASS_COUNT];
 void hz3_central_offer(const Central *c);
 
 // For asserts, under c->lock. What holds whenever nobody has the lock:
-//   C1  the depot is valid (hz3_depot.h);
+//   C1  the depot is valid (hz3_depot.h), and empty and without a spare unless it has news;
 //   C2  the list of partial runs is linked both ways; its runs are valid, of this shard and class, marked as partial;
 //   C3  an empty run is alone on the list;
 //   C4  the partial purge's place is a run on the list, or none;

@@ -100,6 +100,7 @@ static void central_validator_sees_a_wrong_depot(void **state)
     static Hz3Magazine used = {.count = 1};
     UNIT_EXPECT_SEEN(depot->low, hz3_depot_count(depot) + 1, central_is_valid(c));
     UNIT_EXPECT_SEEN(depot->count, hz3_depot_count(depot) + 1, central_is_valid(c));
+    UNIT_EXPECT_SEEN(c->has_news, false, central_is_valid(c));
     UNIT_EXPECT_SEEN(depot->top, NULL, central_is_valid(c));
     UNIT_EXPECT_SEEN(depot->bottom, top, central_is_valid(c));
     UNIT_EXPECT_SEEN(depot->spare, &used, central_is_valid(c));
