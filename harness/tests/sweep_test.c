@@ -69,7 +69,7 @@ static const char matrix[] = "name: m\n"
                              "steal_max_pct: 100\n"
                              "arms: {cand: [a], refs: [plain]}\n"
                              "cells:\n"
-                             "  - {id: one, workload: fake, rounds: 2, expect_s: 0.1}\n";
+                             "  - {id: one, workload: fake, rounds: %u, expect_s: 0.1}\n";
 
 static const char *results_dir(void)
 {
@@ -79,6 +79,13 @@ static const char *results_dir(void)
 static char *latest(void)
 {
     return xfmt("%s/latest", results_dir());
+}
+
+static void write_matrix(unsigned rounds)
+{
+    char *text = xfmt(matrix, rounds);
+    test_write_text("conf/matrix/m.yaml", text);
+    free(text);
 }
 
 // Each test begins without a history of the machine.
@@ -91,7 +98,7 @@ static int set_up(void **state)
         assert_true(mkdir(test_path(folders[i]), 0755) == 0 || errno == EEXIST);
     test_write_text("conf/allocators.yaml", allocators);
     test_write_text("conf/workloads.yaml", workloads);
-    test_write_text("conf/matrix/m.yaml", matrix);
+    write_matrix(2);
     told_count = processes = 0;
     return 0;
 }
@@ -183,7 +190,7 @@ static void test_a_block_of_several_modes_is_measured_again(void **state)
     assert_int_equal(run_told(tell, 6), HZB_OK);
     assert_int_equal(processes, 6);
     expect_all_ok(4, 500);
-    expect_rejected(2, "again: the arms of its block saw several modes");
+    expect_rejected(2, "again: mode: the arms of its block saw several");
 }
 
 static void test_a_block_is_measured_again_at_most_twice(void **state)
@@ -194,6 +201,28 @@ static void test_a_block_is_measured_again_at_most_twice(void **state)
     assert_int_equal(processes, 8); // three times the first block, once the second
     expect_all_ok(4, 0);
     expect_rejected(4, "again: ");
+}
+
+// Each sample sees a change. After 40 repeats the rest stays as it is, and counts: of 20 rounds the first 10 are lost
+// for as long as they are not measured again.
+static void test_a_machine_that_never_rests_is_not_waited_for(void **state)
+{
+    (void)state;
+    enum { ALL = 400 };
+    static Told tell[ALL];
+    for (unsigned i = 0; i < ALL; i++)
+        tell[i] = (Told){100, 500};
+    write_matrix(20);
+    assert_int_equal(run_told(tell, ALL), HZB_OK);
+    RunRows runs = rows_of("runs.csv"), rejected = rows_of("rejected.csv");
+    unsigned set_aside = 0;
+    for (unsigned i = 0; i < rejected.count; i++)
+        set_aside += strncmp(rejected.rows[i].field[RUN_invalid_reason], "again:", 6) == 0;
+    assert_int_equal(rejected.count - set_aside, 40);
+    assert_int_equal(set_aside, 20); // each of the ten blocks once, and then it is whole
+    assert_int_equal(processes, 40 + 40 + 20);
+    assert_int_equal(runs.count, 40);
+    expect_all_ok(40, 500);
 }
 
 // The first sample is disturbed in all of its three attempts. Its block is measured again once the others are there.
@@ -287,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_sample_during_a_change_is_measured_again, set_up),
         cmocka_unit_test_setup(test_a_block_of_several_modes_is_measured_again, set_up),
         cmocka_unit_test_setup(test_a_block_is_measured_again_at_most_twice, set_up),
+        cmocka_unit_test_setup(test_a_machine_that_never_rests_is_not_waited_for, set_up),
         cmocka_unit_test_setup(test_a_lost_block_is_measured_again_at_the_end, set_up),
         cmocka_unit_test_setup(test_too_few_rounds_are_exit_12, set_up),
         cmocka_unit_test_setup(test_resume_measures_what_was_set_aside, set_up),

@@ -16,7 +16,7 @@
 enum { STEAL_TICKS_MIN = 3, TICKS_PER_S = 100 }; // /proc/stat counts in USER_HZ
 
 // What the machine does to a sample; it would have hit any arm. All other reasons are the arm's own affair.
-static const char *const disturbances[] = {"majflt:", "swap:", "steal:", "mode:", OUTCOME_AGAIN};
+static const char *const disturbances[] = {"majflt:", "swap:", "steal:", OUTCOME_MODE, OUTCOME_AGAIN};
 static const char of_block[] = "block: ", checksum[] = "checksum: ";
 
 static char *wait_fault(const Workload *workload, const Observed *seen)
@@ -264,8 +264,13 @@ void outcome_judge_mode(const Modes *modes, RunRow *row)
 {
     if (!row_status_is(row, "ok") || !machine_mode_changed(modes, row)) return;
     row_set(row, RUN_status, "invalid");
-    row_set(row, RUN_invalid_reason, "mode: the CPUs were %s ns apart before and %s ns after",
+    row_set(row, RUN_invalid_reason, OUTCOME_MODE " the CPUs were %s ns apart before and %s ns after",
             row->field[RUN_probe_pp_ns], row->field[RUN_probe_pp_after_ns]);
+}
+
+bool outcome_is_about_modes(const RunRow *row)
+{
+    return strstr(row->field[RUN_invalid_reason], OUTCOME_MODE) != NULL;
 }
 
 bool outcome_block_saw_several_modes(const Modes *modes, const RunRow *rows, unsigned count)

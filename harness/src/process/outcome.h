@@ -61,7 +61,11 @@ void outcome_judge_mode(const Modes *modes, RunRow *row);
 // The ok samples of a block are not all of one mode, so that some of them make no pair.
 bool outcome_block_saw_several_modes(const Modes *modes, const RunRow *rows, unsigned count);
 
+// This row was rejected because of a change of modes, on its own or with its block.
+bool outcome_is_about_modes(const RunRow *row);
+
 // What a reason begins with when a whole block is measured again; behind it stands why.
 #define OUTCOME_AGAIN "again:"
+#define OUTCOME_MODE "mode:"
 
 #endif

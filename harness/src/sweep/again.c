@@ -7,7 +7,7 @@
 #include "record/machine_modes.h"
 #include "sweep/progress.h"
 
-enum { TIMES_MAX = 2 };
+enum { TIMES_MAX = 2, MODE_SHARE = 4, MODE_REPEATS_ALWAYS = 40 };
 
 // --- setting a block aside ---
 
@@ -49,17 +49,28 @@ static bool set_aside(Sweep *sweep, unsigned first, unsigned end, const char *wh
     return counters_drop(sweep->dir, &sweep->runs.rows[first], end - first);
 }
 
+// --- a machine that never rests ---
+
+bool again_waits_for_modes(const Sweep *sweep)
+{
+    unsigned most = sweep->plan.count / MODE_SHARE, repeats = 0;
+    for (unsigned i = 0; i < sweep->rejected.count; i++)
+        repeats += outcome_is_about_modes(&sweep->rejected.rows[i]);
+    return repeats < (most > MODE_REPEATS_ALWAYS ? most : MODE_REPEATS_ALWAYS);
+}
+
 // --- the last block, at once ---
 
 HzbExit again_last_block_if_mixed(Sweep *sweep)
 {
     unsigned end = sweep->runs.count, first = block_start(&sweep->plan, end - 1);
+    if (!again_waits_for_modes(sweep)) return HZB_OK;
     Modes modes = machine_modes(&sweep->experiment, &sweep->runs);
     bool mixed = outcome_block_saw_several_modes(&modes, &sweep->runs.rows[first], end - first);
     modes_free(&modes);
     if (!mixed || times_set_aside(sweep, &sweep->runs.rows[first]) >= TIMES_MAX) return HZB_OK;
     progress_block_again(&sweep->plan.rows[first], "its arms saw several modes of the machine");
-    if (!set_aside(sweep, first, end, "the arms of its block saw several modes")) return HZB_IO;
+    if (!set_aside(sweep, first, end, OUTCOME_MODE " the arms of its block saw several")) return HZB_IO;
     for (unsigned i = first; i < end; i++)
         row_clear(&sweep->runs.rows[i]);
     sweep->runs.count = first;

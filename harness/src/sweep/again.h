@@ -4,6 +4,11 @@
 
 #include "sweep/state.h"
 
+// A machine that changes its mode every few seconds gives no sample without a change, however often it is asked. So at
+// most a quarter as many samples as are planned, or 40, are measured again for their mode's sake. From then on samples
+// stay as they are: one that saw a change is of no mode, and pairs with any.
+bool again_waits_for_modes(const Sweep *sweep);
+
 // If the arms of the block that ends the record saw several modes of the machine, its rows go to rejected.csv and the
 // record ends before them, so that they are run next. At most twice a block; then it stays, for some pairs are valid.
 HzbExit again_last_block_if_mixed(Sweep *sweep);

@@ -156,7 +156,7 @@ HzbExit measure_one(Sweep *sweep, const PlanRow *planned, RunResult *result)
         RunEnd end = run_one(&sweep->context, planned, result);
         if (end == RUN_INTERRUPTED) return EXIT_SIGNAL_BASE + SIGINT;
         if (end == RUN_BROKEN) return HZB_IO;
-        if (!sweep->context.verify_only) judge_mode(sweep, &result->row);
+        if (!sweep->context.verify_only && again_waits_for_modes(sweep)) judge_mode(sweep, &result->row);
         if (attempt == ATTEMPTS_MAX || !outcome_is_disturbed(&result->row)) return HZB_OK;
         progress_again(&result->row);
         if (!rejected_append(sweep->dir, &result->row)) return HZB_IO;
