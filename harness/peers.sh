@@ -80,7 +80,8 @@ source_fetch() {
         fi
         say "$name: $package $version cannot be fetched: $(grep -m1 '^E:\|error:' "$into/$name.log" || tail -n1 "$into/$name.log")"
     done
-    say "$name: no version $versions* of $package; there is: $(paste -sd' ' <<<"${found:-none}")"
+    grep -q "^${versions//./\\.}" <<<"$found" ||
+        say "$name: no version $versions* of $package; there is: $(paste -sd' ' <<<"${found:-none}")"
     return 69
 }
 
