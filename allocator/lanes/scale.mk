@@ -1,2 +1,2 @@
-# The default: CPU front; bins as large as the medium cells repay, depots without a limit, as epochs give back what is surplus.
-LANE_DEFS := -DHZ3_LANE_FRONT_BYTES=1M -DHZ3_LANE_DEPOT_BYTES=8T
+# The default: CPU front; bins as large as the medium cells repay, depots of 1 MiB, beyond which runs bring order back.
+LANE_DEFS := -DHZ3_LANE_FRONT_BYTES=1M -DHZ3_LANE_DEPOT_BYTES=1M

@@ -431,9 +431,10 @@ static const char *const seeds_policy[] = {FIXED,
                                            NULL};
 static const char *const report_once[] = {FIXED, "HZ3_OOM_SHOT=1", NULL};
 static const char *const fail_fast[] = {FIXED, "HZ3_OOM_FAILFAST=1", NULL};
-static const char *const budget[] = {"HZ3_MEM_BUDGET=48M", NULL}; // less than the large blocks alone
-static const char *const budget_alone[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=64M", NULL};
-static const char *const no_budget[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=0", NULL};
+static const char *const budget[] = {"HZ3_MEM_BUDGET=48M", "HZ3_DEPOT_BYTES=8T",
+                                     NULL}; // less than the large blocks alone
+static const char *const budget_alone[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=64M", "HZ3_DEPOT_BYTES=8T", NULL};
+static const char *const no_budget[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=0", "HZ3_DEPOT_BYTES=8T", NULL};
 
 static const TestCase cases[] = {
     {.name = "seeds_policy_shows_the_fault",

@@ -208,7 +208,7 @@ static void capacities_keep_their_bounds(void **state)
 int main(int argc, char **argv)
 {
     (void)argc;
-    unit_need_env(argv, (const char *const[]){"HZ3_DEPOT_BYTES=8T", NULL}); // as in all lanes
+    unit_need_env(argv, (const char *const[]){"HZ3_DEPOT_BYTES=8T", NULL}); // no limit
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(class_is_the_smallest_that_fits),
