@@ -62,7 +62,7 @@ measure 'bin: perl' "argv: [$work/script.pl]"
 is "$(of status) $(of processes)" 'ok 3' 'children are proven, too'
 perl -e 'exit !($ARGV[0] > 0.29)' "$(of cpu_user_s)"
 ok $? "and their time counts: $(of cpu_user_s)"
-script "system qw(env -u LD_PRELOAD perl -e), q($busy); $busy"
+script "system qw(env -u LD_PRELOAD perl -e), q($busy $busy $busy $busy); $busy"
 measure 'bin: perl' "argv: [$work/script.pl]"
 is "$(of status) $(of status plain)" 'invalid ok' 'a child without the allocator makes the sample invalid'
 like "$(reasons)" 'proof: .*libhzbfake_a.so is not mapped \(process [0-9]+\)' 'and is named'
