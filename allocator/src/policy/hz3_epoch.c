@@ -226,12 +226,17 @@ bool hz3_epoch_is_pending(void)
            hz3_mapping_figures().cached_bytes != 0 || hz3_partial_purge_is_pending();
 }
 
-size_t hz3_epoch_trim_all(void)
+void hz3_epoch_empty_caches(void)
 {
     hz3_front_drain(HZ3_FRONT_ALL);
     hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
-    hz3_magazine_trim(true);
     hz3_span_cache_drain_all();
+}
+
+size_t hz3_epoch_trim_all(void)
+{
+    hz3_epoch_empty_caches();
+    hz3_magazine_trim(true);
     return hz3_mapping_trim(true) + hz3_release_purge_all() + hz3_partial_purge(0, UINT64_MAX);
 }
 

@@ -3,6 +3,7 @@
 //   fronts       bins in which nothing moved go into the middle layer
 //   S64          small: surplus of the depots → runs, empty runs → boundary
 //   S65 medium   surplus of the medium depots → boundary
+//   spans        freed ones that nobody took again → boundary
 //   mappings     freed ones that nobody took again → kernel
 //   S65 ledger   dirty pages, within the gate → kernel
 //   S65 partial  free pages inside runs that live on → kernel
@@ -24,8 +25,10 @@ size_t hz3_epoch_purge_dirty(uint64_t pages);
 // Something is left that an epoch to come may give back. A snapshot.
 bool hz3_epoch_is_pending(void);
 
-// Everything that can go back, now: all fronts, depots, freed mappings, dirty pages. Returns the
-// pages given to the kernel.
+// What all fronts, depots and caches of spans hold goes back to the page maps. The caller holds no leaf lock.
+void hz3_epoch_empty_caches(void);
+
+// Everything that can go back, now: those caches, freed mappings, dirty pages. Returns the pages given to the kernel.
 size_t hz3_epoch_trim_all(void);
 
 // The child's epochs are not the parent's: nobody runs one there.

@@ -250,9 +250,7 @@ bool hz3_mem_budget_give_back(void)
         return false;
     }
     uint32_t slots_left = hz3_arena_slots_left();
-    hz3_front_drain(HZ3_FRONT_ALL);
-    hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
-    hz3_span_cache_drain_all();
+    hz3_epoch_empty_caches();
     hz3_release_purge_all();
     bool has_given = hz3_mapping_trim(true) != 0 || hz3_arena_slots_left() > slots_left;
     atomic_store_explicit(&generation_in_vain, has_given ? UINT64_MAX : generation_now(), memory_order_relaxed);
@@ -288,9 +286,7 @@ static void keep_below(size_t limit, size_t wanted)
     if (resident + margin > limit) {
         size_t before = resident;
         hz3_stat_add(budget_reclaims, 1);
-        hz3_front_drain(HZ3_FRONT_ALL);
-        hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
-        hz3_span_cache_drain_all();
+        hz3_epoch_empty_caches();
         hz3_mapping_trim(true);
         hz3_release_purge_all();
         resident = hz3_mem_budget_resident_pages() + wanted;
