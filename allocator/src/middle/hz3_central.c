@@ -12,7 +12,6 @@
 #include "middle/hz3_partial_news.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
-#include "pages/hz3_segment_packing.h"
 #include "policy/hz3_mem_budget.h"
 #include "release/hz3_release_boundary.h"
 
@@ -92,8 +91,7 @@ static uint32_t open_medium_runs(uint32_t shard, uint32_t cls, void **out, uint3
         return 0;
     }
     uint32_t more = (want < FRESH_MEDIUM_MAX ? want : FRESH_MEDIUM_MAX) - 1;
-    uint32_t opened = 1 + hz3_pack_claim_more(shard, pages, page + 1, more);
-    hz3_mem_budget_charge((size_t)(opened - 1) * pages);
+    uint32_t opened = 1 + hz3_mem_budget_claim_more(shard, pages, page + 1, more);
     for (uint32_t i = 0; i < opened; i++) {
         hz3_tag_set(page[i] + 1, pages - 1, HZ3_TAG_MEDIUM_CONT);
         hz3_tag_set(page[i], 1, (Hz3Tag)cls);

@@ -10,6 +10,7 @@
 #include "large/hz3_span_cache.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_magazine.h"
+#include "pages/hz3_arena.h"
 #include "pages/hz3_ledger_list.h"
 #include "policy/hz3_partial_purge.h"
 #include "policy/hz3_s65_medium_reclaim.h"
@@ -18,6 +19,9 @@
 // Epochs in a row without an event before a program counts as idle: some may fall into a pause, or into a
 // moment in which a loaded machine runs none of its threads.
 #define IDLE_EPOCHS 3u
+
+// So that one refill never pays for many.
+#define MEDIUM_RUNS_OF_A_CLAIM 256u
 
 // A flag and no lock: it stays set across system calls, and nobody ever waits for it.
 static _Atomic bool running;
@@ -148,25 +152,31 @@ static size_t trim_mappings(const Gate *gate)
     return hz3_mapping_trim(gate->is_idle);
 }
 
+// What the caches did not need since the last time. Returns what it moved, in bytes and calls of the boundary.
+static size_t drain_surplus(uint64_t max_medium_runs)
+{
+    size_t moved = hz3_front_drain(HZ3_FRONT_IDLE);
+    uint64_t released = hz3_stat_sum(boundary_calls);
+    hz3_central_drain_small(HZ3_DRAIN_SURPLUS);
+    hz3_s65_medium_reclaim_tick(max_medium_runs);
+    hz3_span_cache_drain(0, hz3_shard_count(), false);
+    return moved + hz3_stat_sum(boundary_calls) - released;
+}
+
 static bool run(void)
 {
     hz3_assert(runs_here);
     hz3_stat_add(epochs, 1);
     Gate gate = gate_for(next_epoch());
-    size_t moved = hz3_front_drain(HZ3_FRONT_IDLE);
-    uint64_t released = hz3_stat_sum(boundary_calls);
-    hz3_central_drain_small(HZ3_DRAIN_SURPLUS);
-    hz3_s65_medium_reclaim_tick(gate.medium_runs);
+    size_t moved = drain_surplus(gate.medium_runs);
     hz3_magazine_trim(gate.is_idle && !gate.is_pause);
-    hz3_span_cache_drain(0, hz3_shard_count(), false);
-    moved += hz3_stat_sum(boundary_calls) - released;
     moved += trim_mappings(&gate);
     forget_events();
     if (hz3_knobs.S65_RELEASE_LEDGER) {
         moved += hz3_ledger_purge(&gate.dirty);
         moved += !hz3_ledger_queue_is_empty(HZ3_LEDGER_KEPT); // their time will come
     }
-    released = hz3_stat_sum(boundary_calls);
+    uint64_t released = hz3_stat_sum(boundary_calls);
     moved += hz3_partial_purge(gate.partial_min_age, gate.partial_runs);
     atomic_fetch_add_explicit(&events_seen, hz3_stat_sum(boundary_calls) - released, memory_order_relaxed);
     return moved != 0 || !gate.is_idle || gate.is_pause;
@@ -197,6 +207,31 @@ bool hz3_epoch_tick(void)
     bool moved = run();
     end();
     return moved;
+}
+
+// How much a program may claim before its caches are looked through: a share of the heap, and something for each shard,
+// whose caches that takes time for. So a claimed page costs the same on every machine.
+#define CLAIMED_SHARE 32u
+#define CLAIMED_PER_SHARD 256u
+
+static uint64_t claimed_max(void)
+{
+    uint64_t share = (uint64_t)(hz3_arena.slots - hz3_arena_slots_left()) * HZ3_PAGES_PER_SEG / CLAIMED_SHARE;
+    uint64_t least = (uint64_t)hz3_shard_count() * CLAIMED_PER_SHARD;
+    return share > least ? share : least;
+}
+
+void hz3_epoch_note_claimed(uint64_t pages)
+{
+    static _Atomic uint64_t claimed;
+    uint64_t sum = atomic_fetch_add_explicit(&claimed, pages, memory_order_relaxed) + pages;
+    if (HZ3_LIKELY(sum < claimed_max()) || hz3_knobs.EPOCH_TICK_MS == 0 || !begin()) {
+        return;
+    }
+    atomic_store_explicit(&claimed, 0, memory_order_relaxed);
+    hz3_stat_add(claim_epochs, 1);
+    drain_surplus(MEDIUM_RUNS_OF_A_CLAIM);
+    end();
 }
 
 size_t hz3_epoch_purge_dirty(uint64_t pages)

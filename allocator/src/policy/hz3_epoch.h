@@ -18,6 +18,12 @@
 // in vain. After hz3_init(); the caller holds no lock.
 bool hz3_epoch_tick(void);
 
+// Says that a refill or a span has just claimed so many pages. Now and then this returns to the page maps what the
+// caches did not need meanwhile, as an epoch does, so that the heap does not grow while memory of other sizes lies
+// idle: a program may go through many sizes between two ticks. None happens where HZ3_EPOCH_TICK_MS is 0. The caller
+// holds no lock.
+void hz3_epoch_note_claimed(uint64_t pages);
+
 // Purges about so many dirty pages, out of the ledger and then of the depots' surplus, unless an epoch is running,
 // which does so itself. Returns the pages.
 size_t hz3_epoch_purge_dirty(uint64_t pages);

@@ -239,7 +239,21 @@ uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pag
         page = hz3_pack_claim(shard, pages, align_pages);
     }
     pay_for_slots();
-    return HZ3_LIKELY(page != HZ3_PAGE_NONE) ? page : claim_as_leader(shard, pages, align_pages, cls);
+    if (HZ3_UNLIKELY(page == HZ3_PAGE_NONE)) {
+        return claim_as_leader(shard, pages, align_pages, cls);
+    }
+    hz3_epoch_note_claimed(pages);
+    return page;
+}
+
+uint32_t hz3_mem_budget_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
+{
+    uint32_t runs = hz3_pack_claim_more(shard, pages, page, want);
+    hz3_mem_budget_charge((size_t)runs * pages);
+    if (HZ3_S45) {
+        hz3_epoch_note_claimed((uint64_t)runs * pages);
+    }
+    return runs;
 }
 
 bool hz3_mem_budget_give_back(void)

@@ -17,6 +17,10 @@ enum { HZ3_RECLAIM_MY_SHARD, HZ3_RECLAIM_ALL };
 // is full; under HZ3_OOM_SHOT=1 the first such failure is reported.
 uint32_t hz3_mem_budget_claim(uint32_t shard, uint32_t pages, uint32_t align_pages, uint32_t cls);
 
+// As many more single runs of so many pages as lie near at hand, at most `want`; returns how many. Nothing is reclaimed
+// for them. The caller holds no lock.
+uint32_t hz3_mem_budget_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want);
+
 // The steps. Each returns what it moved: bytes, pages, pages, slots.
 size_t hz3_mem_budget_emergency_flush(void);
 size_t hz3_mem_budget_reclaim_medium_runs(uint32_t shard);

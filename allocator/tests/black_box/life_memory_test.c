@@ -154,6 +154,34 @@ static void churn_does_not_grow(const void *arg)
     EXPECT(after <= settled + 16 * MIB, "RSS %zu, then %zu", settled, after);
 }
 
+// A program that goes through many sizes, in less time than an epoch takes to come round. What one size has left in the
+// caches keeps pages from the next, here by blocks of nearly every run.
+static void sizes_in_turn_share_memory(const void *arg)
+{
+    (void)arg;
+    enum { SIZES = 24, STEP = 64, PASSES = 3, BYTES = 8 * MIB };
+    void **blocks = map_pages(BYTES / STEP * sizeof *blocks);
+    uint64_t random = 9;
+    size_t before = rss_bytes();
+    for (size_t size = STEP; size <= PASSES * SIZES * STEP; size += STEP) {
+        size_t bytes = (size - STEP) % (SIZES * STEP) + STEP;
+        size_t n = BYTES / bytes;
+        for (size_t i = 0; i < n; i++) {
+            blocks[i] = malloc(bytes);
+            EXPECT(blocks[i] != NULL, "malloc(%zu)", bytes);
+            memset(blocks[i], 1, bytes);
+        }
+        for (size_t i = n; i > 0; i--) {
+            size_t at = random_next(&random) % i;
+            free(blocks[at]);
+            blocks[at] = blocks[i - 1];
+        }
+    }
+    size_t grown = rss_bytes() - before;
+    child_note("info=%d sizes of %zu KiB each: RSS grew by %zu KiB", SIZES, BYTES / KIB, grown / KIB);
+    EXPECT(grown <= 3 * BYTES, "RSS grew by %zu KiB; never more than %zu are alive", grown / KIB, BYTES / KIB);
+}
+
 #define WORKERS 4
 #define WORKER_BLOCKS 10000
 
@@ -236,6 +264,7 @@ static void small_programs_stay_small(const void *arg)
 
 static const char *const epochs_in_slow_paths[] = {"HZ3_PURGER=0", "HZ3_EPOCH_TICK_MS=1", "HZ3_S65_PURGE_AGE_EPOCHS=0",
                                                    NULL};
+static const char *const no_epoch_comes[] = {"HZ3_PURGER=0", "HZ3_EPOCH_TICK_MS=60000", NULL};
 static const TestCase cases[] = {
     {.name = "free_keeps_errno_when_the_kernel_refuses", .run = free_keeps_errno_when_the_kernel_refuses},
     {.name = "free_keeps_errno_when_the_kernel_refuses_it_an_epoch",
@@ -245,6 +274,7 @@ static const TestCase cases[] = {
     {.name = "starts_where_the_kernel_knows_little", .run = starts_where_the_kernel_knows_little},
     {.name = "plain_use", .run = plain_use, .helper = true},
     {.name = "churn_does_not_grow", .run = churn_does_not_grow},
+    {.name = "sizes_in_turn_share_memory", .run = sizes_in_turn_share_memory, .child = {.env = no_epoch_comes}},
     {.name = "sleeping_workers_hold_little", .run = sleeping_workers_hold_little},
     {.name = "small_programs_stay_small", .run = small_programs_stay_small},
 };
