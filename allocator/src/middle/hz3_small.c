@@ -78,21 +78,50 @@ static HZ3_COLD void note_touched(uint32_t run, uint32_t cls, void *const *objec
     }
 }
 
-uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
+#define CACHE_LINE 64u
+
+// 1, 2 or 4.
+static uint32_t objects_on_a_line(uint32_t cls)
 {
-    hz3_assert_slow(hz3_run_is_valid(run, cls));
-    hz3_assert(n >= 1);
+    uint32_t size = hz3_classes[cls].size;
+    return size >= CACHE_LINE ? 1 : size > CACHE_LINE / 4 ? 2 : 4;
+}
+
+// Every stride-th object of a word, from the first on.
+static uint64_t every(uint32_t stride)
+{
+    return stride == 1 ? UINT64_MAX : stride == 2 ? 0x5555555555555555 : 0x1111111111111111;
+}
+
+// The lowest free objects among those that `chosen` has in each word of the bitmap.
+static uint32_t take_chosen(uint32_t run, uint32_t cls, uint64_t chosen, void **out, uint32_t n)
+{
     char *base = hz3_page_addr(run);
     uint64_t *bits = bitmap_of(run);
     uint32_t size = hz3_classes[cls].size;
     uint32_t taken = 0;
     for (uint32_t w = 0; w < bitmap_words(cls) && taken < n; w++) {
-        uint64_t word = bits[w];
+        uint64_t word = bits[w] & chosen;
+        uint64_t passed_over = bits[w] & ~chosen;
         while (word != 0 && taken < n) {
             out[taken++] = base + (size_t)(w * 64 + (uint32_t)__builtin_ctzl(word)) * size;
             word &= word - 1;
         }
-        bits[w] = word;
+        bits[w] = word | passed_over;
+    }
+    return taken;
+}
+
+// Objects that share a cache line are not taken one after the other. A program may give them to several threads, each
+// of which gets its own again and again from the bin that it frees it to; they would take the line from each other.
+uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
+{
+    hz3_assert_slow(hz3_run_is_valid(run, cls));
+    hz3_assert(n >= 1);
+    uint32_t stride = objects_on_a_line(cls);
+    uint32_t taken = 0;
+    for (uint32_t first = 0; first < stride && taken < n; first++) {
+        taken += take_chosen(run, cls, every(stride) << first, out + taken, n - taken);
     }
     Hz3RunMeta *meta = &hz3_arena.run[run];
     hz3_assert(taken <= n && taken <= meta->free_objs);

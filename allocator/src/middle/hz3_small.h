@@ -30,7 +30,8 @@ static inline uint32_t hz3_run_age(uint8_t since)
 // Makes a run of `class` out of pages that the caller has claimed; all objects in it, on no list.
 void hz3_run_create(uint32_t page, uint32_t cls, uint32_t shard);
 
-// Takes up to n objects out of the run in address order; returns how many.
+// Takes up to n objects out of the run, the lowest first, but objects that share a cache line not one after the other;
+// returns how many.
 uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n);
 
 // The first page of the run that holds this page of a small class.

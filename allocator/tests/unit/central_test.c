@@ -107,6 +107,27 @@ static void objects_are_distinct_and_whole(void **state)
     assert_int_equal(taken_pages(), taken_before);
 }
 
+static bool share_a_line(uint32_t a, uint32_t b, uint32_t size)
+{
+    uintptr_t low = (uintptr_t)objects[a], high = (uintptr_t)objects[b];
+    if (low > high) return share_a_line(b, a, size);
+    return (low + size - 1) / 64 == high / 64;
+}
+
+static void blocks_that_follow_each_other_share_no_line(void **state)
+{
+    (void)state;
+    static const uint32_t tiny[] = {HZ3_CLASS_16, HZ3_CLASS_32, HZ3_CLASS_48};
+    for (uint32_t t = 0; t < sizeof tiny / sizeof *tiny; t++) {
+        take(1, tiny[t], 40);
+        for (uint32_t i = 0; i < 40; i++) {
+            for (uint32_t j = 0; j < i; j++)
+                assert_false(share_a_line(i, j, hz3_classes[tiny[t]].size));
+        }
+        give(1, tiny[t], 40);
+    }
+}
+
 static void depot_returns_the_newest_first(void **state)
 {
     (void)state;
@@ -417,6 +438,7 @@ int main(int argc, char **argv)
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(objects_are_distinct_and_whole, set_up),
+        cmocka_unit_test_setup(blocks_that_follow_each_other_share_no_line, set_up),
         cmocka_unit_test_setup(depot_returns_the_newest_first, set_up),
         cmocka_unit_test_setup(every_offset_of_a_run_is_a_start_or_not, set_up),
         cmocka_unit_test_setup(double_frees_abort, set_up),
