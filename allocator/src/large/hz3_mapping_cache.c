@@ -264,7 +264,7 @@ static size_t limit(void)
 
 static size_t slack(void)
 {
-    size_t bytes = hz3_mappings.live_bytes / 16;
+    size_t bytes = hz3_mappings.live_bytes / 2;
     return bytes > SLACK_MIN ? bytes : SLACK_MIN;
 }
 

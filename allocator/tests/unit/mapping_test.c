@@ -515,7 +515,7 @@ static void a_fresh_mapping_has_others_go(void **state)
     checked_alloc(60 * MIB, 16);
     checked_alloc(60 * MIB, 16);
     size_t slack = cached_bytes();
-    assert_true(slack >= 4 * MIB && slack <= 16 * MIB);
+    assert_true(slack >= 30 * MIB && slack <= 120 * MIB); // half of what lives
     assert_int_equal(hz3_mapping_make_room(1000 * MIB), 0);
 }
 
