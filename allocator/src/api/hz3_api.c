@@ -157,11 +157,27 @@ static size_t block_size(size_t size)
     return size <= HZ3_MEDIUM_MAX ? hz3_classes[hz3_class_of(size)].size : hz3_large_pages(size) << HZ3_PAGE_SHIFT;
 }
 
+// A block that had to move because it grows will often grow on, and each move copies all of it. So it gets a quarter
+// more than it had. What it does not use of that costs little: pages that nobody touches are not resident. From 1 MiB
+// on the kernel moves mappings without a copy.
+#define ROOM_FROM HZ3_PAGE_SIZE
+
+static size_t with_room_to_grow(size_t old_usable, size_t size)
+{
+    size_t roomy = old_usable + old_usable / 4;
+    bool is_worth_it = size > old_usable && old_usable >= ROOM_FROM && roomy <= HZ3_SPAN_MAX;
+    return is_worth_it && roomy > size ? roomy : size;
+}
+
 // A block that shrinks stays where it is when there is no memory for a smaller one.
 static void *move_object(void *p, size_t old_usable, size_t size)
 {
     int saved_errno = errno;
-    void *moved = malloc(size);
+    size_t roomy = with_room_to_grow(old_usable, size);
+    void *moved = malloc(roomy);
+    if (HZ3_UNLIKELY(moved == NULL) && roomy != size) {
+        moved = malloc(size);
+    }
     if (moved == NULL && size <= old_usable) {
         errno = saved_errno;
         return p;
@@ -180,11 +196,11 @@ static bool is_large(const void *p)
 
 // The block if it serves as it is, or could be made to where it is; a mapping may also be moved without a copy. NULL:
 // it takes another block. One that would be left with half of what it has or less is not worth keeping, unless it is
-// above 32 KiB: more than an eighth too much goes back.
+// above 32 KiB: more than a quarter too much goes back.
 static void *resize(void *p, size_t usable, size_t size)
 {
     size_t bytes = block_size(size);
-    if (bytes <= usable && bytes >= usable - usable / 8) {
+    if (bytes <= usable && bytes >= usable - usable / 4) {
         return p;
     }
     if (size <= HZ3_MEDIUM_MAX || !is_large(p)) {

@@ -344,6 +344,30 @@ static void realloc_to_zero_frees(const void *arg)
     EXPECT(rss_bytes() < 512 * MIB, "RSS %zu after 2400 realloc(p, 0)", rss_bytes());
 }
 
+// Step by step to 512 KiB, with a neighbour in the way after each move. Each move copies the whole block: without room
+// to grow there were 34.
+static void a_block_that_grows_moves_seldom(const void *arg)
+{
+    (void)arg;
+    enum { STEP = 500, END = 512 * KIB, MOVES_MAX = 26 };
+    static void *neighbours[10000];
+    size_t moves = 0;
+    char *block = malloc(4096);
+    for (size_t size = 4096 + STEP; size < END; size += STEP) {
+        const uintptr_t before = (uintptr_t)block;
+        block = realloc(opaque(block), size);
+        EXPECT(block != NULL, "realloc to %zu", size);
+        if ((uintptr_t)block == before) continue;
+        EXPECT(moves < COUNT_OF(neighbours), "%zu moves until %zu bytes", moves, size);
+        neighbours[moves++] = malloc(size);
+    }
+    child_note("info=%zu moves from 4 to 512 KiB", moves);
+    EXPECT(moves <= MOVES_MAX, "%zu moves, at most %d", moves, MOVES_MAX);
+    for (size_t i = 0; i < moves; i++)
+        free(neighbours[i]);
+    free(block);
+}
+
 static void failed_realloc_keeps_the_block(const void *arg)
 {
     (void)arg;
@@ -454,6 +478,7 @@ static const TestCase cases[] = {
     {.name = "memalign_that_cannot_be_rounded_up_is_einval", .run = memalign_that_cannot_be_rounded_up_is_einval},
     {.name = "valloc_and_pvalloc_give_whole_pages", .run = valloc_and_pvalloc_give_whole_pages},
     {.name = "realloc_to_zero_frees", .run = realloc_to_zero_frees},
+    {.name = "a_block_that_grows_moves_seldom", .run = a_block_that_grows_moves_seldom},
     {.name = "failed_realloc_keeps_the_block", .run = failed_realloc_keeps_the_block},
     {.name = "free_keeps_errno", .run = free_keeps_errno},
     {.name = "free_with_a_size", .run = free_with_a_size},
