@@ -40,6 +40,10 @@ like "$markdown" '\| allocator \| metric \| at 56 ns \| at 505 ns \|
 \|---\|---\|---:\|---:\|
 \| a \| ops/s, M \| 8.00 \(33 %\) \| 3.00 \(67 %\) \|' 'so has the table for a README'
 
+rows_by_mode=$(cut -d, -f2 "$dir/plots/modes_one.csv" | sort | uniq -c | awk '{print $2 "=" $1}' | paste -sd' ')
+is "$rows_by_mode|$(ls "$dir/plots" | grep -c '^modes_.*svg')" '500=6 56=3 probe_pp_ns=1|2' \
+    'a figure has its samples by the distance of the CPUs; of the other cell there is none'
+
 # The rows of that table, blank-separated.
 from_html() { grep -A99 'class="modes"' "$dir/report.html" | sed '/<\/table>/q' | grep -o '<tr>.*</tr>' | sed 's/<[^>]*>/ /g' | tr -s ' '; }
 from_markdown() { sed -n '/^one by mode/,/^```$/p' "$dir/report.md" | sed '1,3d;$d' | tr -s ' '; }

@@ -97,7 +97,14 @@ malloc,hz3,2000,0
 free,jemalloc,30,0.1
 free,jemalloc,5000000,0
 TXT
-for plot in throughput pareto rss_curve scaling forest trend ranking latency; do
+cat >modes.csv <<'TXT'
+allocator,probe_pp_ns,ops_per_s
+hz3,80,12e6
+jemalloc,82,9e6
+hz3,431,6e6
+jemalloc,,7e6
+TXT
+for plot in throughput pareto rss_curve scaling forest trend ranking latency modes; do
     said=$(draw $plot $plot.csv $plot.svg "title_with_underscores: a=1" 2>&1 && draw $plot $plot.csv $plot.png "" 2>&1)
     code=$?
     [ $code -eq 0 ] && [ -z "$said" ] && [ "$(head -c 4 $plot.png | tail -c 3)" = PNG ] && grep -q '</svg>' $plot.svg
@@ -116,7 +123,7 @@ report $? "forest has the threshold's band"
 sed 's/0.93,0.90,0.95/8.63,8,9/; s/1.01,0.99,1.03/0.2,0.1,0.3/' forest.csv >far.csv
 draw forest far.csv far.svg T
 has far.svg "+763 % ▶" "◀ -80.0 %"
-for plot in throughput pareto rss_curve scaling forest trend ranking latency; do
+for plot in throughput pareto rss_curve scaling forest trend ranking latency modes; do
     draw $plot $plot.csv noted.svg T "2026-11-30, commit c0ffee, n = 5"
     [ "$(grep -c '>2026-11-30, commit c0ffee, n = 5<' noted.svg)" -eq 1 ]
     report $? "$plot says once where and when it was measured, and how often"
@@ -126,6 +133,7 @@ colour ranking.svg 184 184 184
 [ -s ranking.svg ] && ! grep -q '>grey_one<' ranking.svg
 report $? "ranking names six allocators and no more"
 has latency.svg hz3 jemalloc "share of calls of malloc that took longer" "1 in 10,000" "1 ms"
+has modes.svg hz3 jemalloc "round trip of a cache line between the CPUs (ns)" 100 500
 has trend.svg c3_bad "ratio to the reference" "date of the run, UTC" 2026-11-28 2026-12-08 1.9
 ! grep -q '>0<' trend.svg
 report $? "trend has no zero, beside which a few per cent would not show"
@@ -201,6 +209,7 @@ fails 65 "'header.csv': no rows" throughput header.csv none.svg T
 fails 65 "'header.csv': no rows" scaling header.csv none.svg T
 fails 65 "'missing.csv': no rows" pareto missing.csv none.svg T
 fails 65 "'header.csv': no rows with a ratio" forest header.csv none.svg T
+fails 65 "'header.csv': no rows with figures" modes header.csv none.svg T
 fails 65 "'header.csv': no rows" latency header.csv none.svg T
 fails 65 "'header.csv': no rows with a ratio" ranking header.csv none.svg T
 fails 65 "'header.csv': no points" trend header.csv none.svg T

@@ -1,7 +1,9 @@
 #include "report/mode_table.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "record/machine_modes.h"
 #include "record/metric.h"
 
 // Over all modes.
@@ -28,6 +30,27 @@ static unsigned *modes_of(const Results *results, const char *cell_id, unsigned 
     for (unsigned mode = 0; mode < results->modes.count; mode++)
         if (cell_saw(results, cell_id, mode)) modes[(*count)++] = mode;
     return modes;
+}
+
+unsigned modes_seen(const Results *results, const char *cell_id)
+{
+    unsigned count;
+    free(modes_of(results, cell_id, &count));
+    return count;
+}
+
+unsigned mode_rows(const Results *results, const char *cell_id, FILE *out)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < results->runs.count; i++) {
+        const RunRow *row = &results->runs.rows[i];
+        const bool is_one = strcmp(row->field[RUN_cell_id], cell_id) == 0 && row_status_is(row, "ok") &&
+                            machine_mode_of(&results->modes, row) >= 0 && !machine_mode_changed(&results->modes, row);
+        if (!is_one) continue;
+        fprintf(out, "%s,%s,%s\n", row->field[RUN_allocator], row->field[RUN_probe_pp_ns], row->field[RUN_ops_per_s]);
+        count++;
+    }
+    return count;
 }
 
 static char *figure(const CfgMetric *metric, const Spread *spread, unsigned samples)

@@ -3,6 +3,8 @@
 #ifndef HZB_MODE_TABLE_H
 #define HZB_MODE_TABLE_H
 
+#include <stdio.h>
+
 #include "record/results.h"
 #include "report/text_table.h"
 
@@ -10,5 +12,12 @@
 // stands for: "25.1 (60 %)".
 // No rows if the samples of the cell saw one mode, or if the machine was not probed.
 TextTable mode_table(const Results *results, const char *cell_id);
+
+// In how many modes samples of the cell ran.
+unsigned modes_seen(const Results *results, const char *cell_id);
+
+// Writes the rows allocator,probe_pp_ns,ops_per_s of the cell's valid samples that the machine stayed in one mode for.
+// Returns how many.
+unsigned mode_rows(const Results *results, const char *cell_id, FILE *out);
 
 #endif

@@ -16,6 +16,7 @@
 #include "record/metric.h"
 #include "record/results.h"
 #include "report/curves.h"
+#include "report/mode_table.h"
 #include "report/plot.h"
 #include "report/plot_latency.h"
 #include "report/plot_scaling.h"
@@ -131,25 +132,41 @@ static bool scaling(const Plots *plots)
     return ok;
 }
 
-static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
+// The rows of a cell's figure; returns how many.
+typedef unsigned CellRows(const Results *results, const char *cell_id, FILE *out);
+
+static bool cell_figure(const Plots *plots, const PlanRow *cell, const char *script, const char *head, CellRows *rows,
+                        const char *title)
 {
-    const Results *results = plots->results;
-    char *name = xfmt("pareto_%s", cell->cell_id);
-    unsigned points = 0;
+    char *name = xfmt("%s_%s", script, cell->cell_id);
     FILE *out = open_csv(plots, name);
-    if (!out) return false;
-    fputs("allocator,ops_per_s_median,peak_rss_mib_median\n", out);
+    bool ok = out != NULL;
+    if (out) {
+        fprintf(out, "%s\n", head);
+        const unsigned count = rows(plots->results, cell->cell_id, out);
+        ok = close_csv(out, name) && (count == 0 || draw(plots, script, name, title));
+    }
+    free(name);
+    return ok;
+}
+
+static unsigned pareto_rows(const Results *results, const char *cell_id, FILE *out)
+{
+    unsigned points = 0;
     for (unsigned a = 0; a < results->experiment.arm_count; a++) {
         const char *arm = results->experiment.arms[a].name;
-        Spread ops = results_spread(&results->runs, cell->cell_id, arm, RUN_ops_per_s);
-        Spread peak = results_spread(&results->runs, cell->cell_id, arm, RUN_peak_rss_kib);
+        Spread ops = results_spread(&results->runs, cell_id, arm, RUN_ops_per_s);
+        Spread peak = results_spread(&results->runs, cell_id, arm, RUN_peak_rss_kib);
         if (ops.n == 0 || peak.n == 0) continue;
         fprintf(out, "%s,%.10g,%.3f\n", arm, ops.median, peak.median / 1024);
         points++;
     }
-    bool ok = close_csv(out, name) && (points == 0 || draw(plots, "pareto", name, title));
-    free(name);
-    return ok;
+    return points;
+}
+
+static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
+{
+    return cell_figure(plots, cell, "pareto", "allocator,ops_per_s_median,peak_rss_mib_median", pareto_rows, title);
 }
 
 // One curve file, read.
@@ -395,18 +412,16 @@ static bool draw_ranking(const Plots *plots, const char *metric)
 // Nothing for a cell of another lane.
 static bool latency(const Plots *plots, const PlanRow *cell, const char *title)
 {
-    if (strcmp(cell->workload + (strlen(cell->workload) > 6 ? strlen(cell->workload) - 6 : 0), "_timed") != 0)
-        return true;
-    char *name = xfmt("latency_%s", cell->cell_id);
-    FILE *out = open_csv(plots, name);
-    bool ok = out != NULL;
-    if (out) {
-        fputs("kind,allocator,ns,share_above\n", out);
-        const unsigned rows = latency_rows(plots->results, cell->cell_id, out);
-        ok = close_csv(out, name) && (rows == 0 || draw(plots, "latency", name, title));
-    }
-    free(name);
-    return ok;
+    const size_t length = strlen(cell->workload);
+    const bool is_timed = length > 6 && strcmp(cell->workload + length - 6, "_timed") == 0;
+    return !is_timed || cell_figure(plots, cell, "latency", "kind,allocator,ns,share_above", latency_rows, title);
+}
+
+// Nothing for a cell that saw the machine in one mode only.
+static bool modes(const Plots *plots, const PlanRow *cell, const char *title)
+{
+    return modes_seen(plots->results, cell->cell_id) < 2 || !has_speed(plots->results, cell->cell_id) ||
+           cell_figure(plots, cell, "modes", "allocator,probe_pp_ns,ops_per_s", mode_rows, title);
 }
 
 // Of many cells and arms the ranking says more than a curve for each would.
@@ -419,7 +434,8 @@ static bool draw_cells(const Plots *plots)
     for (unsigned c = 0; ok && results->experiment.ranking.count == 0 && c < results->cells.count; c++) {
         const PlanRow *cell = results_cell(results, results->cells.items[c]);
         char *title = title_of(cell);
-        ok = rss_curve(plots, cell, title) && pareto(plots, cell, title) && latency(plots, cell, title);
+        ok = rss_curve(plots, cell, title) && pareto(plots, cell, title) && latency(plots, cell, title) &&
+             modes(plots, cell, title);
         free(title);
     }
     return ok;

@@ -52,7 +52,7 @@ static void figure(const Report *report, const char *name, unsigned number, FILE
 
 void report_plots(const Report *report, FILE *out)
 {
-    static const char *const of_cells[] = {"rss_curve", "pareto", "latency"};
+    static const char *const of_cells[] = {"rss_curve", "pareto", "latency", "modes"};
     unsigned number = 0;
     fputs("<h2 id=\"plots\">Plots</h2>\n<div class=\"figures\">\n", out);
     for (unsigned i = 0; i < report->results.experiment.ranking.count; i++) {
