@@ -91,6 +91,8 @@ static bool is_wanted(Hz3Slab *slab, Hz3FrontScope scope)
     switch (scope) {
     case HZ3_FRONT_IDLE:
         return hz3_slab_watch(slab);
+    case HZ3_FRONT_HERE:
+        return (slab->cpu != HZ3_CPU_NONE || slab->owner == &hz3_self) && hz3_slab_watch(slab);
     case HZ3_FRONT_OWN:
         return slab->owner == &hz3_self || (slab->cpu != HZ3_CPU_NONE && slab->cpu == hz3_rseq_cpu());
     default:
@@ -153,9 +155,10 @@ static size_t drain_round(Hz3FrontScope scope, bool *busy)
         hz3_assert(!is_in_place(slab));
         if (nobody_is_inside(slab, passed)) {
             uint32_t shard = slab->cpu != HZ3_CPU_NONE ? hz3_shard_of_cpu((uint32_t)slab->cpu) : hz3_shard_now();
-            size_t flushed = hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE);
+            size_t flushed = hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE || scope == HZ3_FRONT_HERE);
             bytes += flushed;
-            if (flushed != 0 && slab->cpu == HZ3_CPU_NONE && hz3_slab_cached_bytes(slab) == 0) {
+            bool is_empty = flushed != 0 && hz3_slab_cached_bytes(slab) == 0;
+            if (is_empty && slab->cpu == HZ3_CPU_NONE && scope != HZ3_FRONT_HERE) {
                 hz3_slab_purge_slots(slab);
                 slab->will_be_parked = scope == HZ3_FRONT_IDLE;
             }

@@ -7,9 +7,10 @@
 // Moves cached objects of all CPUs and threads into the middle layer, which checks each of them, and returns the bytes
 // moved. The caller holds no leaf lock.
 //   IDLE  only bins in which nothing has moved since the call before the last one with IDLE
+//   HERE  as IDLE, of the CPUs and of the calling thread; other threads may only be waiting for a CPU. It parks nothing
 //   ALL   every slab; one whose owner is inside an operation is tried again a bounded number of times
 //   OWN   the slab that serves the calling thread now
-typedef enum Hz3FrontScope { HZ3_FRONT_IDLE, HZ3_FRONT_ALL, HZ3_FRONT_OWN } Hz3FrontScope;
+typedef enum Hz3FrontScope { HZ3_FRONT_IDLE, HZ3_FRONT_HERE, HZ3_FRONT_ALL, HZ3_FRONT_OWN } Hz3FrontScope;
 size_t hz3_front_drain(Hz3FrontScope scope);
 
 // Bytes that all slabs cache. A snapshot.

@@ -153,9 +153,9 @@ static size_t trim_mappings(const Gate *gate)
 }
 
 // What the caches did not need since the last time. Returns what it moved, in bytes and calls of the boundary.
-static size_t drain_surplus(uint64_t max_medium_runs)
+static size_t drain_surplus(Hz3FrontScope fronts, uint64_t max_medium_runs)
 {
-    size_t moved = hz3_front_drain(HZ3_FRONT_IDLE);
+    size_t moved = hz3_front_drain(fronts);
     uint64_t released = hz3_stat_sum(boundary_calls);
     hz3_central_drain_small(HZ3_DRAIN_SURPLUS);
     hz3_s65_medium_reclaim_tick(max_medium_runs);
@@ -168,7 +168,7 @@ static bool run(void)
     hz3_assert(runs_here);
     hz3_stat_add(epochs, 1);
     Gate gate = gate_for(next_epoch());
-    size_t moved = drain_surplus(gate.medium_runs);
+    size_t moved = drain_surplus(HZ3_FRONT_IDLE, gate.medium_runs);
     hz3_magazine_trim(gate.is_idle && !gate.is_pause);
     moved += trim_mappings(&gate);
     forget_events();
@@ -230,7 +230,7 @@ void hz3_epoch_note_claimed(uint64_t pages)
     }
     atomic_store_explicit(&claimed, 0, memory_order_relaxed);
     hz3_stat_add(claim_epochs, 1);
-    drain_surplus(MEDIUM_RUNS_OF_A_CLAIM);
+    drain_surplus(HZ3_FRONT_HERE, MEDIUM_RUNS_OF_A_CLAIM);
     end();
 }
 
