@@ -66,6 +66,9 @@ script "system qw(env -u LD_PRELOAD perl -e), q($busy $busy $busy $busy); $busy"
 measure 'bin: perl' "argv: [$work/script.pl]"
 is "$(of status) $(of status plain)" 'invalid ok' 'a child without the allocator makes the sample invalid'
 like "$(reasons)" 'proof: .*libhzbfake_a.so is not mapped \(process [0-9]+\)' 'and is named'
+script "$busy delete \$ENV{LD_PRELOAD}; exec qw(perl -e), q($busy $busy $busy $busy)"
+measure 'bin: perl' "argv: [$work/script.pl]"
+is "$(of status) $(of status plain)" 'invalid ok' 'so does a process that goes on without it in another program'
 script "$busy print \$ENV{LD_PRELOAD}"
 measure 'bin: perl' "argv: [$work/script.pl]"
 is "$(of status) $(of status plain)" 'invalid invalid' 'unlike output makes the block invalid'

@@ -80,6 +80,20 @@ int64_t target_cpu_ms(pid_t pid)
     return known ? (user + system) * 1000 / sysconf(_SC_CLK_TCK) : -1;
 }
 
+uint64_t target_stack_start(pid_t pid)
+{
+    enum { FIELDS_BEFORE = 25 }; // of those that stat_fields() has; see proc(5), startstack
+    uint64_t start = 0;
+    char *fields = stat_fields(pid), *at = fields;
+    for (unsigned i = 0; at && i < FIELDS_BEFORE; i++) {
+        at += strspn(at, " ");
+        at = strchr(at, ' ');
+    }
+    if (at && sscanf(at, " %" SCNu64, &start) != 1) start = 0;
+    free(fields);
+    return start;
+}
+
 // Compared by what the path leads to now, for overlay and btrfs show another device in maps than stat() does.
 static bool maps_have(const char *maps, const char *library)
 {

@@ -23,6 +23,9 @@ void target_reset_peak(pid_t pid);
 int64_t target_majflt(pid_t pid);
 // CPU time so far; -1 once it has ended.
 int64_t target_cpu_ms(pid_t pid);
+// Where the stack begins that the process got when it began its program: another one with each program that it begins,
+// for the kernel draws it. 0: unknown.
+uint64_t target_stack_start(pid_t pid);
 
 // NULL if the process has mapped the library `wanted` (NULL: none) and no other of `known`; else what is wrong. A
 // mistyped LD_PRELOAD runs on glibc's malloc and exits with 0, so this is the only proof there is.

@@ -57,11 +57,13 @@ static void walk(Tree *tree, pid_t pid)
 
 static void prove(Tree *tree, TreeProcess *process)
 {
-    if (process->is_proven || tree->fault) return;
+    const uint64_t stack_start = target_stack_start(process->pid); // first: what is read next may be the next program
+    if (tree->fault || (process->is_proven && stack_start == process->stack_start)) return;
     char *fault = target_program_fault(process->pid, tree->library, tree->known);
     if (!fault) {
+        tree->proven += !process->is_proven;
         process->is_proven = true;
-        tree->proven++;
+        process->stack_start = stack_start;
     } else if (target_cpu_ms(process->pid) > PROOF_CPU_MS_MAX) {
         tree->fault = xfmt("%s (process %d)", fault, (int)process->pid);
     }

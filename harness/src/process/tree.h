@@ -12,8 +12,9 @@
 typedef struct TreeProcess {
     pid_t pid;
     int statm_fd;
-    bool is_here; // found by the walk that goes on now
-    bool is_proven;
+    bool is_here;         // found by the walk that goes on now
+    bool is_proven;       // once at least
+    uint64_t stack_start; // then; a process that goes on with another program is proven again
 } TreeProcess;
 
 typedef struct Tree {
