@@ -166,7 +166,8 @@ static void dlopen_and_dlclose_200_times(const void *arg)
         if (i == 20) settled = rss_bytes();
         load_and_unload();
     }
-    EXPECT(rss_bytes() <= settled + 4 * MIB, "RSS %zu, then %zu", settled, rss_bytes());
+    // A second CPU's caches may come after the 20th time; 50 KB lost each time would be 9 MiB.
+    EXPECT(rss_bytes() <= settled + 8 * MIB, "RSS %zu, then %zu", settled, rss_bytes());
 }
 
 static void *load_in_thread(void *arg)
