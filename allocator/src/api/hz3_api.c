@@ -176,6 +176,7 @@ static void *move_object(void *p, size_t old_usable, size_t size)
     size_t roomy = with_room_to_grow(old_usable, size);
     void *moved = malloc(roomy);
     if (HZ3_UNLIKELY(moved == NULL) && roomy != size) {
+        errno = saved_errno;
         moved = malloc(size);
     }
     if (moved == NULL && size <= old_usable) {

@@ -132,7 +132,7 @@ static void unlink_end(SpanCache *cache, SpanList *list, uint32_t page)
 
 static uint32_t pages_allowed(void)
 {
-    uint32_t share = (hz3_arena.slots - hz3_arena_slots_left()) * (HZ3_PAGES_PER_SEG / HEAP_SHARE);
+    uint32_t share = hz3_arena_slots_open() * (HZ3_PAGES_PER_SEG / HEAP_SHARE);
     uint32_t part = (share > PAGES_ALWAYS_ALLOWED ? share : PAGES_ALWAYS_ALLOWED) / hz3_shard_count();
     return part > PAGES_MAX ? part : PAGES_MAX;
 }

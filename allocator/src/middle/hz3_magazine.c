@@ -92,7 +92,7 @@ void hz3_magazine_open_no_more(void)
 static bool may_have_another_block(void)
 {
     size_t bytes = atomic_fetch_add_explicit(&block_bytes, HZ3_MAGAZINE_BLOCK_BYTES, memory_order_relaxed);
-    size_t open = hz3_arena.slots - hz3_arena_slots_left();
+    size_t open = hz3_arena_slots_open();
     size_t always = BYTES_ALWAYS_ALLOWED + hz3_shard_count() * HZ3_MAGAZINE_BLOCK_BYTES;
     return bytes + HZ3_MAGAZINE_BLOCK_BYTES <= always + (open << HZ3_SEG_SHIFT) / HEAP_SHARE &&
            !atomic_load_explicit(&are_enough, memory_order_relaxed);

@@ -50,6 +50,11 @@ static inline uint32_t hz3_arena_slots_left(void)
     return atomic_load_explicit(&hz3_arena.slots_left, memory_order_relaxed);
 }
 
+static inline uint32_t hz3_arena_slots_open(void)
+{
+    return hz3_arena.slots - hz3_arena_slots_left();
+}
+
 // A snapshot, unless the caller owns pages of the slot.
 bool hz3_arena_slot_is_open(uint32_t slot);
 

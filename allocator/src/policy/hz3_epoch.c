@@ -209,21 +209,21 @@ bool hz3_epoch_tick(void)
     return moved;
 }
 
-// How much a program may claim before its caches are looked through: a share of the heap, and something for each shard,
-// whose caches that takes time for. So a claimed page costs the same on every machine.
+// How many pages a program may claim before its caches are looked through: a share of the heap, or so many for each
+// shard, for each has caches to look at. So a claimed page costs the same on every machine.
 #define CLAIMED_SHARE 32u
 #define CLAIMED_PER_SHARD 256u
 
 static uint64_t claimed_max(void)
 {
-    uint64_t share = (uint64_t)(hz3_arena.slots - hz3_arena_slots_left()) * HZ3_PAGES_PER_SEG / CLAIMED_SHARE;
+    uint64_t share = (uint64_t)hz3_arena_slots_open() * HZ3_PAGES_PER_SEG / CLAIMED_SHARE;
     uint64_t least = (uint64_t)hz3_shard_count() * CLAIMED_PER_SHARD;
     return share > least ? share : least;
 }
 
 void hz3_epoch_note_claimed(uint64_t pages)
 {
-    static _Atomic uint64_t claimed;
+    static _Atomic uint64_t claimed; // about: what others add before it is set back is forgotten
     uint64_t sum = atomic_fetch_add_explicit(&claimed, pages, memory_order_relaxed) + pages;
     if (HZ3_LIKELY(sum < claimed_max()) || hz3_knobs.EPOCH_TICK_MS == 0 || !begin()) {
         return;

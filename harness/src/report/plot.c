@@ -150,6 +150,7 @@ static bool cell_figure(const Plots *plots, const PlanRow *cell, const char *scr
     return ok;
 }
 
+#define PARETO_HEAD "allocator,ops_per_s_median,peak_rss_mib_median"
 static unsigned pareto_rows(const Results *results, const char *cell_id, FILE *out)
 {
     unsigned points = 0;
@@ -162,11 +163,6 @@ static unsigned pareto_rows(const Results *results, const char *cell_id, FILE *o
         points++;
     }
     return points;
-}
-
-static bool pareto(const Plots *plots, const PlanRow *cell, const char *title)
-{
-    return cell_figure(plots, cell, "pareto", "allocator,ops_per_s_median,peak_rss_mib_median", pareto_rows, title);
 }
 
 // One curve file, read.
@@ -434,8 +430,8 @@ static bool draw_cells(const Plots *plots)
     for (unsigned c = 0; ok && results->experiment.ranking.count == 0 && c < results->cells.count; c++) {
         const PlanRow *cell = results_cell(results, results->cells.items[c]);
         char *title = title_of(cell);
-        ok = rss_curve(plots, cell, title) && pareto(plots, cell, title) && latency(plots, cell, title) &&
-             modes(plots, cell, title);
+        ok = rss_curve(plots, cell, title) && cell_figure(plots, cell, "pareto", PARETO_HEAD, pareto_rows, title) &&
+             latency(plots, cell, title) && modes(plots, cell, title);
         free(title);
     }
     return ok;
