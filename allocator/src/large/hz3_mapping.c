@@ -130,10 +130,10 @@ static void give_back(Hz3Mapping m, bool keep_addresses)
 }
 
 // One at a time: what is in nobody's table while another thread forks is the child's for ever. Returns the bytes.
-static size_t give_back_next(Hz3MappingReason reason)
+static size_t give_back_next(Hz3MappingReason reason, size_t bytes_max)
 {
     hz3_lock_acquire(&hz3_mappings.lock);
-    Hz3Mapping taken = hz3_mapping_cache_take_out(reason);
+    Hz3Mapping taken = hz3_mapping_cache_take_out(reason, bytes_max);
     bool keep_addresses = hz3_mappings.live >= KEEPS_ADDRESSES_FROM;
     hz3_lock_release(&hz3_mappings.lock);
     if (taken.bytes != 0) {
@@ -149,7 +149,7 @@ static size_t give_back_all(Hz3MappingReason reason, size_t bytes_max)
     hz3_lock_release(&hz3_mappings.lock);
     size_t given = 0;
     for (size_t bytes = 1; bytes != 0 && given < bytes_max && tries-- > 0; given += bytes) {
-        bytes = give_back_next(reason);
+        bytes = give_back_next(reason, bytes_max);
     }
     return given;
 }
@@ -172,7 +172,7 @@ static HZ3_NOINLINE void keep_below_limit(void)
 
 size_t hz3_mapping_make_room(size_t bytes)
 {
-    return give_back_all(HZ3_MAPPING_OVER_SLACK, bytes);
+    return give_back_all(HZ3_MAPPING_OTHERS_GROW, bytes);
 }
 
 size_t hz3_mapping_trim(bool all)
@@ -196,7 +196,7 @@ size_t hz3_mapping_trim(bool all)
 // Before fresh pages are touched, those that are free elsewhere go: first here, then in the arena.
 static void pay_for(size_t bytes)
 {
-    hz3_mapping_make_room(bytes);
+    give_back_all(HZ3_MAPPING_GROWING, bytes);
     hz3_mem_budget_pay(bytes >> HZ3_PAGE_SHIFT);
 }
 

@@ -4,9 +4,9 @@
 #include "base/hz3_log.h"
 
 #define MIB ((size_t)1 << 20)
-#define LIMIT_MIN (32 * MIB) // kept whatever is alive
-#define SLACK_MIN (8 * MIB)  // kept even while the program grows
-#define LOOKED_AT_MAX 8u     // of a bin, where a mapping may not fit
+#define LIMIT_MIN (32 * MIB)        // kept whatever is alive
+#define WHILE_GROWING_MIN (8 * MIB) // kept even while the program grows
+#define LOOKED_AT_MAX 8u            // of a bin, where a mapping may not fit
 
 static Hz3Mapping *record(uint32_t at)
 {
@@ -252,56 +252,73 @@ static size_t min_of(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-// What was alive a moment ago may come again; more than that is of no use. A quarter of what the process may have.
-static size_t limit(void)
+static size_t max_of(size_t a, size_t b)
 {
-    size_t bytes = hz3_mappings.peak_bytes > LIMIT_MIN ? hz3_mappings.peak_bytes : LIMIT_MIN;
+    return a > b ? a : b;
+}
+
+// What was alive a moment ago may come again. It comes in other sizes, which do not fit into the holes that the old
+// ones left: half as much again, and no fresh memory is needed (EXPERIMENTS.md). growth: bytes that will live besides.
+static size_t dirty_max(size_t growth, size_t least)
+{
+    size_t live = hz3_mappings.live_bytes + growth;
+    size_t peak = max_of(hz3_mappings.peak_bytes, live);
+    size_t bytes = max_of(peak + peak / 2 - live, least);
     if (hz3_mappings.memory_limit != 0) {
         bytes = min_of(bytes, hz3_mappings.memory_limit / 4);
     }
     return min_of(bytes, (size_t)hz3_knobs.MAPPED_CACHE_BYTES);
 }
 
-static size_t slack(void)
+// How much of the oldest is to go.
+static size_t excess(Hz3MappingReason reason, size_t growth)
 {
-    size_t bytes = hz3_mappings.live_bytes / 2;
-    return bytes > SLACK_MIN ? bytes : SLACK_MIN;
-}
-
-static uint32_t choose(Hz3MappingReason reason)
-{
-    uint32_t oldest = hz3_mappings.oldest;
+    const Hz3Mapping *oldest = record(hz3_mappings.oldest);
+    size_t most = SIZE_MAX;
     switch (reason) {
     case HZ3_MAPPING_OVER_LIMIT:
-        return hz3_mappings.dirty_bytes > limit() ? oldest : 0;
-    case HZ3_MAPPING_OVER_SLACK:
-        return hz3_mappings.dirty_bytes > slack() ? oldest : 0;
+        most = dirty_max(0, LIMIT_MIN);
+        break;
+    case HZ3_MAPPING_GROWING:
+        most = dirty_max(growth, WHILE_GROWING_MIN);
+        break;
+    case HZ3_MAPPING_OTHERS_GROW:
+        most = max_of(hz3_mappings.live_bytes / 2, WHILE_GROWING_MIN);
+        break;
     case HZ3_MAPPING_AGED:
-        return oldest != 0 && record(oldest)->trims != hz3_mappings.trims ? oldest : 0;
-    case HZ3_MAPPING_ANY:
-        return oldest;
+        return oldest->trims != hz3_mappings.trims ? oldest->bytes : 0;
     default:
-        return find_fit(&hz3_mappings.clean, HZ3_PAGE_SIZE, HZ3_PAGE_SIZE);
+        return oldest->bytes;
     }
+    size_t over = hz3_mappings.dirty_bytes > most ? hz3_page_round_up(hz3_mappings.dirty_bytes - most) : 0;
+    return min_of(over, oldest->bytes);
 }
 
 bool hz3_mapping_cache_is_over_limit(void)
 {
     bool is_unknown = hz3_mappings.memory_limit == 0 && hz3_mappings.dirty_bytes > LIMIT_MIN;
-    return is_unknown || hz3_mappings.dirty_bytes > limit();
+    return is_unknown || hz3_mappings.dirty_bytes > dirty_max(0, LIMIT_MIN);
 }
 
-Hz3Mapping hz3_mapping_cache_take_out(Hz3MappingReason reason)
+static Hz3Mapping take_out(uint32_t at, size_t bytes)
 {
-    uint32_t at = choose(reason);
-    if (at == 0) {
-        return (Hz3Mapping){.bytes = 0};
-    }
     Hz3Mapping taken = *record(at);
-    take_off(at);
-    hz3_registry_drop_record(at);
+    if (bytes < taken.bytes && hz3_registry_has_room()) {
+        taken.bytes = bytes;
+    }
+    cut_front(at, taken.bytes);
     hz3_mappings.promised++;
     return taken;
+}
+
+Hz3Mapping hz3_mapping_cache_take_out(Hz3MappingReason reason, size_t bytes_max)
+{
+    if (reason == HZ3_MAPPING_ANY_CLEAN) {
+        uint32_t at = find_fit(&hz3_mappings.clean, HZ3_PAGE_SIZE, HZ3_PAGE_SIZE);
+        return at != 0 ? take_out(at, SIZE_MAX) : (Hz3Mapping){.bytes = 0};
+    }
+    size_t bytes = hz3_mappings.oldest != 0 ? min_of(excess(reason, bytes_max), bytes_max) : 0;
+    return bytes != 0 ? take_out(hz3_mappings.oldest, bytes) : (Hz3Mapping){.bytes = 0};
 }
 
 // --- for asserts -----------------------------------------------------------------------------------------------------

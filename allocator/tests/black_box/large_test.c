@@ -209,7 +209,8 @@ static void buffers_that_come_and_go_stay_resident(const void *arg)
         free(live[i]);
 }
 
-// One at a time, each of another size, and a block that stays after each: what cannot serve has to go.
+// One at a time, each of another size, and a block that stays after each: what cannot serve has to go, but for half of
+// the 133 MiB that live at most.
 static void temporaries_do_not_pile_up(const void *arg)
 {
     (void)arg;
@@ -219,7 +220,7 @@ static void temporaries_do_not_pile_up(const void *arg)
         touched(MIB + 100 * KIB);
         free(temporary);
     }
-    EXPECT(peak_bytes() < 160 * MIB, "peak %zu MiB", peak_bytes() / MIB);
+    EXPECT(peak_bytes() < 205 * MIB, "peak %zu MiB", peak_bytes() / MIB);
 }
 
 // --- what one side has free serves the other ---

@@ -497,11 +497,11 @@ static void what_is_kept_is_a_quarter_of_the_groups_limit(void **state)
     assert_true(cached_bytes() <= 150 * MIB && cached_bytes() >= 100 * MIB);
 }
 
-// What is free goes before fresh pages are touched, but some stays.
-static void a_fresh_mapping_has_others_go(void **state)
+// 200 MiB in pieces of 4 MiB between holes.
+static void free_200_mib_in_pieces(void)
 {
-    (void)state;
     hz3_knobs.MAPPED_CACHE_BYTES = 4096 * MIB;
+    hz3_mappings.peak_bytes = 0;
     for (int i = 0; i < 50; i++) {
         checked_alloc(4 * MIB, 16);
         kernel_next++;
@@ -509,14 +509,46 @@ static void a_fresh_mapping_has_others_go(void **state)
     while (n_live > 0) {
         checked_free(0);
     }
+    assert_int_equal(cached_bytes(), 200 * MIB);
+}
+
+static void what_does_not_fit_goes_above_half_again_of_the_peak(void **state)
+{
+    (void)state;
+    free_200_mib_in_pieces();
+    static const size_t mib_after[] = {200, 180, 120, 120}; // with 60, 120, 180, 240 alive, of at most 200
+    for (int i = 0; i < 4; i++) {
+        checked_alloc(60 * MIB, 16);
+        assert_int_equal(cached_bytes(), mib_after[i] * MIB);
+    }
+}
+
+static void half_of_what_lives_stays_while_the_arena_grows(void **state)
+{
+    (void)state;
+    free_200_mib_in_pieces();
     checked_alloc(60 * MIB, 16);
-    assert_int_equal(cached_bytes(), 140 * MIB);
-    checked_alloc(60 * MIB, 16);
-    checked_alloc(60 * MIB, 16);
-    checked_alloc(60 * MIB, 16);
-    size_t slack = cached_bytes();
-    assert_true(slack >= 30 * MIB && slack <= 120 * MIB); // half of what lives
+    assert_int_equal(hz3_mapping_make_room(1 * MIB), 1 * MIB); // of one of 4
+    assert_int_equal(cached_bytes(), 199 * MIB);
+    assert_int_equal(hz3_mapping_make_room(1000 * MIB), 169 * MIB);
     assert_int_equal(hz3_mapping_make_room(1000 * MIB), 0);
+}
+
+static void without_a_record_for_the_rest_a_whole_mapping_goes(void **state)
+{
+    (void)state;
+    free_200_mib_in_pieces();
+    hz3_lock_acquire(&hz3_mappings.lock);
+    uint32_t promised = hz3_mappings.promised;
+    while (hz3_registry_has_room()) {
+        hz3_mappings.promised++;
+    }
+    uint32_t added = hz3_mappings.promised - promised;
+    hz3_lock_release(&hz3_mappings.lock);
+    assert_int_equal(hz3_mapping_make_room(1 * MIB), 4 * MIB);
+    hz3_lock_acquire(&hz3_mappings.lock);
+    hz3_mappings.promised -= added;
+    hz3_lock_release(&hz3_mappings.lock);
 }
 
 static void a_locked_mapping_loses_its_addresses(void **state)
@@ -663,7 +695,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(few_freed_mappings_give_them_back, set_up),
         cmocka_unit_test_setup(what_is_kept_is_bounded_by_what_was_alive, set_up),
         cmocka_unit_test_setup(what_is_kept_is_a_quarter_of_the_groups_limit, set_up),
-        cmocka_unit_test_setup(a_fresh_mapping_has_others_go, set_up),
+        cmocka_unit_test_setup(what_does_not_fit_goes_above_half_again_of_the_peak, set_up),
+        cmocka_unit_test_setup(half_of_what_lives_stays_while_the_arena_grows, set_up),
+        cmocka_unit_test_setup(without_a_record_for_the_rest_a_whole_mapping_goes, set_up),
         cmocka_unit_test_setup(a_locked_mapping_loses_its_addresses, set_up),
         cmocka_unit_test_setup(a_mapping_shrinks_where_it_is, set_up),
         cmocka_unit_test_setup(a_mapping_grows_where_it_is, set_up),
