@@ -10,6 +10,7 @@
 #include "front/hz3_rseq.h"
 #include "front/hz3_slab.h"
 #include "large/hz3_large.h"
+#include "middle/hz3_bulk_free.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_small.h"
 #include "policy/hz3_purger.h"
@@ -71,6 +72,13 @@ static uint32_t note_miss(uint32_t cls)
     return half != 0 ? half : 1;
 }
 
+static HZ3_NOINLINE void settle_bulk_free(uint32_t shard, uint32_t cls)
+{
+    void *batch[HZ3_BATCH_MAX];
+    uint32_t n = pop_batch(cls, batch, HZ3_BATCH_MAX);
+    hz3_bulk_settle(shard, cls, batch, n);
+}
+
 // The batch goes through the stack: a reclaim inside the take may drain this very slab.
 void *hz3_front_refill(uint32_t cls)
 {
@@ -79,7 +87,12 @@ void *hz3_front_refill(uint32_t cls)
     if (pop_batch(cls, batch, 1) == 1) {
         return batch[0]; // the bin was not empty: the section was aborted, or this thread is not on the CPU front
     }
-    uint32_t n = hz3_central_take(hz3_shard_now(), cls, batch, note_miss(cls));
+    uint32_t shard = hz3_shard_now();
+    uint32_t bulk_free = hz3_bulk_class(shard);
+    if (HZ3_UNLIKELY(bulk_free != 0)) {
+        settle_bulk_free(shard, bulk_free);
+    }
+    uint32_t n = hz3_central_take(shard, cls, batch, note_miss(cls));
     if (n == 0) {
         bool is_zero;
         void *p = hz3_large_fallback(hz3_classes[cls].size, HZ3_MIN_ALIGN, &is_zero);

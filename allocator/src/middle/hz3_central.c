@@ -8,6 +8,7 @@
 #include "base/hz3_shard.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
+#include "middle/hz3_bulk_free.h"
 #include "middle/hz3_central_state.h"
 #include "middle/hz3_partial_news.h"
 #include "middle/hz3_small.h"
@@ -44,9 +45,14 @@ void hz3_central_init(void)
     hz3_magazine_init();
 }
 
+static uint32_t shard_of(const Central *c)
+{
+    return (uint32_t)(c - hz3_central[0]) / HZ3_CLASS_COUNT;
+}
+
 void hz3_central_offer(const Central *c)
 {
-    uint32_t shard = (uint32_t)(c - hz3_central[0]) / HZ3_CLASS_COUNT;
+    uint32_t shard = shard_of(c);
     uint32_t cls = (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
     uint64_t bit = 1ull << shard;
     uint32_t count = hz3_depot_count(&c->depot);
@@ -105,6 +111,7 @@ static uint32_t take_idle(Central *c, uint32_t cls, void **out, uint32_t want)
 {
     Hz3Magazine *emptied = NULL;
     hz3_lock_acquire(&c->lock);
+    atomic_store_explicit(&c->streak, 0, memory_order_relaxed);
     uint32_t taken = hz3_depot_pop(&c->depot, out, want, &emptied);
     if (taken == 0) {
         taken = hz3_partial_take(c, cls, out, want); // medium classes have no partial runs
@@ -141,6 +148,7 @@ static uint32_t take_from(uint32_t other, uint32_t shard, uint32_t cls, void **o
     } else if (!hz3_lock_try(&c->lock)) {
         return 0;
     }
+    atomic_store_explicit(&c->streak, 0, memory_order_relaxed);
     Hz3Magazine *magazine = hz3_depot_detach_top(&c->depot);
     uint32_t taken = 0;
     if (magazine == NULL && hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL) {
@@ -192,6 +200,7 @@ uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t wan
         taken = take_offered(shard, cls, out, want);
     }
     if (taken == 0) {
+        hz3_bulk_note_opened(shard, cls);
         taken =
             hz3_class_is_medium(cls) ? open_medium_runs(shard, cls, out, want) : open_small_run(shard, cls, out, want);
     }
@@ -217,7 +226,11 @@ static uint32_t push(Central *c, uint32_t cls, void *const *objects, uint32_t n,
         fresh = NULL;
     }
     uint32_t pushed = hz3_depot_push(&c->depot, objects, room_for(c, cls, n));
+    uint32_t streak = atomic_load_explicit(&c->streak, memory_order_relaxed) + pushed;
+    streak = streak < UINT16_MAX ? streak : UINT16_MAX;
+    atomic_store_explicit(&c->streak, (uint16_t)streak, memory_order_relaxed);
     hz3_central_unlock(c);
+    hz3_bulk_note_given(shard_of(c), cls, streak);
     if (HZ3_UNLIKELY(fresh != NULL)) {
         fresh->below = NULL;
         hz3_magazine_put(fresh);
@@ -300,7 +313,7 @@ bool hz3_central_is_valid(const Central *c)
     if (!HZ3_DEBUG) {
         return true;
     }
-    uint32_t shard = (uint32_t)(c - hz3_central[0]) / HZ3_CLASS_COUNT;
+    uint32_t shard = shard_of(c);
     uint32_t cls = (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
     bool has_news = atomic_load_explicit(&c->has_news, memory_order_relaxed);
     bool is_known = has_news || (c->depot.top == NULL && c->depot.spare == NULL);

@@ -61,6 +61,11 @@ static uint32_t drain_depot(uint32_t shard, uint32_t cls, Hz3DrainDepth depth, u
     return drained;
 }
 
+uint32_t hz3_central_drain_class(uint32_t shard, uint32_t cls, uint32_t max_objects)
+{
+    return drain_depot(shard, cls, HZ3_DRAIN_ALL, max_objects);
+}
+
 // An empty run is alone on its list (C3), so the list's count tells whether there may be one.
 static void retire_last_empty_run(Central *c, uint32_t cls)
 {

@@ -16,7 +16,9 @@ typedef struct Central {
     uint32_t partial;      // first run with objects in it, or HZ3_PAGE_NONE
     uint32_t partial_runs; // runs of that list
     uint32_t next_scanned; // the partial purge's place in the list of partial runs, or HZ3_PAGE_NONE
-    _Atomic bool has_news; // something came into the depot since a drain found it empty; read without the lock, too
+    // Read without the lock, too.
+    _Atomic bool has_news;   // something came into the depot since a drain found it empty
+    _Atomic uint16_t streak; // objects that came into the depot since the last take, at most UINT16_MAX
 } Central;
 
 _Static_assert(sizeof(Central) == 64, "a central is one cache line");
@@ -55,6 +57,9 @@ void hz3_partial_insert(Central *c, uint32_t run, uint32_t cls);
 void hz3_partial_retire(Central *c, uint32_t run, uint32_t cls);
 // After objects came back: puts the run on the list; when it is empty, retires it unless it is the only one there.
 void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls);
+
+// The caller holds no lock. Settles at most so many objects of the depot, oldest first; returns how many.
+uint32_t hz3_central_drain_class(uint32_t shard, uint32_t cls, uint32_t max_objects);
 
 // The caller holds no lock, and nobody else has these objects. Puts them back where they came from: small ones into
 // their runs, medium ones through the release boundary. Aborts with a message on one that is no object of a live run,

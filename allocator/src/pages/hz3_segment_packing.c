@@ -14,10 +14,11 @@
 // not on one a level. Behind the levels, the shards that opened the slots.
 static _Atomic uint64_t (*may_hold)[HZ3_PACK_WORDS];
 
-// The slot a shard took pages from last: one compact place to look first, and fewer threads on one page map.
+// Where a shard looks first: the slot it took pages from last, or a lower one of those it opened, when pages of that
+// one are freed. So a shard packs its slots from below and takes warm pages again, and few threads are on one page map.
 static _Atomic uint32_t current_slot[HZ3_SHARDS_MAX];
 
-// The shard; read by HZ3_PAGE_STEAL=0 alone.
+// The shard.
 static _Atomic uint8_t *opened_by(uint32_t slot)
 {
     return (_Atomic uint8_t *)&may_hold[slot / 64][LEVELS] + slot % 64;
@@ -79,6 +80,14 @@ static void clear_hints(uint32_t level, uint32_t slot)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
+static void lower_current(uint32_t slot)
+{
+    _Atomic uint32_t *current = &current_slot[atomic_load_explicit(opened_by(slot), memory_order_relaxed)];
+    if (slot < atomic_load_explicit(current, memory_order_relaxed)) {
+        atomic_store_explicit(current, slot, memory_order_relaxed);
+    }
+}
+
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
 {
     hz3_assert(pages >= 1 && page_idx + pages <= HZ3_PAGES_PER_SEG);
@@ -88,6 +97,7 @@ void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
     uint32_t last = first < pages ? hz3_segment_free_run_around(meta, page_idx + pages - 1) : first;
     uint32_t run = first > last ? first : last;
     set_hints(level_of(run < pages ? pages : run), slot);
+    lower_current(slot);
 }
 
 void hz3_pack_on_close(uint32_t slot)

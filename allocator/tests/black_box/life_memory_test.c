@@ -156,16 +156,21 @@ static void churn_does_not_grow(const void *arg)
 
 // A program that goes through many sizes, in less time than an epoch takes to come round. What one size has left in the
 // caches keeps pages from the next, here by blocks of nearly every run.
+typedef struct Turns {
+    size_t step, most_blocks, most_bytes; // of one size
+} Turns;
+
 static void sizes_in_turn_share_memory(const void *arg)
 {
-    (void)arg;
-    enum { SIZES = 24, STEP = 64, PASSES = 3, BYTES = 8 * MIB };
-    void **blocks = map_pages(BYTES / STEP * sizeof *blocks);
+    enum { SIZES = 24, PASSES = 3 };
+    const Turns *turns = arg;
+    size_t step = turns->step;
+    void **blocks = map_pages(turns->most_blocks * sizeof *blocks);
     uint64_t random = 9;
     size_t before = rss_bytes();
-    for (size_t size = STEP; size <= PASSES * SIZES * STEP; size += STEP) {
-        size_t bytes = (size - STEP) % (SIZES * STEP) + STEP;
-        size_t n = BYTES / bytes;
+    for (size_t size = step; size <= PASSES * SIZES * step; size += step) {
+        size_t bytes = (size - step) % (SIZES * step) + step;
+        size_t n = turns->most_bytes / bytes < turns->most_blocks ? turns->most_bytes / bytes : turns->most_blocks;
         for (size_t i = 0; i < n; i++) {
             blocks[i] = malloc(bytes);
             EXPECT(blocks[i] != NULL, "malloc(%zu)", bytes);
@@ -178,8 +183,76 @@ static void sizes_in_turn_share_memory(const void *arg)
         }
     }
     size_t grown = rss_bytes() - before;
-    child_note("info=%d sizes of %zu KiB each: RSS grew by %zu KiB", SIZES, BYTES / KIB, grown / KIB);
-    EXPECT(grown <= 3 * BYTES, "RSS grew by %zu KiB; never more than %zu are alive", grown / KIB, BYTES / KIB);
+    child_note("info=%d sizes up to %zu, %zu KiB of each: RSS grew by %zu KiB", SIZES, SIZES * step,
+               turns->most_bytes / KIB, grown / KIB);
+    EXPECT(grown <= 3 * turns->most_bytes, "RSS grew by %zu KiB; never more than %zu are alive", grown / KIB,
+           turns->most_bytes / KIB);
+}
+
+// --- bulk frees ---
+
+enum { BULK_BLOCKS = 8000, BULK_ROUNDS = 24 };
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t left = *(const uintptr_t *)a;
+    uintptr_t right = *(const uintptr_t *)b;
+    return (left > right) - (left < right);
+}
+
+// The pages that the blocks begin in, sorted.
+static size_t pages_of(void *const *blocks, uintptr_t *page)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < BULK_BLOCKS; i++)
+        page[i] = (uintptr_t)blocks[i] / 4096;
+    qsort(page, BULK_BLOCKS, sizeof *page, by_address);
+    for (size_t i = 0; i < BULK_BLOCKS; i++)
+        if (n == 0 || page[n - 1] != page[i]) page[n++] = page[i];
+    return n;
+}
+
+static size_t in_both(const uintptr_t *a, size_t n_a, const uintptr_t *b, size_t n_b)
+{
+    size_t n = 0;
+    for (size_t i = 0, k = 0; i < n_a && k < n_b;) {
+        n += a[i] == b[k];
+        if (a[i] <= b[k])
+            i++;
+        else
+            k++;
+    }
+    return n;
+}
+
+// Rounds of one size after the other, each of which frees all of its blocks at random. No epoch comes.
+static void bulk_frees_serve_the_next_size(const void *arg)
+{
+    (void)arg;
+    void **blocks = map_pages(BULK_BLOCKS * sizeof *blocks);
+    uintptr_t *page = map_pages(BULK_BLOCKS * sizeof *page);
+    uintptr_t *before = map_pages(BULK_BLOCKS * sizeof *before);
+    uint64_t random = 3;
+    size_t n_before = 0, shared = 0, possible = 0;
+    for (size_t round = 0; round < BULK_ROUNDS; round++) {
+        size_t bytes = 100 + round * 7 % BULK_ROUNDS * 40;
+        for (size_t i = 0; i < BULK_BLOCKS; i++)
+            EXPECT((blocks[i] = malloc(bytes)) != NULL, "malloc(%zu)", bytes);
+        size_t n = pages_of(blocks, page);
+        if (round > BULK_ROUNDS / 2) {
+            shared += in_both(page, n, before, n_before);
+            possible += n < n_before ? n : n_before;
+        }
+        memcpy(before, page, n * sizeof *page);
+        n_before = n;
+        for (size_t i = BULK_BLOCKS; i > 0; i--) {
+            size_t at = random_next(&random) % i;
+            free(blocks[at]);
+            blocks[at] = blocks[i - 1];
+        }
+    }
+    child_note("info=of %zu pages %zu were the last size's", possible, shared);
+    EXPECT(shared > possible / 4 * 3, "of %zu pages that the last size could have left, %zu served", possible, shared);
 }
 
 #define WORKERS 4
@@ -264,7 +337,12 @@ static void small_programs_stay_small(const void *arg)
 
 static const char *const epochs_in_slow_paths[] = {"HZ3_PURGER=0", "HZ3_EPOCH_TICK_MS=1", "HZ3_S65_PURGE_AGE_EPOCHS=0",
                                                    NULL};
+static const Turns small = {.step = 64, .most_blocks = 8 * MIB / 64, .most_bytes = 8 * MIB};
+static const Turns medium = {.step = 1280, .most_blocks = 8 * MIB / 1280, .most_bytes = 8 * MIB};
+static const char *const without_epochs[] = {"HZ3_EPOCH_TICK_MS=0", NULL};
 static const char *const no_epoch_comes[] = {"HZ3_PURGER=0", "HZ3_EPOCH_TICK_MS=60000", NULL};
+static const char *const no_epoch_comes_and_depots_are_deep[] = {"HZ3_PURGER=0", "HZ3_EPOCH_TICK_MS=60000",
+                                                                 "HZ3_DEPOT_BYTES=64M", NULL};
 static const TestCase cases[] = {
     {.name = "free_keeps_errno_when_the_kernel_refuses", .run = free_keeps_errno_when_the_kernel_refuses},
     {.name = "free_keeps_errno_when_the_kernel_refuses_it_an_epoch",
@@ -274,7 +352,15 @@ static const TestCase cases[] = {
     {.name = "starts_where_the_kernel_knows_little", .run = starts_where_the_kernel_knows_little},
     {.name = "plain_use", .run = plain_use, .helper = true},
     {.name = "churn_does_not_grow", .run = churn_does_not_grow},
-    {.name = "sizes_in_turn_share_memory", .run = sizes_in_turn_share_memory, .child = {.env = no_epoch_comes}},
+    {.name = "small_sizes_in_turn_share_memory",
+     .run = sizes_in_turn_share_memory,
+     .arg = &small,
+     .child = {.env = no_epoch_comes}},
+    {.name = "medium_sizes_in_turn_share_memory",
+     .run = sizes_in_turn_share_memory,
+     .arg = &medium,
+     .child = {.env = no_epoch_comes_and_depots_are_deep}},
+    {.name = "bulk_frees_serve_the_next_size", .run = bulk_frees_serve_the_next_size, .child = {.env = without_epochs}},
     {.name = "sleeping_workers_hold_little", .run = sleeping_workers_hold_little},
     {.name = "small_programs_stay_small", .run = small_programs_stay_small},
 };

@@ -10,6 +10,7 @@
 #include "arena_support.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
+#include "middle/hz3_bulk_free.h"
 #include "middle/hz3_central.h"
 #include "middle/hz3_small.h"
 #include "policy/hz3_epoch.h"
@@ -33,6 +34,15 @@ static void drain_all(void)
     hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
 }
 
+static void settle_bulk_frees(void)
+{
+    for (uint32_t shard = 0, cls; shard < SHARDS; shard++) {
+        while ((cls = hz3_bulk_class(shard)) != 0) {
+            hz3_bulk_settle(shard, cls, objects, 0);
+        }
+    }
+}
+
 // Every test begins with nothing cached and ends with nothing held.
 static uint32_t taken_before;
 
@@ -43,6 +53,7 @@ static int set_up(void **state)
         hz3_classes[cls].depot_cap = depot_cap[cls];
     }
     n_objects = 0;
+    settle_bulk_frees();
     hz3_epoch_trim_all();
     hz3_epoch_trim_all();
     taken_before = taken_pages();
@@ -406,6 +417,95 @@ static void random_walk_hands_nothing_out_twice(void **state)
     assert_int_equal(taken_pages(), taken_before);
 }
 
+// --- bulk frees ---------------------------------------------------------------------------------------------------
+
+enum { BULK = 3000, FREED = 12, NEXT = 20, SHARD = 1 };
+
+static void free_in_bulk(uint32_t n)
+{
+    take(SHARD, FREED, n);
+    give(SHARD, FREED, n);
+}
+
+// Fresh pages, too: nothing of it is there.
+static void take_next(void)
+{
+    take(SHARD, NEXT, 1);
+}
+
+static uint32_t waiting(void)
+{
+    return (uint32_t)hz3_central_waiting_objects(false);
+}
+
+static void a_class_freed_in_bulk_is_settled_piece_by_piece(void **state)
+{
+    (void)state;
+    free_in_bulk(BULK);
+    assert_int_equal(hz3_bulk_class(SHARD), 0); // nobody needs pages
+    take_next();
+    assert_int_equal(waiting(), BULK);
+    for (uint32_t left = BULK; left > 0; left = waiting()) {
+        assert_int_equal(hz3_bulk_class(SHARD), FREED);
+        assert_int_equal(hz3_bulk_class(SHARD + 1), 0);
+        void *cached[1] = {NULL};
+        hz3_bulk_settle(SHARD, FREED, cached, 0);
+        assert_true(waiting() < left && waiting() + 1100 > left);
+    }
+    assert_int_equal(hz3_bulk_class(SHARD), 0);
+    give(SHARD, NEXT, 1);
+}
+
+static void what_the_front_has_of_it_is_settled_too(void **state)
+{
+    (void)state;
+    take(SHARD, FREED, BULK + 100);
+    give(SHARD, FREED, BULK);
+    take_next();
+    assert_int_equal(hz3_bulk_class(SHARD), FREED);
+    uint32_t free_before = (uint32_t)hz3_central_figures().run_bytes / hz3_classes[FREED].size;
+    hz3_bulk_settle(SHARD, FREED, objects, 100);
+    objects[0] = objects[n_objects - 1];
+    n_objects = 1;
+    assert_true((uint32_t)hz3_central_figures().run_bytes / hz3_classes[FREED].size >= free_before);
+    assert_true(waiting() < BULK);
+    give(SHARD, NEXT, 1);
+    drain_all();
+    assert_int_equal(taken_pages(), taken_before);
+}
+
+static void a_class_in_use_is_not_settled(void **state)
+{
+    (void)state;
+    free_in_bulk(BULK);
+    take(SHARD, FREED, 1);
+    take_next();
+    assert_int_equal(hz3_bulk_class(SHARD), 0);
+    give(SHARD, NEXT, 1);
+    give(SHARD, FREED, 1);
+}
+
+static void a_class_that_is_used_again_is_left_alone(void **state)
+{
+    (void)state;
+    free_in_bulk(BULK);
+    take_next();
+    assert_int_equal(hz3_bulk_class(SHARD), FREED);
+    take(SHARD, FREED, 1);
+    assert_int_equal(hz3_bulk_class(SHARD), 0);
+    give(SHARD, FREED, 1);
+    give(SHARD, NEXT, 1);
+}
+
+static void few_frees_are_no_bulk(void **state)
+{
+    (void)state;
+    free_in_bulk(500);
+    take_next();
+    assert_int_equal(hz3_bulk_class(SHARD), 0);
+    give(SHARD, NEXT, 1);
+}
+
 // --- the whole way: malloc, free, trim ---------------------------------------------------------------------------
 
 static void trim_returns_every_page_that_was_freed(void **state)
@@ -449,6 +549,11 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(medium_budget_bounds_a_drain, set_up),
         cmocka_unit_test_setup(one_drain_returns_every_page, set_up),
         cmocka_unit_test_setup(random_walk_hands_nothing_out_twice, set_up),
+        cmocka_unit_test_setup(a_class_freed_in_bulk_is_settled_piece_by_piece, set_up),
+        cmocka_unit_test_setup(what_the_front_has_of_it_is_settled_too, set_up),
+        cmocka_unit_test_setup(a_class_in_use_is_not_settled, set_up),
+        cmocka_unit_test_setup(a_class_that_is_used_again_is_left_alone, set_up),
+        cmocka_unit_test_setup(few_frees_are_no_bulk, set_up),
         cmocka_unit_test_setup(trim_returns_every_page_that_was_freed, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,12 +95,31 @@ static void a_run_that_holds_any_alignment_is_found(void **state)
                                      32, &rolled_back));
 }
 
+// A program that frees and allocates again takes the same pages, not those of the segment that it came to last.
+static void pages_freed_lower_down_serve_first(void **state)
+{
+    (void)state;
+    uint32_t a = claim(HZ3_PAGES_PER_SEG, 1);
+    uint32_t b = claim(HZ3_PAGES_PER_SEG, 1);
+    uint32_t low = a < b ? a : b;
+    uint32_t high = a < b ? b : a;
+    hz3_release_pages(high + 7, 1, HZ3_RELEASE_LARGE);
+    assert_int_equal(claim(1, 1), high + 7); // from here on the segment it looks at first
+    hz3_release_pages(high + 7, 1, HZ3_RELEASE_LARGE);
+    hz3_release_pages(low + 9, 1, HZ3_RELEASE_LARGE);
+    assert_int_equal(claim(1, 1), low + 9);
+    hz3_release_pages(high, 7, HZ3_RELEASE_LARGE);
+    hz3_release_pages(high + 8, HZ3_PAGES_PER_SEG - 8, HZ3_RELEASE_LARGE);
+    hz3_release_pages(low, HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=2G", "HZ3_EPOCH_TICK_MS=0", "HZ3_SHARDS=1", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_freed_lower_down_serve_first),
         cmocka_unit_test_setup_teardown(a_run_that_holds_any_alignment_is_found, make_odd_holes, fill_holes),
         cmocka_unit_test_setup_teardown(an_aligned_claim_looks_at_a_few, make_odd_holes, fill_holes),
     };

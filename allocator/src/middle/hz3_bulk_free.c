@@ -1,0 +1,76 @@
+#include "middle/hz3_bulk_free.h"
+
+#include "base/hz3_log.h"
+#include "base/hz3_stats.h"
+#include "middle/hz3_central.h"
+#include "middle/hz3_central_state.h"
+
+// A program that uses a class takes from its depot at least so often. A depot that may hold less counts as well when it
+// fills up to a half.
+#define STREAK_MIN 1024u
+
+// So that no refill pays for more than some 10 us.
+#define SETTLED_AT_ONCE 1024u
+
+typedef struct BulkFree {
+    _Alignas(64) _Atomic uint8_t freed; // the class of the newest long streak, or 0
+    _Atomic uint8_t left;               // the class to settle, or 0
+} BulkFree;
+
+static BulkFree bulk[HZ3_SHARDS_MAX];
+_Static_assert(HZ3_CLASS_FIRST > 0 && HZ3_CLASS_LAST <= UINT8_MAX, "0 is no class, and all fit");
+
+static bool is_long(uint32_t cls, uint32_t streak)
+{
+    uint32_t half = hz3_classes[cls].depot_cap / 2;
+    return streak != 0 && streak >= (half < STREAK_MIN ? half : STREAK_MIN);
+}
+
+// 0 as soon as somebody takes.
+static uint32_t streak_of(uint32_t shard, uint32_t cls)
+{
+    return atomic_load_explicit(&hz3_central[shard][cls].streak, memory_order_relaxed);
+}
+
+static void set(_Atomic uint8_t *hint, uint32_t cls)
+{
+    if (atomic_load_explicit(hint, memory_order_relaxed) != cls) {
+        atomic_store_explicit(hint, (uint8_t)cls, memory_order_relaxed);
+    }
+}
+
+void hz3_bulk_note_given(uint32_t shard, uint32_t cls, uint32_t streak)
+{
+    if (!hz3_class_is_medium(cls) && is_long(cls, streak)) {
+        set(&bulk[shard].freed, cls);
+    }
+}
+
+void hz3_bulk_note_opened(uint32_t shard, uint32_t cls)
+{
+    uint32_t freed = atomic_load_explicit(&bulk[shard].freed, memory_order_relaxed);
+    if (freed != 0 && freed != cls && is_long(freed, streak_of(shard, freed))) {
+        set(&bulk[shard].left, freed);
+    }
+}
+
+uint32_t hz3_bulk_class(uint32_t shard)
+{
+    uint32_t left = atomic_load_explicit(&bulk[shard].left, memory_order_relaxed);
+    if (HZ3_UNLIKELY(left != 0) && streak_of(shard, left) == 0) {
+        set(&bulk[shard].left, 0); // it is in use again
+        left = 0;
+    }
+    return left;
+}
+
+void hz3_bulk_settle(uint32_t shard, uint32_t cls, void **cached, uint32_t n)
+{
+    hz3_assert(shard < hz3_shard_count() && !hz3_class_is_medium(cls) && n <= HZ3_BATCH_MAX);
+    hz3_central_settle(cls, cached, n);
+    if (hz3_central_drain_class(shard, cls, SETTLED_AT_ONCE) < SETTLED_AT_ONCE) {
+        hz3_stat_add(bulk_frees, 1);
+        set(&bulk[shard].freed, 0);
+        set(&bulk[shard].left, 0);
+    }
+}
