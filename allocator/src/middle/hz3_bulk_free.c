@@ -9,7 +9,7 @@
 // fills up to a half.
 #define STREAK_MIN 1024u
 
-// So that no refill pays for more than some 10 us.
+// So that no refill pays for more than 10 us where neighbours come back together, and 40 us at random.
 #define SETTLED_AT_ONCE 1024u
 
 typedef struct BulkFree {
