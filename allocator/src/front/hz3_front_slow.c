@@ -72,13 +72,6 @@ static uint32_t note_miss(uint32_t cls)
     return half != 0 ? half : 1;
 }
 
-static HZ3_NOINLINE void settle_bulk_free(uint32_t shard, uint32_t cls)
-{
-    void *batch[HZ3_BATCH_MAX];
-    uint32_t n = pop_batch(cls, batch, HZ3_BATCH_MAX);
-    hz3_bulk_settle(shard, cls, batch, n);
-}
-
 // The batch goes through the stack: a reclaim inside the take may drain this very slab.
 void *hz3_front_refill(uint32_t cls)
 {
@@ -89,8 +82,9 @@ void *hz3_front_refill(uint32_t cls)
     }
     uint32_t shard = hz3_shard_now();
     uint32_t bulk_free = hz3_bulk_class(shard);
-    if (HZ3_UNLIKELY(bulk_free != 0)) {
-        settle_bulk_free(shard, bulk_free);
+    if (HZ3_UNLIKELY(bulk_free != 0 && bulk_free != cls)) {
+        uint32_t cached = pop_batch(bulk_free, batch, HZ3_BATCH_MAX);
+        hz3_bulk_settle(shard, bulk_free, batch, cached);
     }
     uint32_t n = hz3_central_take(shard, cls, batch, note_miss(cls));
     if (n == 0) {

@@ -130,10 +130,10 @@ static void give_back(Hz3Mapping m, bool keep_addresses)
 }
 
 // One at a time: what is in nobody's table while another thread forks is the child's for ever. Returns the bytes.
-static size_t give_back_next(Hz3MappingReason reason, size_t bytes_max)
+static size_t give_back_next(Hz3MappingReason reason, size_t bytes_max, size_t growth)
 {
     hz3_lock_acquire(&hz3_mappings.lock);
-    Hz3Mapping taken = hz3_mapping_cache_take_out(reason, bytes_max);
+    Hz3Mapping taken = hz3_mapping_cache_take_out(reason, bytes_max, growth);
     bool keep_addresses = hz3_mappings.live >= KEEPS_ADDRESSES_FROM;
     hz3_lock_release(&hz3_mappings.lock);
     if (taken.bytes != 0) {
@@ -142,16 +142,22 @@ static size_t give_back_next(Hz3MappingReason reason, size_t bytes_max)
     return taken.bytes;
 }
 
-static size_t give_back_all(Hz3MappingReason reason, size_t bytes_max)
+// growth: for HZ3_MAPPING_GROWING.
+static size_t give_back_some(Hz3MappingReason reason, size_t bytes_max, size_t growth)
 {
     hz3_lock_acquire(&hz3_mappings.lock);
     uint32_t tries = hz3_mappings.used; // what others free meanwhile is not ours to wait for
     hz3_lock_release(&hz3_mappings.lock);
     size_t given = 0;
     for (size_t bytes = 1; bytes != 0 && given < bytes_max && tries-- > 0; given += bytes) {
-        bytes = give_back_next(reason, bytes_max);
+        bytes = give_back_next(reason, bytes_max - given, growth);
     }
     return given;
+}
+
+static size_t give_back_all(Hz3MappingReason reason)
+{
+    return give_back_some(reason, SIZE_MAX, 0);
 }
 
 // How much the process may have bounds what is kept. Files are read for it, so not before it matters, and not in a
@@ -167,17 +173,17 @@ static HZ3_NOINLINE void keep_below_limit(void)
         hz3_mappings.memory_limit = bytes;
         hz3_lock_release(&hz3_mappings.lock);
     }
-    give_back_all(HZ3_MAPPING_OVER_LIMIT, SIZE_MAX);
+    give_back_all(HZ3_MAPPING_OVER_LIMIT);
 }
 
 size_t hz3_mapping_make_room(size_t bytes)
 {
-    return give_back_all(HZ3_MAPPING_OTHERS_GROW, bytes);
+    return give_back_some(HZ3_MAPPING_OTHERS_GROW, bytes, 0);
 }
 
 size_t hz3_mapping_trim(bool all)
 {
-    size_t bytes = give_back_all(all ? HZ3_MAPPING_ANY : HZ3_MAPPING_AGED, SIZE_MAX);
+    size_t bytes = give_back_all(all ? HZ3_MAPPING_ANY : HZ3_MAPPING_AGED);
     hz3_lock_acquire(&hz3_mappings.lock);
     bool gives_addresses = all && hz3_mappings.clean_bytes != 0 && hz3_mappings.live < KEEPS_ADDRESSES_FROM;
     hz3_mappings.trims++;
@@ -186,17 +192,18 @@ size_t hz3_mapping_trim(bool all)
     hz3_assert_slow(hz3_registry_is_valid());
     hz3_lock_release(&hz3_mappings.lock);
     if (gives_addresses) {
-        give_back_all(HZ3_MAPPING_ANY_CLEAN, SIZE_MAX);
+        give_back_all(HZ3_MAPPING_ANY_CLEAN);
     }
     return bytes >> HZ3_PAGE_SHIFT;
 }
 
 // --- entry points ----------------------------------------------------------------------------------------------------
 
-// Before fresh pages are touched, those that are free elsewhere go: first here, then in the arena.
-static void pay_for(size_t bytes)
+// Before so many fresh bytes are touched, what is dirty and too much goes: first here, then in the arena. growth: what
+// will live and is not among the live bytes yet.
+static void pay_for(size_t bytes, size_t growth)
 {
-    give_back_all(HZ3_MAPPING_GROWING, bytes);
+    give_back_some(HZ3_MAPPING_GROWING, bytes, growth);
     hz3_mem_budget_pay(bytes >> HZ3_PAGE_SHIFT);
 }
 
@@ -209,9 +216,9 @@ static void *reuse(size_t bytes, size_t align, bool *is_zero)
 
 static void *open_fresh(size_t bytes, size_t align)
 {
-    pay_for(bytes);
+    pay_for(bytes, bytes);
     void *p = hz3_os_map_aligned(bytes, align);
-    if (p == NULL && hz3_mapping_trim(true) + give_back_all(HZ3_MAPPING_ANY_CLEAN, SIZE_MAX) != 0) {
+    if (p == NULL && hz3_mapping_trim(true) + give_back_all(HZ3_MAPPING_ANY_CLEAN) != 0) {
         p = hz3_os_map_aligned(bytes, align);
     }
     if (p == NULL) {
@@ -238,7 +245,7 @@ void *hz3_mapping_alloc(size_t bytes, size_t align, bool *is_zero)
         return open_fresh(bytes, align);
     }
     if (*is_zero) {
-        pay_for(bytes);
+        pay_for(bytes, 0);
     }
     hz3_stat_add(mappings_reused, 1);
     hz3_purger_poll_taken(open_bytes);
@@ -391,7 +398,7 @@ void *hz3_mapping_resize(void *p, size_t new_bytes)
     hz3_lock_release(&hz3_mappings.lock);
     hz3_require(old.bytes != 0, "realloc", p, "not a live block of this heap");
     if (new_bytes > old.bytes) {
-        pay_for(new_bytes - old.bytes);
+        pay_for(new_bytes - old.bytes, new_bytes);
     }
     void *moved = hz3_os_remap(p, old.bytes, new_bytes);
     insert_promised(moved != NULL ? moved : p, moved != NULL ? new_bytes : old.bytes, 0);

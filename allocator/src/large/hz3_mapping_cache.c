@@ -311,13 +311,13 @@ static Hz3Mapping take_out(uint32_t at, size_t bytes)
     return taken;
 }
 
-Hz3Mapping hz3_mapping_cache_take_out(Hz3MappingReason reason, size_t bytes_max)
+Hz3Mapping hz3_mapping_cache_take_out(Hz3MappingReason reason, size_t bytes_max, size_t growth)
 {
     if (reason == HZ3_MAPPING_ANY_CLEAN) {
         uint32_t at = find_fit(&hz3_mappings.clean, HZ3_PAGE_SIZE, HZ3_PAGE_SIZE);
         return at != 0 ? take_out(at, SIZE_MAX) : (Hz3Mapping){.bytes = 0};
     }
-    size_t bytes = hz3_mappings.oldest != 0 ? min_of(excess(reason, bytes_max), bytes_max) : 0;
+    size_t bytes = hz3_mappings.oldest != 0 ? min_of(excess(reason, growth), bytes_max) : 0;
     return bytes != 0 ? take_out(hz3_mappings.oldest, bytes) : (Hz3Mapping){.bytes = 0};
 }
 

@@ -8,13 +8,14 @@
 
 #include "base/hz3_types.h"
 
-// The shard's central was given objects, `streak` in a row since the last take. Without locks.
+// The shard's central was given objects of the class, `streak` of them since the last take. Without locks.
 void hz3_bulk_note_given(uint32_t shard, uint32_t cls, uint32_t streak);
 // The shard had nothing of this class, and opens fresh pages.
 void hz3_bulk_note_opened(uint32_t shard, uint32_t cls);
 
-// For the front, before it takes. 0: there is no class to settle. Else it calls the other with what it caches of it
-// itself (n ≤ HZ3_BATCH_MAX), which settles these and a piece of the shard's depot, and may change the array.
+// For the front, when it misses. 0: there is no class to settle. Otherwise the front calls hz3_bulk_settle with the
+// objects of that class from its own bin (n ≤ HZ3_BATCH_MAX). They go back to their runs, and so does a piece of what
+// the shard's depot holds. The array may change.
 uint32_t hz3_bulk_class(uint32_t shard);
 void hz3_bulk_settle(uint32_t shard, uint32_t cls, void **cached, uint32_t n);
 

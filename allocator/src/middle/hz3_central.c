@@ -219,6 +219,7 @@ static uint32_t room_for(const Central *c, uint32_t cls, uint32_t n)
 
 static uint32_t push(Central *c, uint32_t cls, void *const *objects, uint32_t n, Hz3Magazine *fresh)
 {
+    uint32_t newly = fresh == NULL ? n : 0; // with a fresh magazine it is the rest of a batch
     hz3_lock_acquire(&c->lock);
     atomic_store_explicit(&c->has_news, true, memory_order_relaxed);
     if (fresh != NULL && c->depot.spare == NULL) {
@@ -226,7 +227,7 @@ static uint32_t push(Central *c, uint32_t cls, void *const *objects, uint32_t n,
         fresh = NULL;
     }
     uint32_t pushed = hz3_depot_push(&c->depot, objects, room_for(c, cls, n));
-    uint32_t streak = atomic_load_explicit(&c->streak, memory_order_relaxed) + pushed;
+    uint32_t streak = atomic_load_explicit(&c->streak, memory_order_relaxed) + newly;
     streak = streak < UINT16_MAX ? streak : UINT16_MAX;
     atomic_store_explicit(&c->streak, (uint16_t)streak, memory_order_relaxed);
     hz3_central_unlock(c);

@@ -33,6 +33,7 @@ static void begin_anew(Central *c)
         spare = c->depot.spare;
         c->depot.spare = NULL;
         atomic_store_explicit(&c->has_news, false, memory_order_relaxed);
+        atomic_store_explicit(&c->streak, 0, memory_order_relaxed);
     }
     hz3_central_unlock(c);
     if (spare != NULL) {

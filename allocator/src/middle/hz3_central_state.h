@@ -18,7 +18,7 @@ typedef struct Central {
     uint32_t next_scanned; // the partial purge's place in the list of partial runs, or HZ3_PAGE_NONE
     // Read without the lock, too.
     _Atomic bool has_news;   // something came into the depot since a drain found it empty
-    _Atomic uint16_t streak; // objects that came into the depot since the last take, at most UINT16_MAX
+    _Atomic uint16_t streak; // objects given since the last take, or since a drain found it empty; at most UINT16_MAX
 } Central;
 
 _Static_assert(sizeof(Central) == 64, "a central is one cache line");

@@ -14,8 +14,7 @@
 // not on one a level. Behind the levels, the shards that opened the slots.
 static _Atomic uint64_t (*may_hold)[HZ3_PACK_WORDS];
 
-// Where a shard looks first: the slot it took pages from last, or a lower one of those it opened, when pages of that
-// one are freed. So a shard packs its slots from below and takes warm pages again, and few threads are on one page map.
+// Where a shard looks first: one compact place, and fewer threads on one page map.
 static _Atomic uint32_t current_slot[HZ3_SHARDS_MAX];
 
 // The shard.
@@ -80,14 +79,6 @@ static void clear_hints(uint32_t level, uint32_t slot)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-static void lower_current(uint32_t slot)
-{
-    _Atomic uint32_t *current = &current_slot[atomic_load_explicit(opened_by(slot), memory_order_relaxed)];
-    if (slot < atomic_load_explicit(current, memory_order_relaxed)) {
-        atomic_store_explicit(current, slot, memory_order_relaxed);
-    }
-}
-
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
 {
     hz3_assert(pages >= 1 && page_idx + pages <= HZ3_PAGES_PER_SEG);
@@ -97,7 +88,15 @@ void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
     uint32_t last = first < pages ? hz3_segment_free_run_around(meta, page_idx + pages - 1) : first;
     uint32_t run = first > last ? first : last;
     set_hints(level_of(run < pages ? pages : run), slot);
-    lower_current(slot);
+}
+
+void hz3_pack_on_release(uint32_t slot, uint32_t page_idx, uint32_t pages)
+{
+    hz3_pack_on_free(slot, page_idx, pages);
+    _Atomic uint32_t *current = &current_slot[atomic_load_explicit(opened_by(slot), memory_order_relaxed)];
+    if (slot < atomic_load_explicit(current, memory_order_relaxed)) {
+        atomic_store_explicit(current, slot, memory_order_relaxed);
+    }
 }
 
 void hz3_pack_on_close(uint32_t slot)

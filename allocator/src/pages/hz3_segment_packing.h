@@ -1,9 +1,10 @@
 // Which segment feeds a request for pages: the shard's current one, else the lowest-addressed used segment that may
-// have the room, else a new slot. Address-ordered first fit empties the high segments; any shard may use any segment.
-// Once at most a sixteenth of the slots is left, address order gives way to the tightest fit: of the segments that hold
-// the run, one whose longest free run is the shortest, and in it the shortest run. Random 4096..32768-byte blocks fill
-// 0.97 to 0.99 of the pages so before the first request fails, against 0.95 to 0.96 in address order, at the price of a
-// look at the whole page map and of one run a refill.
+// have the room, else a new slot. The current one served the shard last, or lies lower, was opened by it and got pages
+// back since: a shard packs its segments from below and takes warm pages again. Address-ordered first fit empties the
+// high segments; any shard may use any segment. Once at most a sixteenth of the slots is left, address order gives way
+// to the tightest fit: of the segments that hold the run, one whose longest free run is the shortest, and in it the
+// shortest run. Random 4096..32768-byte blocks fill 0.97 to 0.99 of the pages so before the first request fails,
+// against 0.95 to 0.96 in address order, at the price of a look at the whole page map and of one run a refill.
 //
 // The hint table: per level (a length of free run) one bit per slot, "may hold such a run". A release sets the levels
 // up to the run it made, from the longest down, and stops at one that is set, for then the shorter ones are set too; a
@@ -25,6 +26,9 @@ void hz3_pack_init(_Atomic uint64_t *table);
 // After pages of the slot became free.
 void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages);
 
+// The same after the program gave them back: they are warm, so the shard that opened the slot looks there first.
+void hz3_pack_on_release(uint32_t slot, uint32_t page_idx, uint32_t pages);
+
 // Before a slot is closed, all its pages claimed: else each of its hints would cost a later claim a try in vain.
 void hz3_pack_on_close(uint32_t slot);
 
@@ -39,7 +43,7 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages);
 // The same without hints and new slots: the tightest fit of each used segment.
 uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_pages);
 
-// Up to `want` more runs of `pages` ≤ HZ3_WORD_RUN_MAX out of the segment that served this shard last; returns how
+// Up to `want` more runs of `pages` ≤ HZ3_WORD_RUN_MAX out of the shard's current segment; returns how
 // many, none where the tightest fit rules.
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want);
 

@@ -23,7 +23,7 @@ int hz3_release_range_definitely_free_meta(Hz3SegMeta *meta, uint32_t page_idx, 
     hz3_tag_set(page, pages, HZ3_TAG_NONE);
     hz3_segment_mark_dirty(meta, page_idx, pages);
     hz3_segment_publish(meta, page_idx, pages);
-    hz3_pack_on_free(slot, page_idx, pages);
+    hz3_pack_on_release(slot, page_idx, pages);
     hz3_ledger_enter(slot);
     hz3_stat_add(boundary_calls, 1);
     hz3_stat_add(boundary_pages, pages);

@@ -255,6 +255,22 @@ static void bulk_frees_serve_the_next_size(const void *arg)
     EXPECT(shared > possible / 4 * 3, "of %zu pages that the last size could have left, %zu served", possible, shared);
 }
 
+// While another size has opened pages, the freed one is wanted again: it comes out of the caches.
+static void what_was_freed_in_bulk_serves_its_own_size(const void *arg)
+{
+    (void)arg;
+    enum { SIZE = 200, OTHER = 3000 };
+    void **blocks = map_pages(BULK_BLOCKS * sizeof *blocks);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < BULK_BLOCKS; i++)
+            EXPECT((blocks[i] = malloc(SIZE)) != NULL, "malloc(%d)", SIZE);
+        for (size_t i = 0; i < BULK_BLOCKS; i++)
+            free(blocks[i]);
+        EXPECT(malloc(OTHER) != NULL, "malloc(%d)", OTHER); // and the rest of its run
+    }
+    EXPECT(counter("bulk_settles") == 0, "%llu pieces settled", (unsigned long long)counter("bulk_settles"));
+}
+
 #define WORKERS 4
 #define WORKER_BLOCKS 10000
 
@@ -361,6 +377,9 @@ static const TestCase cases[] = {
      .arg = &medium,
      .child = {.env = no_epoch_comes_and_depots_are_deep}},
     {.name = "bulk_frees_serve_the_next_size", .run = bulk_frees_serve_the_next_size, .child = {.env = without_epochs}},
+    {.name = "what_was_freed_in_bulk_serves_its_own_size",
+     .run = what_was_freed_in_bulk_serves_its_own_size,
+     .child = {.env = without_epochs}},
     {.name = "sleeping_workers_hold_little", .run = sleeping_workers_hold_little},
     {.name = "small_programs_stay_small", .run = small_programs_stay_small},
 };

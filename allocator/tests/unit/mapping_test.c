@@ -523,6 +523,17 @@ static void what_does_not_fit_goes_above_half_again_of_the_peak(void **state)
     }
 }
 
+static void a_block_that_moves_counts_as_a_whole(void **state)
+{
+    (void)state;
+    free_200_mib_in_pieces();
+    checked_alloc(100 * MIB, 16);
+    assert_int_equal(cached_bytes(), 200 * MIB);
+    kernel_next++; // what follows is somebody else's
+    checked_resize(0, 180 * MIB);
+    assert_int_equal(cached_bytes(), 120 * MIB); // of 300 in all
+}
+
 static void half_of_what_lives_stays_while_the_arena_grows(void **state)
 {
     (void)state;
@@ -696,6 +707,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(what_is_kept_is_bounded_by_what_was_alive, set_up),
         cmocka_unit_test_setup(what_is_kept_is_a_quarter_of_the_groups_limit, set_up),
         cmocka_unit_test_setup(what_does_not_fit_goes_above_half_again_of_the_peak, set_up),
+        cmocka_unit_test_setup(a_block_that_moves_counts_as_a_whole, set_up),
         cmocka_unit_test_setup(half_of_what_lives_stays_while_the_arena_grows, set_up),
         cmocka_unit_test_setup(without_a_record_for_the_rest_a_whole_mapping_goes, set_up),
         cmocka_unit_test_setup(a_locked_mapping_loses_its_addresses, set_up),
