@@ -4,7 +4,7 @@
 #include "base/hz3_log.h"
 
 #define MIB ((size_t)1 << 20)
-#define LIMIT_MIN (32 * MIB)        // kept whatever is alive
+#define LIMIT_MIN (32 * MIB)        // kept whatever is alive, unless a limit is less
 #define WHILE_GROWING_MIN (8 * MIB) // kept even while the program grows
 #define LOOKED_AT_MAX 8u            // of a bin, where a mapping may not fit
 

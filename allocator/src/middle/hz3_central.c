@@ -50,10 +50,15 @@ static uint32_t shard_of(const Central *c)
     return (uint32_t)(c - hz3_central[0]) / HZ3_CLASS_COUNT;
 }
 
+static uint32_t cls_of(const Central *c)
+{
+    return (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
+}
+
 void hz3_central_offer(const Central *c)
 {
     uint32_t shard = shard_of(c);
-    uint32_t cls = (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
+    uint32_t cls = cls_of(c);
     uint64_t bit = 1ull << shard;
     uint32_t count = hz3_depot_count(&c->depot);
     bool is_offered = (atomic_load_explicit(&offers[cls].shards, memory_order_relaxed) & bit) != 0;
@@ -219,7 +224,7 @@ static uint32_t room_for(const Central *c, uint32_t cls, uint32_t n)
 
 static uint32_t push(Central *c, uint32_t cls, void *const *objects, uint32_t n, Hz3Magazine *fresh)
 {
-    uint32_t newly = fresh == NULL ? n : 0; // with a fresh magazine it is the rest of a batch
+    uint32_t newly = fresh == NULL ? n : 0; // a fresh magazine comes with the rest of a batch that is counted already
     hz3_lock_acquire(&c->lock);
     atomic_store_explicit(&c->has_news, true, memory_order_relaxed);
     if (fresh != NULL && c->depot.spare == NULL) {
@@ -315,7 +320,7 @@ bool hz3_central_is_valid(const Central *c)
         return true;
     }
     uint32_t shard = shard_of(c);
-    uint32_t cls = (uint32_t)(c - hz3_central[0]) % HZ3_CLASS_COUNT;
+    uint32_t cls = cls_of(c);
     bool has_news = atomic_load_explicit(&c->has_news, memory_order_relaxed);
     bool is_known = has_news || (c->depot.top == NULL && c->depot.spare == NULL);
     return hz3_lock_is_held(&c->lock) && is_known && hz3_depot_is_valid(&c->depot) &&

@@ -14,10 +14,11 @@
 // not on one a level. Behind the levels, the shards that opened the slots.
 static _Atomic uint64_t (*may_hold)[HZ3_PACK_WORDS];
 
-// Where a shard looks first: one compact place, and fewer threads on one page map.
+// Where a shard looks first: one compact place, and fewer threads on one page map. Like `opened_by` a hint that any
+// thread may change: a claim looks elsewhere when the slot has nothing, or is closed by now.
 static _Atomic uint32_t current_slot[HZ3_SHARDS_MAX];
 
-// The shard.
+// The shard, or the last one while the slot is closed.
 static _Atomic uint8_t *opened_by(uint32_t slot)
 {
     return (_Atomic uint8_t *)&may_hold[slot / 64][LEVELS] + slot % 64;

@@ -43,8 +43,8 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages);
 // The same without hints and new slots: the tightest fit of each used segment.
 uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_pages);
 
-// Up to `want` more runs of `pages` ≤ HZ3_WORD_RUN_MAX out of the shard's current segment; returns how
-// many, none where the tightest fit rules.
+// Up to `want` more runs of `pages` ≤ HZ3_WORD_RUN_MAX out of the shard's current segment; returns how many, none where
+// the tightest fit rules.
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want);
 
 #endif

@@ -42,6 +42,7 @@ unsigned modes_seen(const Results *results, const char *cell_id)
 unsigned mode_rows(const Results *results, const char *cell_id, FILE *out)
 {
     unsigned count = 0;
+    fputs("allocator,probe_pp_ns,ops_per_s\n", out);
     for (unsigned i = 0; i < results->runs.count; i++) {
         const RunRow *row = &results->runs.rows[i];
         const bool is_one = strcmp(row->field[RUN_cell_id], cell_id) == 0 && row_status_is(row, "ok") &&

@@ -16,8 +16,8 @@ TextTable mode_table(const Results *results, const char *cell_id);
 // In how many modes samples of the cell ran.
 unsigned modes_seen(const Results *results, const char *cell_id);
 
-// Writes the rows allocator,probe_pp_ns,ops_per_s of the cell's valid samples that the machine stayed in one mode for.
-// Returns how many.
+// Writes the head and the rows allocator,probe_pp_ns,ops_per_s: the cell's valid samples that the machine stayed in one
+// mode for. Returns how many rows.
 unsigned mode_rows(const Results *results, const char *cell_id, FILE *out);
 
 #endif

@@ -15,10 +15,10 @@
 #include "record/manifest.h"
 #include "record/metric.h"
 #include "record/results.h"
-#include "report/curves.h"
 #include "report/mode_table.h"
 #include "report/plot.h"
 #include "report/plot_latency.h"
+#include "report/plot_rss.h"
 #include "report/plot_scaling.h"
 #include "report/ranking.h"
 
@@ -132,17 +132,15 @@ static bool scaling(const Plots *plots)
     return ok;
 }
 
-// The rows of a cell's figure; returns how many.
+// The head and the rows of a cell's figure; returns how many rows.
 typedef unsigned CellRows(const Results *results, const char *cell_id, FILE *out);
 
-static bool cell_figure(const Plots *plots, const PlanRow *cell, const char *script, const char *head, CellRows *rows,
-                        const char *title)
+static bool cell_figure(const Plots *plots, const PlanRow *cell, const char *script, CellRows *rows, const char *title)
 {
     char *name = xfmt("%s_%s", script, cell->cell_id);
     FILE *out = open_csv(plots, name);
     bool ok = out != NULL;
     if (out) {
-        fprintf(out, "%s\n", head);
         const unsigned count = rows(plots->results, cell->cell_id, out);
         ok = close_csv(out, name) && (count == 0 || draw(plots, script, name, title));
     }
@@ -150,10 +148,10 @@ static bool cell_figure(const Plots *plots, const PlanRow *cell, const char *scr
     return ok;
 }
 
-#define PARETO_HEAD "allocator,ops_per_s_median,peak_rss_mib_median"
 static unsigned pareto_rows(const Results *results, const char *cell_id, FILE *out)
 {
     unsigned points = 0;
+    fputs("allocator,ops_per_s_median,peak_rss_mib_median\n", out);
     for (unsigned a = 0; a < results->experiment.arm_count; a++) {
         const char *arm = results->experiment.arms[a].name;
         Spread ops = results_spread(&results->runs, cell_id, arm, RUN_ops_per_s);
@@ -163,146 +161,6 @@ static unsigned pareto_rows(const Results *results, const char *cell_id, FILE *o
         points++;
     }
     return points;
-}
-
-// One curve file, read.
-typedef struct Curve {
-    const char *allocator;
-    CsvTable table;
-    Stall *stalls;
-    unsigned stall_count;
-} Curve;
-
-// In the place of a counter: rows of their own, which have no figure of the curve.
-static const char stall_column[] = "stall_ms";
-
-static bool load_curve(const char *path, CsvTable *table)
-{
-    if (!csv_load(path, table)) return false;
-    if (table->columns >= CURVE_FIXED) return true;
-    hzb_error("%s: row 1: %u columns, expected t_ms,phase,rss_kib,live_kib and counters", path, table->columns);
-    csv_free_table(table);
-    return false;
-}
-
-// A damaged curve, as a power cut leaves, costs its own line alone.
-static unsigned load_curves(const Plots *plots, const PlanRow *cell, Curve *curves)
-{
-    const Results *results = plots->results;
-    unsigned count = 0;
-    for (unsigned a = 0; a < results->experiment.arm_count; a++) {
-        const char *arm = results->experiment.arms[a].name;
-        const RunRow *run = results_median_peak_run(&results->runs, cell->cell_id, arm);
-        if (!run) continue;
-        char *path = xfmt("%s/rss/%s.csv", results->dir, run->field[RUN_seq]);
-        curves[count].allocator = arm;
-        if (load_curve(path, &curves[count].table)) {
-            curves[count].stall_count = stalls_load(results, run->field[RUN_seq], &curves[count].stalls);
-            count++;
-        } else
-            hzb_note("%s: left out of the figure", path);
-        free(path);
-    }
-    return count;
-}
-
-// All counters that any of the curves has; those of others stay empty.
-static StrList counter_names(const Curve *curves, unsigned count)
-{
-    StrList names = {0};
-    for (unsigned i = 0; i < count; i++)
-        for (unsigned c = CURVE_FIXED; c < curves[i].table.columns; c++)
-            if (!list_has(&names, curves[i].table.header[c])) list_add(&names, curves[i].table.header[c]);
-    for (unsigned i = 0; i < count; i++)
-        if (curves[i].stall_count > 0 && !list_has(&names, stall_column)) list_add(&names, stall_column);
-    return names;
-}
-
-static void put_mib(FILE *out, const char *kib)
-{
-    double value;
-    fputc(',', out);
-    if (parse_double(kib, &value)) fprintf(out, "%.3f", value / 1024);
-}
-
-static void put_curve(FILE *out, const Curve *curve, const double *aligned_ms, const StrList *counters)
-{
-    bool *keep = curve_thin(&curve->table);
-    for (unsigned r = 0; r < curve->table.row_count; r++) {
-        char **field = curve->table.rows[r];
-        if (!keep[r]) continue;
-        fprintf(out, "%s,%s,", curve->allocator, field[CURVE_T_MS]);
-        csv_put(out, field[CURVE_PHASE]);
-        put_mib(out, field[CURVE_RSS_KIB]);
-        put_mib(out, field[CURVE_LIVE_KIB]);
-        fprintf(out, ",%.3f", aligned_ms[r]);
-        for (unsigned i = 0; i < counters->count; i++) {
-            int column = csv_column(&curve->table, counters->items[i]);
-            fprintf(out, ",%s", column < 0 ? "" : field[column]);
-        }
-        fputc('\n', out);
-    }
-    free(keep);
-}
-
-static void put_stalls(FILE *out, const Curve *curve, const double *aligned_ms, const StrList *counters)
-{
-    for (unsigned s = 0; s < curve->stall_count; s++) {
-        const Stall *stall = &curve->stalls[s];
-        fprintf(out, "%s,%.3f,,,,%.3f", curve->allocator, stall->t_ms,
-                curve_aligned_ms(&curve->table, aligned_ms, stall->t_ms));
-        for (unsigned i = 0; i < counters->count; i++) {
-            fputc(',', out);
-            if (strcmp(counters->items[i], stall_column) == 0) fprintf(out, "%.6g", stall->ms);
-        }
-        fputc('\n', out);
-    }
-}
-
-static double **aligned_times(const Curve *curves, unsigned count)
-{
-    const CsvTable **tables = xcalloc(count, sizeof *tables);
-    for (unsigned i = 0; i < count; i++)
-        tables[i] = &curves[i].table;
-    double **aligned = curves_align(tables, count);
-    free(tables);
-    return aligned;
-}
-
-// gnuplot takes what two empty lines separate as data sets of their own.
-static bool write_curves(const Plots *plots, const char *name, const Curve *curves, unsigned count)
-{
-    StrList counters = counter_names(curves, count);
-    FILE *out = open_csv(plots, name);
-    if (!out) return false;
-    double **aligned = aligned_times(curves, count);
-    fputs("allocator,t_ms,phase,rss_mib,live_mib,aligned_ms", out);
-    for (unsigned i = 0; i < counters.count; i++)
-        fprintf(out, ",%.*s", (int)strcspn(counters.items[i], ",\""), counters.items[i]);
-    fputc('\n', out);
-    for (unsigned i = 0; i < count; i++) {
-        if (i) fputs("\n\n", out);
-        put_curve(out, &curves[i], aligned[i], &counters);
-        put_stalls(out, &curves[i], aligned[i], &counters);
-        free(aligned[i]);
-    }
-    free(aligned);
-    return close_csv(out, name);
-}
-
-static bool rss_curve(const Plots *plots, const PlanRow *cell, const char *title)
-{
-    char *name = xfmt("rss_curve_%s", cell->cell_id);
-    Curve *curves = xcalloc(plots->results->experiment.arm_count, sizeof *curves);
-    unsigned count = load_curves(plots, cell, curves);
-    bool ok = count == 0 || (write_curves(plots, name, curves, count) && draw(plots, "rss_curve", name, title));
-    for (unsigned i = 0; i < count; i++) {
-        csv_free_table(&curves[i].table);
-        free(curves[i].stalls);
-    }
-    free(curves);
-    free(name);
-    return ok;
 }
 
 // The figure breaks it into lines.
@@ -410,14 +268,14 @@ static bool latency(const Plots *plots, const PlanRow *cell, const char *title)
 {
     const size_t length = strlen(cell->workload);
     const bool is_timed = length > 6 && strcmp(cell->workload + length - 6, "_timed") == 0;
-    return !is_timed || cell_figure(plots, cell, "latency", "kind,allocator,ns,share_above", latency_rows, title);
+    return !is_timed || cell_figure(plots, cell, "latency", latency_rows, title);
 }
 
 // Nothing for a cell that saw the machine in one mode only.
 static bool modes(const Plots *plots, const PlanRow *cell, const char *title)
 {
     return modes_seen(plots->results, cell->cell_id) < 2 || !has_speed(plots->results, cell->cell_id) ||
-           cell_figure(plots, cell, "modes", "allocator,probe_pp_ns,ops_per_s", mode_rows, title);
+           cell_figure(plots, cell, "modes", mode_rows, title);
 }
 
 // Of many cells and arms the ranking says more than a curve for each would.
@@ -430,8 +288,9 @@ static bool draw_cells(const Plots *plots)
     for (unsigned c = 0; ok && results->experiment.ranking.count == 0 && c < results->cells.count; c++) {
         const PlanRow *cell = results_cell(results, results->cells.items[c]);
         char *title = title_of(cell);
-        ok = rss_curve(plots, cell, title) && cell_figure(plots, cell, "pareto", PARETO_HEAD, pareto_rows, title) &&
-             latency(plots, cell, title) && modes(plots, cell, title);
+        ok = cell_figure(plots, cell, "rss_curve", rss_rows, title) &&
+             cell_figure(plots, cell, "pareto", pareto_rows, title) && latency(plots, cell, title) &&
+             modes(plots, cell, title);
         free(title);
     }
     return ok;

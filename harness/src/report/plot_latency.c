@@ -69,6 +69,7 @@ unsigned latency_rows(const Results *results, const char *cell_id, FILE *out)
     const unsigned arms = results->experiment.arm_count;
     Histogram *histograms = xcalloc(arms * (size_t)KINDS, sizeof *histograms);
     unsigned rows = 0;
+    fputs("kind,allocator,ns,share_above\n", out);
     for (unsigned a = 0; a < arms; a++)
         for (unsigned i = 0; i < results->runs.count; i++) {
             const RunRow *row = &results->runs.rows[i];

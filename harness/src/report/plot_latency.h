@@ -12,7 +12,7 @@ typedef struct Stall {
 // What the latency lane has of a sample, by time: the timed calls that took 1 ms or more. The caller frees it.
 unsigned stalls_load(const Results *results, const char *seq, Stall **stalls);
 
-// Writes the rows kind,allocator,ns,share_above of a cell. Returns how many.
+// Writes the head and the rows kind,allocator,ns,share_above of a cell. Returns how many rows.
 unsigned latency_rows(const Results *results, const char *cell_id, FILE *out);
 
 #endif
