@@ -1,22 +1,29 @@
-// Many blocks of one size, then all of them freed: in the order they came, the opposite one, a random one, and part of
-// them by another thread.
+// Many blocks, a row of them of one size, then all or most of them freed: in the order they came, the opposite one, a
+// random one, and part of them by another thread.
 //
-// It answers to MicroQuill's SmartHeap benchmarks, sh6bench (one thread's blocks) and sh8bench (blocks that other
-// threads free), and with a depth of 25 to 1,600 to glibc's bench-malloc-simple. Stressed is what an allocator does
-// when its caches overflow and run empty by turns, thousands of objects at a time.
+// It answers to MicroQuill's SmartHeap benchmarks with the order `most`: with thousands of small blocks to sh6bench,
+// with a hundred thousand of all sizes to sh8bench. With the order `halves` and a depth of 25 to 1,600 it answers to
+// glibc's bench-malloc-simple. Stressed is what an allocator does when its caches overflow and run empty by turns,
+// thousands of objects at a time.
 #include "batches.h"
 #include "course.h"
 
 #include <sched.h>
 
-enum { BATCHES_ON_THE_WAY = 4 };
+enum { BATCHES_ON_THE_WAY = 4, MOST_KEEPS_ONE_OF = 5 };
 
-typedef enum Order { FIFO, LIFO, RANDOM, TURNS } Order;
+typedef enum Order { FIFO, LIFO, RANDOM, TURNS, HALVES, MOST } Order;
 
-static const char *const orders[] = {[FIFO] = "fifo", [LIFO] = "lifo", [RANDOM] = "random", [TURNS] = "turns", NULL};
+static const char *const orders[] = {[FIFO] = "fifo",
+                                     [LIFO] = "lifo",
+                                     [RANDOM] = "random",
+                                     [TURNS] = "turns",
+                                     [HALVES] = "halves",
+                                     [MOST] = "most",
+                                     NULL};
 
 typedef struct Config {
-    uint64_t threads, rounds, depth, min, max, order, remote_pct;
+    uint64_t threads, rounds, depth, min, max, order, remote_pct, row;
     CommonOptions common;
 } Config;
 
@@ -85,27 +92,71 @@ static void free_at(Worker *w, uint64_t index)
     w->blocks[index].ptr = NULL;
 }
 
-static void free_in_order(Worker *w, Order order)
+// Frees what lies before the places from `start` to `end` from the front, and what lies behind them from the back.
+static void free_around(Worker *w, uint64_t start, uint64_t end)
 {
-    for (uint64_t i = 0; i < config.depth; i++)
-        free_at(w, order == FIFO ? i : order == LIFO ? config.depth - 1 - i : shuffled[i]);
+    for (uint64_t i = 0; i < start; i++)
+        free_at(w, i);
+    for (uint64_t i = config.depth; i > end; i--)
+        free_at(w, i - 1);
+}
+
+// A fifth stays for a round, another one each time.
+static void free_most(Worker *w, uint64_t round)
+{
+    const uint64_t kept = config.depth / MOST_KEEPS_ONE_OF;
+    const uint64_t start = round % MOST_KEEPS_ONE_OF * kept;
+    free_around(w, start, start + kept);
+}
+
+static void free_in_order(Worker *w, uint64_t round)
+{
+    switch (config.order == TURNS ? (Order)(round % TURNS) : (Order)config.order) {
+    case FIFO:
+        free_around(w, config.depth, config.depth);
+        break;
+    case LIFO:
+        free_around(w, 0, 0);
+        break;
+    case HALVES:
+        free_around(w, config.depth / 2, config.depth / 2);
+        break;
+    case MOST:
+        free_most(w, round);
+        break;
+    default:
+        for (uint64_t i = 0; i < config.depth; i++)
+            free_at(w, shuffled[i]);
+    }
     worker_publish_live(w);
+}
+
+static uint64_t fill(Worker *w, uint64_t count)
+{
+    const uint64_t row = config.row > 0 ? config.row : config.depth;
+    uint32_t size = 0;
+    for (uint64_t i = 0, filled = 0; i < config.depth; i++) {
+        if (w->blocks[i].ptr != NULL) continue;
+        if (filled++ % row == 0) {
+            size = rng_size_cubed(&w->rng, config.min, config.max);
+            worker_checksum_add(w, size);
+        }
+        worker_alloc(w, &w->blocks[i], size, count++);
+    }
+    return count;
 }
 
 static void work(Worker *w)
 {
     uint64_t count = 0;
     for (uint64_t round = 0; round < config.rounds; round++) {
-        uint32_t size = rng_size_cubed(&w->rng, config.min, config.max);
-        worker_checksum_add(w, size);
-        for (uint64_t i = 0; i < config.depth; i++)
-            worker_alloc(w, &w->blocks[i], size, count++);
+        count = fill(w, count);
         if (config.remote_pct > 0) {
             while (inbox_serve(w)) {
             }
             hand_over(w);
         }
-        free_in_order(w, config.order == TURNS ? (Order)(round % TURNS) : (Order)config.order);
+        free_in_order(w, round);
     }
     neighbours[w->index].allocated = count;
 }
@@ -119,6 +170,7 @@ static void after(Worker *w)
 {
     while (inbox_serve(w)) {
     }
+    worker_free_all(w);
 }
 
 static void prepare(void)
@@ -141,16 +193,16 @@ static void prepare(void)
     }
 }
 
-static void count_remote(HzbResult *result)
+static void count(HzbResult *result)
 {
-    if (config.remote_pct == 0) return;
-    uint64_t handed_over = 0, allocated = 0;
+    uint64_t handed_over = 0;
     for (unsigned i = 0; i < config.threads; i++) {
         handed_over += neighbours[i].handed_over;
-        allocated += neighbours[i].allocated;
+        result->ops += neighbours[i].allocated;
     }
+    if (config.remote_pct == 0) return;
     result->has_remote = true;
-    result->actual_remote_pct = 100.0 * (double)handed_over / (double)allocated;
+    result->actual_remote_pct = 100.0 * (double)handed_over / (double)result->ops;
 }
 
 static void config_parse(int argc, char **argv)
@@ -163,15 +215,18 @@ static void config_parse(int argc, char **argv)
         {"max", 1, 1 << 30, 1, &config.max, &config.min, NULL},
         {.name = "order", .value = &config.order, .words = orders},
         {"remote_pct", 0, 100, 1, &config.remote_pct, NULL, NULL},
+        {"row", 0, UINT64_C(1000000000), 1, &config.row, NULL, NULL},
     };
     const CommandLine line = {
-        .doc = "Allocates many blocks of one size, then frees all of them.\v"
-               "In each of `rounds` rounds a thread draws a size of min to max bytes (16 to 1000, small ones more "
-               "often), allocates `depth` blocks of it (10000) and frees them. `order` is fifo, lifo, random, or turns "
-               "(the default), which takes the three by turns. remote_pct % (0) of the blocks go to the next thread "
-               "in one batch, which frees them.\n\n"
+        .doc = "Allocates many blocks, a row of them of one size, then frees all or most of them.\v"
+               "In each of `rounds` rounds a thread allocates blocks until it has `depth` (10000), and frees them. Of "
+               "min to max bytes (16 to 1000, small ones more often) it draws a new size after each `row` blocks; 0, "
+               "the default, means a size a round. `order` is fifo, lifo, random, or turns (the default), which takes "
+               "the three by turns; halves, the older half first in, first out, then the younger one last in, first "
+               "out; or most, which does the same around a fifth of the blocks that stays for a round, each time "
+               "another fifth. remote_pct % (0) of the blocks go to the next thread in one batch, which frees them.\n\n"
                "One op is one block: one malloc and one free.",
-        .args_doc = "threads rounds [depth min max order remote_pct]",
+        .args_doc = "threads rounds [depth min max order remote_pct row]",
         .positionals = positionals,
         .n_positionals = sizeof positionals / sizeof *positionals,
         .n_required = 2,
@@ -187,7 +242,6 @@ static void config_parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    const Course course = {.prepare = prepare, .work = work, .serve = serve, .after = after, .account = count_remote};
-    return course_main(&crew, config.threads, config.threads * config.depth, &config.common, course,
-                       (HzbResult){.ops = config.threads * config.rounds * config.depth});
+    const Course course = {.prepare = prepare, .work = work, .serve = serve, .after = after, .account = count};
+    return course_main(&crew, config.threads, config.threads * config.depth, &config.common, course, (HzbResult){0});
 }

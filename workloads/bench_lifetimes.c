@@ -1,5 +1,5 @@
-// Blocks of mixed lifetimes in threads that start and end: most die young, some stay over all rounds, and some change
-// hands by way of a shared table.
+// Blocks of mixed lifetimes in threads that start and end: some die young, some stay as long as their thread, and some
+// change hands by way of a shared table, which all threads find as the ones before left it.
 //
 // It answers to mimalloc's stress test, known as mstress in D. Leijen's mimalloc-bench. Stressed are frees from any
 // thread to any other, pages that hold young and old blocks together, and what threads leave when they end.
@@ -20,7 +20,7 @@ typedef struct SharedSlot {
 
 static Config config = {.min = 16,
                         .max = 65536,
-                        .old_pct = 10,
+                        .old_pct = 50,
                         .shared_pct = 25,
                         .shared = 1000,
                         .common = {.touch = TOUCH_PAGE, .seed = 1}};
@@ -62,6 +62,7 @@ static void *round_run(void *worker)
     }
     for (unsigned i = 0; i < YOUNG; i++)
         block_free(w, &young[i]);
+    worker_free_all(w);
     worker_publish_live(w);
     return NULL;
 }
@@ -95,10 +96,10 @@ static void config_parse(int argc, char **argv)
     const CommandLine line = {
         .doc = "Blocks that live shortly, over several threads' lives, or in a table that all threads share.\v"
                "In each of `rounds` rounds a new thread takes the place of each of `threads` threads and allocates "
-               "`blocks` blocks of min to max bytes (16 to 65536), small ones more often. Of these old_pct % (10) take "
-               "the place of a random one among the place's old blocks, which are as many as a tenth of `blocks`. The "
-               "others die when 64 younger ones have come, or with the thread. shared_pct % (25) are exchanged at once "
-               "for what lies in a random one of `shared` slots (1000).\n\n"
+               "`blocks` blocks of min to max bytes (16 to 65536), small ones more often. Of these old_pct % (50) take "
+               "the place of a random one among the thread's old blocks, which are at most half of `blocks` and die "
+               "with it. The others die when 64 younger ones have come. shared_pct % (25) are exchanged at once for "
+               "what lies in a random one of `shared` slots (1000).\n\n"
                "One op is one malloc, with the free of what had its place.",
         .args_doc = "threads rounds blocks [min max old_pct shared_pct shared]",
         .positionals = positionals,
@@ -118,7 +119,7 @@ static void make_shared(void)
 int main(int argc, char **argv)
 {
     config_parse(argc, argv);
-    return course_main(&crew, config.threads, config.threads * (config.blocks / 10 + 1), &config.common,
+    return course_main(&crew, config.threads, config.threads * (config.blocks / 2 + 1), &config.common,
                        (Course){.prepare = make_shared, .work = work, .after = after},
                        (HzbResult){.ops = config.threads * config.rounds * config.blocks});
 }

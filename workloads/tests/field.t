@@ -29,11 +29,14 @@ refuses "argument threads is missing" "$build/bench_larson"
 adds_up 60000 60000 bench_deep 2 30 1000
 adds_up 90000 90000 bench_deep 3 30 1000 1 9 random 50
 adds_up 60000 60000 bench_deep 2 30 1000 8 5000 fifo 100 --touch=all
+# Each round but the first allocates again what the one before has freed, four fifths of a thousand.
+adds_up 48400 48400 bench_deep 2 30 1000 1 256 most 0 100
+adds_up 60000 60000 bench_deep 1 60 1000 16 64 halves 0 7 --touch=all
 said=$("$build/bench_deep" 2 200 1000 16 64 lifo 50)
 [[ $said =~ actual=(49|50)\.[0-9]*%" fallback=0.00%" ]]
 report $? "bench_deep hands over the asked half" "$said"
 caught "bench_deep finds a block that was handed out twice" "$build/bench_deep" 1 2 10 1000 1100 lifo
-refuses "argument order: 'filo': expected fifo, lifo, random or turns" "$build/bench_deep" 1 1 1 16 64 filo
+refuses "argument order: 'filo': expected fifo, lifo, random, turns, halves or most" "$build/bench_deep" 1 1 1 16 64 filo
 refuses "argument remote_pct: '50': expected 0" "$build/bench_deep" 1 1 1 16 64 fifo 50
 
 adds_up 15000 15000 bench_producer_consumer 3 1 50 100 1 300
