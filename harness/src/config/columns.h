@@ -57,6 +57,7 @@
     X(rss_mib_s)                                                                                                       \
     X(peak_pss_kib)                                                                                                    \
     X(processes)                                                                                                       \
+    X(cgroup_peak_kib)                                                                                                 \
     X(malloc_p50_ns)                                                                                                   \
     X(malloc_p99_ns)                                                                                                   \
     X(malloc_p999_ns)                                                                                                  \

@@ -175,6 +175,7 @@ static void become(const ChildSpec *spec, char *const argv[], char *const envp[]
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(EXIT_CANNOT_EXEC); // hzb was killed before the line above
+    cgroup_enter(spec->group);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL); // which hzb ignores

@@ -7,6 +7,7 @@
 
 #include "config/experiment.h"
 #include "plan/plan.h"
+#include "process/cgroup.h"
 #include "process/livepage.h"
 
 typedef struct ChildSpec {
@@ -20,6 +21,7 @@ typedef struct ChildSpec {
     const char *count_path; // where instructions are counted to; NULL = they are not
     const char *run_dir;    // of a program: its own folder, empty;
     const char *stdin_path; // and its input, or NULL
+    const Cgroup *group;    // that it and its children belong to
 } ChildSpec;
 
 typedef struct Child {

@@ -160,6 +160,7 @@ static void fill_program(const Observed *seen, RunRow *row)
     if (seen->client_s > 0) row_set(row, RUN_work_s, "%.6f", seen->client_s);
     if (seen->output_sha256) row_set(row, RUN_checksum, "%.*s", PROTO_CHECKSUM_DIGITS, seen->output_sha256);
     if (seen->pss_kib > 0) row_set(row, RUN_peak_pss_kib, "%" PRId64, seen->pss_kib);
+    if (seen->cgroup_kib > 0) row_set(row, RUN_cgroup_peak_kib, "%" PRId64, seen->cgroup_kib);
     row_set(row, RUN_processes, "%u", seen->processes);
 }
 

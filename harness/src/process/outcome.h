@@ -30,6 +30,7 @@ typedef struct Observed {
     char *output_sha256; // of a program: what must be the same for all allocators
     unsigned processes;  // of a program: how many were seen to have the allocator
     int64_t pss_kib;     // at most
+    int64_t cgroup_kib;  // of a program: what its control group had at most
     double rss_mib_s;
     int64_t peak_kib;
     int64_t post_kib; // when the final line had come

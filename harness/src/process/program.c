@@ -21,6 +21,9 @@ bool program_prepare(ProgramRun *run, const char *work_dir, const char *log_path
     run->dir = xfmt("%s/%u.d", work_dir, run->plan->seq);
     run->log_path = xstrdup(log_path);
     if (program->stdin_path) run->stdin_path = child_fill_in(program->stdin_path, run->workload, run->plan);
+    char *group = xfmt("%u", run->plan->seq);
+    run->group = cgroup_open(group);
+    free(group);
     folder_remove(run->dir);
     return folder_make(run->dir);
 }
@@ -64,6 +67,7 @@ void program_observe(ProgramRun *run, const char *out_path, Observed *seen)
     const Program *program = run->workload->program;
     seen->processes = run->tree.proven;
     seen->pss_kib = run->pss_kib;
+    seen->cgroup_kib = cgroup_peak_kib(&run->group);
     if (run->driver.end_ns > 0) seen->client_s = (double)(run->driver.end_ns - run->driver.begin_ns) / 1e9;
     if (program->check)
         seen->output_sha256 = sha256_in(run->dir, DRIVER_CHECKED);
@@ -93,6 +97,7 @@ void program_take_end(const ProtoEnd *end, Observed *seen)
 void program_free(ProgramRun *run)
 {
     driver_kill(&run->driver);
+    cgroup_close(&run->group);
     tree_free(&run->tree);
     if (run->dir) folder_remove(run->dir);
     free(run->dir);

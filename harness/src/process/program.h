@@ -5,6 +5,7 @@
 
 #include "config/experiment.h"
 #include "plan/plan.h"
+#include "process/cgroup.h"
 #include "process/driver.h"
 #include "process/outcome.h"
 #include "process/tree.h"
@@ -15,6 +16,7 @@ typedef struct ProgramRun {
     char *dir;        // empty when it starts, and removed afterwards
     char *stdin_path; // NULL = /dev/null
     char *log_path;   // of the client
+    Cgroup group;     // of the program, not of the client
     Tree tree;
     Driver driver;
     int64_t pss_kib;    // the most so far

@@ -257,8 +257,17 @@ static char *log_path(const Run *run, const char *folder, const char *extension)
 static bool start(Run *run)
 {
     char *out = log_path(run, "logs", "out"), *err = log_path(run, "logs", "err");
-    const ChildSpec spec = {run->arm, run->workload, run->plan,       run->stats_path,  run->context->work_dir,
-                            out,      err,           run->count_path, run->program.dir, run->program.stdin_path};
+    const ChildSpec spec = {.arm = run->arm,
+                            .workload = run->workload,
+                            .plan = run->plan,
+                            .stats_path = run->stats_path,
+                            .work_dir = run->context->work_dir,
+                            .out_path = out,
+                            .err_path = err,
+                            .count_path = run->count_path,
+                            .run_dir = run->program.dir,
+                            .stdin_path = run->program.stdin_path,
+                            .group = &run->program.group};
     unlink(run->stats_path);
     run->ticks_before = cpu_ticks();
     run->psi_before_us = psi_cpu_us();
