@@ -15,8 +15,12 @@
 static _Atomic uint64_t (*may_hold)[HZ3_PACK_WORDS];
 
 // Where a shard looks first: one compact place, and fewer threads on one page map. Like `opened_by` a hint that any
-// thread may change: a claim looks elsewhere when the slot has nothing, or is closed by now.
-static _Atomic uint32_t current_slot[HZ3_SHARDS_MAX];
+// thread may change: a claim looks elsewhere when the slot has nothing, or is closed by now. Each claim reads its own,
+// so others' do not lie on the same cache line.
+typedef struct CurrentSlot {
+    _Alignas(64) _Atomic uint32_t slot;
+} CurrentSlot;
+static CurrentSlot current[HZ3_SHARDS_MAX];
 
 // The shard, or the last one while the slot is closed.
 static _Atomic uint8_t *opened_by(uint32_t slot)
@@ -29,7 +33,7 @@ void hz3_pack_init(_Atomic uint64_t *table)
     hz3_assert((uintptr_t)table % sizeof *table == 0);
     may_hold = (_Atomic uint64_t(*)[HZ3_PACK_WORDS])table;
     for (uint32_t s = 0; s < HZ3_SHARDS_MAX; s++) {
-        atomic_store_explicit(&current_slot[s], HZ3_PAGE_NONE, memory_order_relaxed);
+        atomic_store_explicit(&current[s].slot, HZ3_PAGE_NONE, memory_order_relaxed);
     }
 }
 
@@ -94,9 +98,9 @@ void hz3_pack_on_free(uint32_t slot, uint32_t page_idx, uint32_t pages)
 void hz3_pack_on_release(uint32_t slot, uint32_t page_idx, uint32_t pages)
 {
     hz3_pack_on_free(slot, page_idx, pages);
-    _Atomic uint32_t *current = &current_slot[atomic_load_explicit(opened_by(slot), memory_order_relaxed)];
-    if (slot < atomic_load_explicit(current, memory_order_relaxed)) {
-        atomic_store_explicit(current, slot, memory_order_relaxed);
+    CurrentSlot *of_opener = &current[atomic_load_explicit(opened_by(slot), memory_order_relaxed)];
+    if (slot < atomic_load_explicit(&of_opener->slot, memory_order_relaxed)) {
+        atomic_store_explicit(&of_opener->slot, slot, memory_order_relaxed);
     }
 }
 
@@ -131,8 +135,8 @@ static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uin
     if (idx == HZ3_PAGE_NONE) {
         return HZ3_PAGE_NONE;
     }
-    if (atomic_load_explicit(&current_slot[shard], memory_order_relaxed) != slot) {
-        atomic_store_explicit(&current_slot[shard], slot, memory_order_relaxed);
+    if (atomic_load_explicit(&current[shard].slot, memory_order_relaxed) != slot) {
+        atomic_store_explicit(&current[shard].slot, slot, memory_order_relaxed);
     }
     return slot * HZ3_PAGES_PER_SEG + idx;
 }
@@ -197,7 +201,7 @@ static Search search_for_aligned(uint32_t pages, uint32_t align_pages)
 static uint32_t claim_lowest(uint32_t shard, uint32_t pages, uint32_t align_pages)
 {
     Search search = {level_of(pages), align_pages == 1, align_pages == 1 ? UINT32_MAX : ALIGNED_TRIES};
-    uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
+    uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
     uint32_t page = HZ3_PAGE_NONE;
     if (slot != HZ3_PAGE_NONE && has_hint(search.level, slot) && may_use(shard, slot)) {
         page = claim_by_hint(shard, slot, pages, align_pages, search);
@@ -287,7 +291,7 @@ uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_
 
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
 {
-    uint32_t slot = atomic_load_explicit(&current_slot[shard], memory_order_relaxed);
+    uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
     if (slot == HZ3_PAGE_NONE || want == 0 || is_scarce() || !may_use(shard, slot)) {
         return 0;
     }

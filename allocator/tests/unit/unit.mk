@@ -7,7 +7,7 @@ UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
 UNIT_MODEL := os size_class segment arena arena_growth packing central central_valid depot ledger partial_purge lock_faults mapping \
-    mapping_registry span_cache stats_file front
+    mapping_cache mapping_registry span_cache stats_file front
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
@@ -32,8 +32,10 @@ UNIT_WRAP_partial_purge_test := hz3_os_purge hz3_os_purge_ranges
 UNIT_WRAP_lock_faults_test := hz3_lock_acquire hz3_lock_release
 UNIT_WRAP_packing_test := hz3_segment_claim
 UNIT_WRAP_span_cache_test := hz3_os_cpu
-UNIT_WRAP_mapping_test := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap hz3_os_purge \
-    hz3_os_memory_limit hz3_os_is_alone
+UNIT_WRAP_MAPPINGS := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap hz3_os_purge hz3_os_memory_limit \
+    hz3_os_is_alone
+UNIT_WRAP_mapping_test := $(UNIT_WRAP_MAPPINGS)
+UNIT_WRAP_mapping_cache_test := $(UNIT_WRAP_MAPPINGS)
 
 UNIT_DEBUG_OBJECTS := $(patsubst allocator/src/%.c,$(BUILD)/obj/hz3_debug/%.o,$(HZ3_SOURCES))
 
@@ -55,6 +57,9 @@ $(UNIT_MODEL_TESTS): $(BUILD)/tests/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.
 	@echo '  LD  $(@F)'
 	@$(CC) $(CFLAGS) -pthread $(filter %.o,$^) $(UNIT_WRAP_$*:%=-Wl,--wrap=%) \
 	    -Wl,--whole-archive $(UNIT_OBJ)/debug.a -Wl,--no-whole-archive -lcmocka -o $@
+
+UNIT_WITH_MAPPING_MODEL := mapping mapping_cache
+$(UNIT_WITH_MAPPING_MODEL:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/mapping_model.o
 
 $(UNIT_PROBE): $(UNIT_OBJ)/probe.o
 	@mkdir -p $(@D)
