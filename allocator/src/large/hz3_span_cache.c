@@ -10,6 +10,7 @@
 // Spans are 9 to 256 pages long, in eight lengths for each doubling (hz3_large_pages).
 #define LENGTHS_PER_DOUBLING 8u
 #define LENGTHS 40u
+#define LONGER_BY 2u // lengths
 #define PAGES_MIN ((uint32_t)(HZ3_MEDIUM_MAX >> HZ3_PAGE_SHIFT) + 1)
 #define PAGES_MAX ((uint32_t)(HZ3_SPAN_MAX >> HZ3_PAGE_SHIFT))
 _Static_assert(PAGES_MAX == (PAGES_MIN - 1) << (LENGTHS / LENGTHS_PER_DOUBLING), "so many doublings");
@@ -139,6 +140,18 @@ static uint32_t pages_allowed(void)
 
 // --- for spans ---------------------------------------------------------------------------------------------------
 
+// The list that serves so many pages: theirs, or the next longer ones'. What such a span has too much is a quarter at
+// most, which realloc would leave, too. One out of the page map would cost more: another CPU may have its cache lines.
+static SpanList *list_to_take_from(SpanCache *cache, uint32_t pages)
+{
+    SpanList *list = list_of(cache, pages);
+    uint32_t longer = hz3_arena_is_scarce() ? 0 : LONGER_BY;
+    for (; list->newest == HZ3_PAGE_NONE && longer > 0 && list < &cache->list[LENGTHS - 1]; longer--) {
+        list++;
+    }
+    return list;
+}
+
 uint32_t hz3_span_cache_take(uint32_t shard, uint32_t pages)
 {
     SpanCache *cache = &caches[shard];
@@ -146,7 +159,7 @@ uint32_t hz3_span_cache_take(uint32_t shard, uint32_t pages)
         return HZ3_PAGE_NONE;
     }
     hz3_lock_acquire(&cache->lock);
-    SpanList *list = list_of(cache, pages);
+    SpanList *list = list_to_take_from(cache, pages);
     uint32_t page = list->newest;
     if (page != HZ3_PAGE_NONE) {
         unlink_end(cache, list, page);

@@ -1,5 +1,6 @@
-// Freed spans, which wait here for a request of their length before their pages go back to the page map: a span that
-// comes out of here costs a short lock and one tag, one out of a page map a search, two atomic words and all its tags.
+// Freed spans, which wait here for a request of their length, or of up to a quarter less, before their pages go back to
+// the page map: a span that comes out of here costs a short lock and one tag, one out of a page map a search, two
+// atomic words and all its tags.
 //
 // A cached span is linked by the run record of its first page. Its pages are taken, its first page has no tag, so that
 // a free of it finds nothing allocated there, and the others keep theirs.
@@ -10,7 +11,8 @@
 
 void hz3_span_cache_init(void);
 
-// A span of exactly so many pages, without a tag on its first page, or HZ3_PAGE_NONE. The caller holds no lock.
+// A span of so many pages, or if there is none of up to a quarter more, without a tag on its first page; HZ3_PAGE_NONE:
+// there is none. While the arena has few slots left, it has exactly so many. The caller holds no lock.
 uint32_t hz3_span_cache_take(uint32_t shard, uint32_t pages);
 
 // Takes a span over whose tag the caller has removed. False: it is none that is cached, or the cache is full. The

@@ -212,11 +212,6 @@ static uint32_t claim_lowest(uint32_t shard, uint32_t pages, uint32_t align_page
     return page != HZ3_PAGE_NONE ? page : claim_lowest_hinted(shard, pages, align_pages, search);
 }
 
-static bool is_scarce(void)
-{
-    return hz3_arena_slots_left() <= hz3_arena.slots / 16;
-}
-
 // Claims, and makes the slot's hints exact: they are what finds the tightest segment.
 static uint32_t claim_tightest_in_slot(uint32_t slot, uint32_t pages, uint32_t align_pages)
 {
@@ -266,8 +261,8 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
     if (hz3_arena.slots == 0) {
         return HZ3_PAGE_NONE;
     }
-    uint32_t page =
-        HZ3_UNLIKELY(is_scarce()) ? claim_tightest(shard, pages, align_pages) : claim_lowest(shard, pages, align_pages);
+    uint32_t page = HZ3_UNLIKELY(hz3_arena_is_scarce()) ? claim_tightest(shard, pages, align_pages)
+                                                        : claim_lowest(shard, pages, align_pages);
     // A new slot is public at once, so that others may empty it before us; each turn of the loop used one up.
     uint32_t slot;
     while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open()) != HZ3_PAGE_NONE) {
@@ -292,7 +287,7 @@ uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
 {
     uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
-    if (slot == HZ3_PAGE_NONE || want == 0 || is_scarce() || !may_use(shard, slot)) {
+    if (slot == HZ3_PAGE_NONE || want == 0 || hz3_arena_is_scarce() || !may_use(shard, slot)) {
         return 0;
     }
     uint32_t found = hz3_segment_claim_many(&hz3_arena.seg[slot], pages, page, want);

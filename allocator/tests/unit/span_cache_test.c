@@ -68,14 +68,44 @@ static void newest_span_of_the_length_comes_back(void **state)
     assert_true(next_length(HZ3_SPAN_MAX) > HZ3_SPAN_MAX);
 }
 
-static void neighbouring_lengths_keep_apart(void **state)
+static void a_span_serves_what_is_up_to_a_quarter_less(void **state)
 {
     (void)state;
-    void *p = span(64 * KIB);
+    void *p = span(80 * KIB);
+    void *longest = span(HZ3_SPAN_MAX);
     hz3_span_free(p);
-    assert_ptr_not_equal(span(next_length(64 * KIB)), p);
-    assert_ptr_not_equal(span(60 * KIB), p);
+    void *longer = span(next_length(80 * KIB));
+    void *shorter = span(60 * KIB);
+    assert_ptr_not_equal(longer, p);
+    assert_ptr_not_equal(shorter, p);
     assert_ptr_equal(span(64 * KIB), p);
+    assert_int_equal(hz3_span_usable_size(p), 80 * KIB);
+    void *exact = span(64 * KIB);
+    hz3_span_free(exact);
+    hz3_span_free(p);
+    assert_ptr_equal(span(64 * KIB), exact);
+    assert_ptr_equal(span(72 * KIB), p);
+    hz3_span_free(longest);
+    assert_ptr_equal(span(HZ3_SPAN_MAX - 64 * KIB), longest);
+    void *all[] = {p, longest, longer, shorter, exact};
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        hz3_span_free(all[i]);
+    }
+}
+
+static void spans_keep_their_lengths_in_a_scarce_arena(void **state)
+{
+    (void)state;
+    void *p = span(80 * KIB);
+    hz3_span_free(p);
+    uint32_t left = atomic_exchange(&hz3_arena.slots_left, hz3_arena.slots / 16);
+    void *other = span(72 * KIB);
+    void *same = span(80 * KIB);
+    atomic_store(&hz3_arena.slots_left, left);
+    assert_ptr_not_equal(other, p);
+    assert_ptr_equal(same, p);
+    hz3_span_free(other);
+    hz3_span_free(same);
 }
 
 // A request with an alignment takes no cached span, and one that was shorter than a span for its alignment's sake is
@@ -220,7 +250,8 @@ int main(int argc, char **argv)
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(newest_span_of_the_length_comes_back, set_up),
-        cmocka_unit_test_setup(neighbouring_lengths_keep_apart, set_up),
+        cmocka_unit_test_setup(a_span_serves_what_is_up_to_a_quarter_less, set_up),
+        cmocka_unit_test_setup(spans_keep_their_lengths_in_a_scarce_arena, set_up),
         cmocka_unit_test_setup(aligned_spans_come_from_the_page_map, set_up),
         cmocka_unit_test_setup(cache_keeps_its_share_only, set_up),
         cmocka_unit_test_setup(epoch_takes_what_was_not_needed, set_up),

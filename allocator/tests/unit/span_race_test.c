@@ -40,9 +40,11 @@ static void step_one(Span *s, uint32_t self, uint64_t *rng)
 {
     if (s->p == NULL) {
         bool is_zero;
-        s->bytes = (40 + 4 * unit_random_below(rng, 5)) * KIB;
-        s->p = hz3_large_alloc(s->bytes, HZ3_MIN_ALIGN, &is_zero);
-        UNIT_REQUIRE(s->p != NULL && hz3_arena_owns(s->p), "no span of %zu bytes", s->bytes);
+        size_t asked = (40 + 4 * unit_random_below(rng, 5)) * KIB;
+        s->p = hz3_large_alloc(asked, HZ3_MIN_ALIGN, &is_zero);
+        UNIT_REQUIRE(s->p != NULL && hz3_arena_owns(s->p), "no span of %zu bytes", asked);
+        s->bytes = hz3_span_usable_size(s->p);
+        UNIT_REQUIRE(s->bytes >= asked && s->bytes <= asked + asked / 4, "%zu bytes for %zu", s->bytes, asked);
         *s->p = self;
         *last_word(s) = self;
         return;
