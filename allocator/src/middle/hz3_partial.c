@@ -104,10 +104,13 @@ void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls)
 }
 
 // As hz3_run_put(), and once for all of them what follows from it. A run that stays on the list has nothing to settle.
-static inline uint32_t put_into(Central *c, uint32_t run, uint32_t cls, void *const *objects, uint32_t n)
+static inline uint32_t put_into(Central *c, uint32_t run, uint32_t cls, void *const *objects, uint32_t n,
+                                ptrdiff_t step)
 {
     Hz3RunMeta *meta = &hz3_arena.run[run];
-    uint32_t put = hz3_run_put(run, cls, objects, n);
+    ptrdiff_t to_next = n > 1 ? (char *)objects[1] - (char *)objects[0] : 0;
+    bool is_in_order = to_next == step || to_next == -step;
+    uint32_t put = is_in_order ? hz3_run_put_in_order(run, cls, objects, n) : hz3_run_put(run, cls, objects, n);
     if (meta->is_partial) {
         hz3_news_count(c, put);
     }
@@ -194,10 +197,11 @@ static uint32_t settle_one_owner(uint32_t cls, void *const *objects, uint32_t n)
 {
     uint32_t owner = hz3_arena.run[run_of(objects[0])].shard;
     Central *c = &hz3_central[owner][cls];
+    const ptrdiff_t step = hz3_run_step(cls);
     uint32_t i = 0;
     hz3_lock_acquire(&c->lock);
     for (uint32_t run; i < n && hz3_arena.run[run = run_of(objects[i])].shard == owner;) {
-        i += put_into(c, run, cls, objects + i, n - i);
+        i += put_into(c, run, cls, objects + i, n - i, step);
     }
     hz3_central_unlock(c);
     return i;

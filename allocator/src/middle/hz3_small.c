@@ -93,9 +93,20 @@ static uint64_t every(uint32_t stride)
     return stride == 1 ? UINT64_MAX : stride == 2 ? 0x5555555555555555 : 0x1111111111111111;
 }
 
-// The lowest free objects among those that `chosen` has in each word of the bitmap.
-static uint32_t take_chosen(uint32_t run, uint32_t cls, uint64_t chosen, void **out, uint32_t n)
+// n of a word's objects, all of whose chosen ones are free. Returns what is left of them.
+static uint64_t take_in_order(char *object, size_t step, uint32_t stride, uint64_t word, void **out, uint32_t n)
 {
+    for (uint32_t i = 0; i < n; i++, object += step) {
+        out[i] = object;
+    }
+    return n * stride < 64 ? word & UINT64_MAX << (n * stride) : 0;
+}
+
+// The lowest free objects among every stride-th of a word, from the first on. In most words all of them are free.
+static uint32_t take_chosen(uint32_t run, uint32_t cls, uint32_t stride, uint32_t first, void **out, uint32_t n)
+{
+    const uint64_t chosen = every(stride) << first;
+    const uint32_t n_chosen = 64 / stride;
     char *base = hz3_page_addr(run);
     uint64_t *bits = bitmap_of(run);
     uint32_t size = hz3_classes[cls].size;
@@ -103,6 +114,13 @@ static uint32_t take_chosen(uint32_t run, uint32_t cls, uint64_t chosen, void **
     for (uint32_t w = 0; w < bitmap_words(cls) && taken < n; w++) {
         uint64_t word = bits[w] & chosen;
         uint64_t passed_over = bits[w] & ~chosen;
+        if (word == chosen) {
+            uint32_t some = n_chosen < n - taken ? n_chosen : n - taken;
+            char *object = base + (size_t)(w * 64 + first) * size;
+            bits[w] = passed_over | take_in_order(object, (size_t)stride * size, stride, word, out + taken, some);
+            taken += some;
+            continue;
+        }
         while (word != 0 && taken < n) {
             out[taken++] = base + (size_t)(w * 64 + (uint32_t)__builtin_ctzl(word)) * size;
             word &= word - 1;
@@ -121,7 +139,7 @@ uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
     uint32_t stride = objects_on_a_line(cls);
     uint32_t taken = 0;
     for (uint32_t first = 0; first < stride && taken < n; first++) {
-        taken += take_chosen(run, cls, every(stride) << first, out + taken, n - taken);
+        taken += take_chosen(run, cls, stride, first, out + taken, n - taken);
     }
     Hz3RunMeta *meta = &hz3_arena.run[run];
     hz3_assert(taken <= n && taken <= meta->free_objs);
@@ -133,6 +151,70 @@ uint32_t hz3_run_take(uint32_t run, uint32_t cls, void **out, uint32_t n)
         note_touched(run, cls, out, taken);
     }
     return taken;
+}
+
+ptrdiff_t hz3_run_step(uint32_t cls)
+{
+    return (ptrdiff_t)objects_on_a_line(cls) * hz3_classes[cls].size;
+}
+
+// How many of n objects follow each other at this step and have their bits in one word, which has `bits` bits and of
+// them the first object's at `at`; and the bits of all of them.
+static uint32_t chain_of(void *const *objects, uint32_t n, ptrdiff_t step, uint32_t stride, uint32_t at, uint32_t bits,
+                         uint64_t *mask)
+{
+    uint32_t most = step > 0 ? (bits - at + stride - 1) / stride : at / stride + 1;
+    most = most < n ? most : n;
+    uint32_t chain = 1;
+    while (chain < most && (char *)objects[chain] - (char *)objects[chain - 1] == step) {
+        chain++;
+    }
+    uint32_t last = (chain - 1) * stride;
+    *mask = (every(stride) & UINT64_MAX >> (63 - last)) << (step > 0 ? at : at - last);
+    return chain;
+}
+
+// Names the first of them that cannot go back.
+_Noreturn static HZ3_COLD void refuse_one_of(uint32_t run, uint32_t cls, void *const *objects, uint32_t n)
+{
+    for (uint32_t i = 0;; i++) {
+        uint32_t remainder;
+        uint32_t index = hz3_index_of(&hz3_classes[cls], offset_in_run(run, objects[i]), &remainder);
+        if (i == n - 1 || remainder != 0 || (bitmap_of(run)[index / 64] >> (index % 64) & 1) != 0) {
+            hz3_run_refuse(cls, objects[i], remainder);
+        }
+    }
+}
+
+uint32_t hz3_run_put_in_order(uint32_t run, uint32_t cls, void *const *objects, uint32_t n)
+{
+    const Hz3Class *class = &hz3_classes[cls];
+    if (HZ3_UNLIKELY(hz3_tag_of(hz3_page_of(objects[0])) != cls)) {
+        hz3_run_refuse(cls, objects[0], 0);
+    }
+    hz3_assert_slow(hz3_run_is_valid(run, cls));
+    char *base = hz3_page_addr(run);
+    uint64_t *bits = bitmap_of(run);
+    uint32_t stride = objects_on_a_line(cls);
+    ptrdiff_t step = (char *)objects[1] - (char *)objects[0];
+    uint32_t put = 0;
+    size_t offset = (size_t)((char *)objects[0] - base);
+    do {
+        uint32_t remainder;
+        uint32_t index = hz3_index_of(class, (uint32_t)offset, &remainder);
+        uint32_t left = class->objs - index / 64 * 64;
+        uint64_t mask;
+        uint32_t chain = chain_of(objects + put, n - put, step, stride, index % 64, left < 64 ? left : 64, &mask);
+        if (HZ3_UNLIKELY(remainder != 0 || (bits[index / 64] & mask) != 0)) {
+            refuse_one_of(run, cls, objects + put, chain);
+        }
+        bits[index / 64] |= mask;
+        put += chain;
+        offset = put < n ? (size_t)((char *)objects[put] - base) : SIZE_MAX;
+    } while (offset < class->pages * HZ3_PAGE_SIZE);
+    hz3_assert(hz3_arena.run[run].free_objs + put <= class->objs);
+    hz3_arena.run[run].free_objs = (uint16_t)(hz3_arena.run[run].free_objs + put);
+    return put;
 }
 
 HZ3_COLD void hz3_run_refuse(uint32_t cls, const void *object, uint32_t remainder)

@@ -108,4 +108,12 @@ static inline uint32_t hz3_run_put(uint32_t run, uint32_t cls, void *const *obje
     return put;
 }
 
+// Bytes from each object to the one that hz3_run_take() takes after it.
+ptrdiff_t hz3_run_step(uint32_t cls);
+
+// The same as hz3_run_put() for at least two objects, the second of which is one step above or below the first.
+// Programs often free in the order in which they allocated, or in the opposite one; then a word of the bitmap is looked
+// at once.
+uint32_t hz3_run_put_in_order(uint32_t run, uint32_t cls, void *const *objects, uint32_t n);
+
 #endif

@@ -6,7 +6,7 @@ UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := os size_class segment arena arena_growth packing central central_valid depot ledger partial_purge lock_faults mapping \
+UNIT_MODEL := os size_class segment arena arena_growth packing small central central_valid depot ledger partial_purge lock_faults mapping \
     mapping_cache mapping_registry span_cache stats_file front
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
@@ -31,6 +31,7 @@ UNIT_WRAP_ledger_test := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges hz3_os_u
 UNIT_WRAP_partial_purge_test := hz3_os_purge hz3_os_purge_ranges
 UNIT_WRAP_lock_faults_test := hz3_lock_acquire hz3_lock_release
 UNIT_WRAP_packing_test := hz3_segment_claim
+UNIT_WRAP_small_test := hz3_os_cpu
 UNIT_WRAP_span_cache_test := hz3_os_cpu
 UNIT_WRAP_MAPPINGS := hz3_os_map hz3_os_map_aligned hz3_os_unmap hz3_os_remap hz3_os_purge hz3_os_memory_limit \
     hz3_os_is_alone
