@@ -233,6 +233,8 @@ static void config_parse(int argc, char **argv)
         .common = &config.common,
     };
     options_parse(&line, argc, argv);
+    if (config.order == MOST && config.remote_pct > 0)
+        die(EXIT_USAGE, "argument remote_pct: '%u': expected 0 with the order most", (unsigned)config.remote_pct);
     if (config.threads == 1 && config.remote_pct > 0)
         die(EXIT_USAGE, "argument remote_pct: '%u': expected 0, as one thread has nobody to hand blocks to",
             (unsigned)config.remote_pct);

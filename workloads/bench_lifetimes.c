@@ -94,7 +94,7 @@ static void config_parse(int argc, char **argv)
         {"shared", 1, SHARED_MAX, 1, &config.shared, NULL, NULL},
     };
     const CommandLine line = {
-        .doc = "Blocks that live shortly, over several threads' lives, or in a table that all threads share.\v"
+        .doc = "Blocks that live shortly, as long as their thread, or in a table that all threads share.\v"
                "In each of `rounds` rounds a new thread takes the place of each of `threads` threads and allocates "
                "`blocks` blocks of min to max bytes (16 to 65536), small ones more often. Of these old_pct % (50) take "
                "the place of a random one among the thread's old blocks, which are at most half of `blocks` and die "

@@ -37,7 +37,8 @@ said=$("$build/bench_deep" 2 200 1000 16 64 lifo 50)
 report $? "bench_deep hands over the asked half" "$said"
 caught "bench_deep finds a block that was handed out twice" "$build/bench_deep" 1 2 10 1000 1100 lifo
 refuses "argument order: 'filo': expected fifo, lifo, random, turns, halves or most" "$build/bench_deep" 1 1 1 16 64 filo
-refuses "argument remote_pct: '50': expected 0" "$build/bench_deep" 1 1 1 16 64 fifo 50
+refuses "argument remote_pct: '50': expected 0, as one thread" "$build/bench_deep" 1 1 1 16 64 fifo 50
+refuses "argument remote_pct: '50': expected 0 with the order most" "$build/bench_deep" 2 1 1 16 64 most 50
 
 adds_up 15000 15000 bench_producer_consumer 3 1 50 100 1 300
 adds_up 5000 5000 bench_producer_consumer 1 3 50 100 16 2000 1

@@ -1,6 +1,6 @@
-// Freed spans, which wait here for a request of their length, or of up to a quarter less, before their pages go back to
-// the page map: a span that comes out of here costs a short lock and one tag, one out of a page map a search, two
-// atomic words and all its tags.
+// Freed spans, which wait here for a request of their length, or of a length up to a quarter less, before their pages
+// go back to the page map: a span that comes out of here costs a short lock and one tag, one out of a page map a
+// search, two atomic words and all its tags.
 //
 // A cached span is linked by the run record of its first page. Its pages are taken, its first page has no tag, so that
 // a free of it finds nothing allocated there, and the others keep theirs.

@@ -55,7 +55,7 @@ static inline uint32_t hz3_arena_slots_open(void)
     return hz3_arena.slots - hz3_arena_slots_left();
 }
 
-// From now on pages are chosen so that the most fits in, no longer for speed.
+// While this holds, pages are chosen so that the most fits in, not for speed.
 static inline bool hz3_arena_is_scarce(void)
 {
     return hz3_arena_slots_left() <= hz3_arena.slots / 16;

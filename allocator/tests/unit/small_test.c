@@ -1,5 +1,5 @@
-// Runs of small objects: what is taken out of them, and how blocks go back that follow each other in memory, up, down,
-// with gaps, over the words of the bitmap and from one run into the next.
+// Runs of small objects: how blocks go back that follow each other in memory, up, down, with gaps, over the words of
+// the bitmap and from one run into the next.
 #include "support.h"
 
 #include <stdio.h>
@@ -111,7 +111,7 @@ static void blocks_go_back_in_any_order(void **state)
             uint32_t half = n / 2 + 5; // the rest keeps a run alive
             half = half < n ? half : n - 1;
             settle(cls, half);
-            bool is_back[OBJECTS_MAX] = {false};
+            bool is_seen[OBJECTS_MAX] = {false};
             for (uint32_t i = 0; i < n; i++) {
                 uint32_t remainder;
                 uint32_t run = run_of(batch[n - 1]);
@@ -121,8 +121,8 @@ static void blocks_go_back_in_any_order(void **state)
                 assert_true(hz3_run_is_valid(run, cls));
                 uint32_t offset = (uint32_t)((char *)batch[i] - (char *)hz3_page_addr(run));
                 uint32_t index = hz3_index_of(&hz3_classes[cls], offset, &remainder);
-                assert_false(is_back[index]);
-                is_back[index] = true;
+                assert_false(is_seen[index]);
+                is_seen[index] = true;
                 assert_int_equal(hz3_arena.bits[run].word[index / 64] >> (index % 64) & 1, i < half);
             }
             memmove(batch, batch + half, (n - half) * sizeof *batch);
@@ -134,6 +134,7 @@ static void blocks_go_back_in_any_order(void **state)
 
 typedef struct TwiceFreed {
     uint32_t cls, first, again; // taken[again] goes back, then the ten from taken[first] on
+    bool goes_down;             // the last of the ten first
 } TwiceFreed;
 
 static void settle_twice(void *arg)
@@ -141,7 +142,9 @@ static void settle_twice(void *arg)
     const TwiceFreed *twice = arg;
     batch[0] = taken[twice->again];
     settle(twice->cls, 1);
-    memcpy(batch, taken + twice->first, 10 * sizeof *batch);
+    for (uint32_t i = 0; i < 10; i++) {
+        batch[i] = taken[twice->first + (twice->goes_down ? 9 - i : i)];
+    }
     settle(twice->cls, 10);
 }
 
@@ -162,12 +165,13 @@ static void a_double_free_among_neighbours_is_named(void **state)
     char message[64];
     for (size_t i = 0; i < COUNT_OF(classes); i++) {
         uint32_t n = take_two_runs(classes[i]);
-        for (uint32_t again = 20; again < 30; again++) {
-            TwiceFreed twice = {classes[i], 20, again};
-            snprintf(message, sizeof message, "free(%p): double free", taken[again]);
+        for (uint32_t at = 0; at < 20; at++) {
+            uint32_t first = at % 10 < 5 ? 20 : 59; // in one word or over its end, also of 16-byte objects, 16 a word
+            TwiceFreed twice = {classes[i], first, first + at % 10, at >= 10};
+            snprintf(message, sizeof message, "free(%p): double free", taken[twice.again]);
             unit_expect_abort(settle_twice, &twice, message);
         }
-        TwiceFreed interior = {classes[i], 20, 20};
+        TwiceFreed interior = {classes[i], 20, 20, false};
         snprintf(message, sizeof message, "free(%p): interior pointer", (void *)((char *)taken[20] + 8));
         unit_expect_abort(settle_interior, &interior, message);
         up(n);

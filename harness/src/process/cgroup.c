@@ -101,6 +101,7 @@ Cgroup cgroup_open(const char *name)
     Cgroup group = {0};
     if (!parent()) return group;
     group.path = xfmt("%s/hzb.%d.%s", parent(), (int)getpid(), name);
+    rmdir(group.path); // of a process that had our number and was killed
     if (mkdir(group.path, 0755) != 0) {
         free(group.path);
         group.path = NULL;

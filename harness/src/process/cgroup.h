@@ -1,8 +1,9 @@
 // A control group for the processes of one sample, where the kernel's version 2 has the memory controller and lets us
-// make one. Its memory is what a container's limit counts: also pages of files and of the kernel, and shared ones once.
+// make one. Its memory is what a container's limit counts: shared pages once, pages of the kernel, and those of files
+// that no other group had read before.
 //
-// The kernel has controllers only below groups without processes of their own. hzb moves out of the way where it is
-// alone in its group, as under `systemd-run --scope -p Delegate=yes`; beside a shell there is no group.
+// But for the root, the kernel has controllers only below groups without processes of their own. hzb moves out of the
+// way where it is alone in its group, as under `systemd-run --scope -p Delegate=yes`; beside a shell there is no group.
 #ifndef HZB_CGROUP_H
 #define HZB_CGROUP_H
 

@@ -411,15 +411,18 @@ RunEnd run_one(const RunContext *context, const PlanRow *plan, RunResult *result
     if (run.workload->counter) run.count_path = xfmt("%s/%u.callgrind", context->work_dir, plan->seq);
     if (is_probed(&run)) run.seen.before = probe_recent(PROBE_AGE_MAX_MS);
     driver_none(&run.program.driver);
+    bool ready = true;
     if (run.workload->program) {
         run.program.workload = run.workload;
         run.program.plan = plan;
         char *log = log_path(&run, "logs", "client");
-        const bool ready = program_prepare(&run.program, context->work_dir, log);
+        ready = program_prepare(&run.program, context->work_dir, log);
         free(log);
-        if (!ready) return RUN_BROKEN;
     }
-    if (!start(&run)) return RUN_BROKEN;
+    if (!ready || !start(&run)) {
+        cgroup_close(&run.program.group); // it outlives hzb, unlike the rest
+        return RUN_BROKEN;
+    }
     bool interrupted = !watch(&run);
     reap(&run);
     return finish(&run, interrupted, result);
