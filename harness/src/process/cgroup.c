@@ -117,9 +117,9 @@ void cgroup_enter(const Cgroup *group)
 int64_t cgroup_peak_kib(const Cgroup *group)
 {
     char *text = group->path ? read_from(group->path, "memory.peak") : NULL;
-    const int64_t bytes = text ? strtoll(text, NULL, 10) : -1;
+    const int64_t peak_kib = text ? strtoll(text, NULL, 10) / 1024 : -1;
     free(text);
-    return bytes > 0 ? bytes / 1024 : -1;
+    return peak_kib;
 }
 
 // A process that was killed leaves a little later.
