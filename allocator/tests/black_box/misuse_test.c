@@ -508,7 +508,7 @@ static void add_interior(void)
                 bool few = sizes[i] == 1000 || sizes[i] == 20000 || sizes[i] == 300000 || sizes[i] == 2 * MIB;
                 if (a > 0 && !few) continue;
                 add(&interior_makers[m], &actions[a], sizes[i], may_be_late ? AT_TRIM : AT_ONCE, interior_words);
-                if (may_be_late && sizes[i] == 1000)
+                if (may_be_late && sizes[i] == 100)
                     add(&interior_makers[m], &actions[a], sizes[i], AT_EXIT_ELSEWHERE, interior_words);
             }
         }

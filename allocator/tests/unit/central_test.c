@@ -203,6 +203,17 @@ static void give_twice_across_shards(void *class_arg)
     drain_all();
 }
 
+// Nothing settles a depot any more when the program ends; the exit looks at the newest objects.
+static void give_twice_and_exit(void *class_arg)
+{
+    uint32_t cls = *(uint32_t *)class_arg;
+    take(1, cls, 2);
+    void *object = objects[0];
+    hz3_central_give(1, cls, &object, 1);
+    hz3_central_give(1, cls, &object, 1);
+    exit(0);
+}
+
 static void give_after_the_run_is_gone(void *class_arg)
 {
     uint32_t cls = *(uint32_t *)class_arg;
@@ -233,6 +244,7 @@ static void double_frees_abort(void **state)
         unit_expect_abort(give_twice_in_one_batch, &classes[i], message);
         unit_expect_abort(give_twice_with_a_drain_between, &classes[i], message);
         unit_expect_abort(give_twice_across_shards, &classes[i], message);
+        unit_expect_abort(give_twice_and_exit, &classes[i], message);
         unit_expect_abort(give_after_the_run_is_gone, &classes[i], message);
     }
 }
