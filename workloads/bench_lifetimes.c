@@ -75,7 +75,6 @@ static void work(Worker *w)
 
 static void after(Worker *w)
 {
-    worker_free_all(w);
     for (uint64_t at = w->index; at < config.shared; at += config.threads)
         block_free(w, &shared[at].block);
     worker_publish_live(w);
