@@ -8,7 +8,7 @@ UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
 UNIT_MODEL := os size_class segment arena arena_growth packing small central central_valid depot ledger partial_purge lock_faults mapping \
     mapping_cache mapping_registry span_cache stats_file front
-UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
+UNIT_RACE := front_race segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
 UNIT_RACE_TESTS := $(UNIT_RACE:%=$(BUILD)/tests/unit_%_test)
