@@ -16,11 +16,19 @@ n_cells = words(cells)
 if (n_names == 0) { print sprintf("%s: '%s': no rows with a ratio", script, in_file); exit status 65 }
 eval looks_assign
 n_coloured = n_names < coloured ? n_names : coloured
-# What is farther stands at the edge, with its figure: it would squeeze all the others.
+# What is farther stands at the edge, with its figures: it would squeeze all the others.
 edge = farthest > 8 ? 8.0 : farthest
 
+cell_rank(cell, i) = i > n_cells || word(cells, i) eq cell ? i : cell_rank(cell, i + 1)
+array far[n_cells] # the figures of a cell that are beyond the edge, in the file's order
+do for [c = 1:n_cells] { far[c] = "" }
+note_far(c, ratio) = (far[c] = far[c].(far[c] eq "" ? "" : ", ").sprintf("%.1f", ratio), strlen(far[c]))
+longest_far = 0
+stats in_file using (is_row(0) && $3 > edge ? \
+    (longest_far = max(longest_far, note_far(cell_rank(strcol(1), 1), $3))) : 0) nooutput
+
 left_px = longest * text_width + 24
-right_px = 40
+right_px = max(40, longest_far * text_width)
 n_keys = n_names > n_coloured ? n_coloured + 1 : n_coloured
 key_columns = is_narrow ? 3 : n_keys
 legend_px = (0.8 + (n_keys + key_columns - 1) / key_columns) * text_height
@@ -28,7 +36,6 @@ row_px = 1.25 * text_height
 page_height = title_px + legend_px + n_cells * row_px + 2.8 * text_height
 eval page_open
 
-cell_rank(cell, i) = i > n_cells || word(cells, i) eq cell ? i : cell_rank(cell, i + 1)
 inside(x) = x > edge ? edge : x < 1 ? 1 : x
 is_of(i) = is_row(0) && strcol(2) eq word(names, i)
 # Dots of one row lie apart, so that equal ones are all seen.
@@ -51,6 +58,7 @@ set ytics scale 0 ()
 do for [c = 1:n_cells] { set ytics add (word(cells, c) c) }
 set arrow 1 from 1, 0.4 to 1, n_cells + 0.6 nohead back linecolor rgb "#606060"
 if (n_cells > 1) { set arrow 2 from 0.97, 1.5 to edge * 1.12, 1.5 nohead back linecolor rgb "#c0c0c0" }
+do for [c = 1:n_cells] { set label 100 + c far[c] at edge, c left offset 1, 0 font ",9" }
 set lmargin at screen left_px / page_width
 set rmargin at screen (page_width - right_px) / page_width
 set tmargin at screen (page_height - title_px - legend_px) / page_height
@@ -63,7 +71,5 @@ plot for [i = n_names:1:-1] in_file using (is_of(i) ? inside($3) : NaN):(cell_ra
     for [i = n_names:1:-1] in_file using (is_of(i) ? inside($3) : NaN):(cell_rank(strcol(1), 1) + shift(i)) \
         with points pointtype point_of(i) pointsize size_of(i) linewidth 1.5 linecolor rgb rgb_of(i) notitle, \
     for [i = 1:n_keys] keyentry with points pointtype point_of(i) pointsize size_of(i) linewidth 1.5 \
-        linecolor rgb rgb_of(i) title (i > n_coloured ? "others" : word(names, i)), \
-    in_file using (is_row(0) && $3 > edge ? edge : NaN):(cell_rank(strcol(1), 1)):(sprintf("%.1f", $3)) \
-        with labels left offset 1, 0 font ",9" notitle
+        linecolor rgb rgb_of(i) title (i > n_coloured ? "others" : word(names, i))
 unset output
