@@ -5,6 +5,7 @@ set -euo pipefail
 
 packages=(
     gcc g++ libc6-dev make perl       # build and test runner; one workload has a part in C++
+    musl-tools                        # another C library, for which hz3 is built in a test
     spin tcc                          # the exhaustive models: model checker, and a compiler for its output
     clang libclang-rt-dev             # libFuzzer
     clang-format                      # version 14, with which every C file must conform

@@ -52,6 +52,7 @@ static size_t in_use_bytes(const HeapFigures *f)
     return f->held_bytes > f->cached_bytes ? f->held_bytes - f->cached_bytes : 0;
 }
 
+#ifdef __GLIBC__ // other C libraries do not declare it
 HZ3_EXPORT struct mallinfo2 mallinfo2(void)
 {
     HeapFigures f = heap_figures();
@@ -86,6 +87,7 @@ HZ3_EXPORT struct mallinfo mallinfo(void)
         .keepcost = clamp_to_int(m.keepcost),
     };
 }
+#endif
 
 HZ3_EXPORT void malloc_stats(void)
 {
@@ -130,6 +132,7 @@ HZ3_EXPORT void hz3_epoch_force(void)
     hz3_epoch_tick();
 }
 
+#ifdef __GLIBC__
 // glibc's keys are accepted, so that programs that check the answer go on; hz3's own settings are its knobs.
 HZ3_EXPORT int mallopt(int key, int value)
 {
@@ -149,3 +152,4 @@ HZ3_EXPORT int mallopt(int key, int value)
         return 0;
     }
 }
+#endif

@@ -214,4 +214,4 @@ uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX])
     return count;
 }
 
-_Static_assert(HZ3_OS_CPUS_MAX == CPU_SETSIZE, "every CPU of the C library's mask has an index");
+_Static_assert(HZ3_OS_CPUS_MAX == 8 * sizeof(cpu_set_t), "every CPU of the C library's mask has an index");

@@ -1,8 +1,7 @@
 // A small program for the scripts beside it, run under LD_PRELOAD of a lane:
 //   probe rss                 prints its peak and present RSS in KiB
 //   probe fill SIZE MIB       fills MIB MiB with blocks of SIZE bytes, touches all; prints blocks, bytes and the RSS
-//   probe work                threads, all sizes, remote frees, realloc, calloc, aligned blocks, epochs, a child
-#include <malloc.h>
+//   probe work                threads, all sizes, remote frees, realloc, calloc, aligned blocks, epochs, children
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -13,6 +12,9 @@
 #include <unistd.h>
 
 extern void hz3_epoch_force(void) __attribute__((weak));
+// <malloc.h> of other C libraries than glibc does not declare these.
+extern int malloc_trim(size_t pad) __attribute__((weak));
+extern size_t malloc_usable_size(void *p);
 
 // smaps_rollup walks the pages; the counter behind VmRSS is exact only to some hundred KiB.
 static long kib_of(const char *file, const char *name)
@@ -137,19 +139,8 @@ static void *churn(void *arg)
     return NULL;
 }
 
-static int work(void)
+static void churn_in_a_child(void)
 {
-    for (int round = 0; round < 2; round++) {
-        pthread_t threads[THREADS];
-        for (uintptr_t i = 0; i < THREADS; i++) {
-            if (pthread_create(&threads[i], NULL, churn, (void *)i) != 0) {
-                fail("cannot start a thread");
-            }
-        }
-        for (int i = 0; i < THREADS; i++) {
-            pthread_join(threads[i], NULL);
-        }
-    }
     pid_t pid = fork();
     if (pid == 0) {
         churn(NULL);
@@ -159,7 +150,26 @@ static int work(void)
     if (waitpid(pid, &status, 0) != pid || status != 0) {
         fail("the child failed");
     }
-    malloc_trim(0);
+}
+
+static int work(void)
+{
+    for (int round = 0; round < 2; round++) {
+        pthread_t threads[THREADS];
+        for (uintptr_t i = 0; i < THREADS; i++) {
+            if (pthread_create(&threads[i], NULL, churn, (void *)i) != 0) {
+                fail("cannot start a thread");
+            }
+        }
+        churn_in_a_child();
+        for (int i = 0; i < THREADS; i++) {
+            pthread_join(threads[i], NULL);
+        }
+    }
+    churn_in_a_child();
+    if (malloc_trim != NULL) {
+        malloc_trim(0);
+    }
     puts("done");
     return 0;
 }
