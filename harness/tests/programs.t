@@ -3,7 +3,7 @@ source "$(dirname "$0")/lib.bash"
 
 # write_workload KEYS...: one workload `p` that runs perl, with these lines; its cell is `one`.
 write_workload() {
-    { printf '%s\n' 'workloads:' '  - name: p' '    protocol: none' '    timeout_s: 60' \
+    { printf '%s\n' 'workloads:' '  - name: p' '    protocol: none' '    timeout_s: 600' \
         '    metrics: [{name: wall_s, direction: down}, {name: peak_rss_kib, direction: down}]'
         printf '    %s\n' "$@"; } >"$work/conf/workloads.yaml"
 }
@@ -48,8 +48,10 @@ if [[ -x /usr/bin/time ]]; then
     hzb_says="$(last wall_s) $(last cpu_user_s) $(last cpu_sys_s)"
     perl -e 'exit !(abs($ARGV[1] + $ARGV[2] - $ARGV[4] - $ARGV[5]) < 0.03 * $ARGV[4] + 0.02)' $hzb_says $(<"$work/time")
     ok $? "CPU time is that of time(1): $hzb_says, $(<"$work/time") s"
-    perl -e 'exit !($ARGV[0] > $ARGV[3] - 0.02 && $ARGV[0] < 1.5 * $ARGV[3] + 0.5)' $hzb_says $(<"$work/time")
-    ok $? 'and wall time is no less, nor much more'
+    # Much more is what a busy machine needs to begin and end a process; the tests' limits know how busy (Patience.pm).
+    perl -I.ci -MPatience -e 'exit !($ARGV[0] > $ARGV[3] - 0.02 && $ARGV[0] < 1.5 * $ARGV[3] + 0.5 * Patience::slowness())' \
+        $hzb_says $(<"$work/time")
+    ok $? "and wall time is no less, nor much more: $hzb_says, $(<"$work/time") s"
 else
     for name in 'the peak is that of time(1)' 'CPU time is that of time(1)' 'and wall time is no less, nor much more'; do
         skip "$name" 'Debian package time is not installed'
