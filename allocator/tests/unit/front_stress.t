@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The front under a preemption storm, and the same storm over a front with one planted fault, which must be found.
+# The front under a preemption storm, and the same storm over a CPU front with one planted fault, which must be found.
+# Faults of the thread front's protocol need more luck than that; unit_front_race_test finds them without.
 # FRONT_STRESS_S=600 for a long run.
 . "$(dirname "$0")/tap.bash"
 seconds=${FRONT_STRESS_S:-4}
@@ -41,7 +42,5 @@ while read -r fault front; do
 done << 'EOT'
 commit_behind_the_section cpu
 abort_goes_on_with_the_commit cpu
-drain_without_looking_at_threads thread
-operation_ends_before_its_last_store thread
 EOT
 done_testing

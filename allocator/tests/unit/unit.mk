@@ -131,9 +131,8 @@ $(BUILD)/tests/unit_packing_weak_test: $(UNIT_OBJ)/race/weak_atomics.o \
 # which each program has its own seeds planted: wider windows (front_stress.plants), and for the programs that must fail
 # one fault each, a mutant of front.mutants.
 FRONT_STRESS_FAULTS_cpu := commit_behind_the_section abort_goes_on_with_the_commit
-FRONT_STRESS_FAULTS_thread := drain_without_looking_at_threads operation_ends_before_its_last_store
 FRONT_STRESS_cpu := front_stress $(FRONT_STRESS_FAULTS_cpu:%=front_stress_%)
-FRONT_STRESS_thread := front_stress_thread $(FRONT_STRESS_FAULTS_thread:%=front_stress_%)
+FRONT_STRESS_thread := front_stress_thread
 FRONT_STRESS_PLANTS_cpu := pauses_before_the_commit
 FRONT_STRESS_FLAGS_thread := -DHZ3_FRONT_CPU=0
 
