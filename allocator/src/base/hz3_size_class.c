@@ -50,7 +50,9 @@ const uint8_t hz3_class_of_steps[HZ3_STEP_COUNT] = {
 
 _Static_assert(HZ3_SMALL_MAX < HZ3_PAGE_SIZE, "medium sizes begin with a page");
 _Static_assert(HZ3_COLOUR_MASK < HZ3_PAGE_SIZE, "the colour moves a block inside the first page of its run");
-_Static_assert(HZ3_FRONT_CAP_MIN >= 1 && HZ3_FRONT_CAP_MIN <= HZ3_FRONT_CAP_MAX, "every bin has room for an object");
+_Static_assert(HZ3_FRONT_CAP_MIN >= 1 && HZ3_FRONT_CAP_MIN <= HZ3_FRONT_CAP_USUAL_MAX &&
+                   HZ3_FRONT_CAP_USUAL_MAX <= HZ3_FRONT_CAP_MAX,
+               "every bin has room for an object, and small ones are not worse off");
 
 static uint32_t clamp(uint64_t n, uint32_t min, uint32_t max)
 {
@@ -69,7 +71,8 @@ void hz3_size_class_init(void)
 {
     for (uint32_t c = HZ3_CLASS_FIRST; c <= HZ3_CLASS_LAST; c++) {
         Hz3Class *cls = &hz3_classes[c];
-        cls->front_cap = clamp(hz3_knobs.FRONT_BYTES / cls->size, HZ3_FRONT_CAP_MIN, HZ3_FRONT_CAP_MAX);
+        uint32_t most = clamp(HZ3_FRONT_SMALL_BYTES / cls->size, HZ3_FRONT_CAP_USUAL_MAX, HZ3_FRONT_CAP_MAX);
+        cls->front_cap = clamp(hz3_knobs.FRONT_BYTES / cls->size, HZ3_FRONT_CAP_MIN, most);
         cls->depot_cap = clamp(hz3_knobs.DEPOT_BYTES / cls->size, 0, UINT32_MAX);
     }
 }

@@ -30,8 +30,12 @@ enum {
 
 #define HZ3_SMALL_RUN_PAGES_MAX (HZ3_MEDIUM_MAX / HZ3_PAGE_SIZE)
 
-#define HZ3_FRONT_CAP_MAX 256u
+// Objects that a front bin holds, whatever HZ3_FRONT_BYTES says. More than the usual most where they are so small that
+// they come to no more than these bytes.
 #define HZ3_FRONT_CAP_MIN 8u
+#define HZ3_FRONT_CAP_USUAL_MAX 256u
+#define HZ3_FRONT_CAP_MAX 1024u
+#define HZ3_FRONT_SMALL_BYTES (128u << 10)
 
 typedef struct Hz3Class {
     uint32_t size;

@@ -58,7 +58,7 @@ static uint32_t push_batch(uint32_t cls, void *const *objects, uint32_t n)
 }
 
 // Counts the miss, which may raise the bin's capacity, and returns how many objects should cross at once: half of the
-// capacity, at least one; one where there is no slab.
+// capacity, at least one and at most a batch; one where there is no slab.
 static uint32_t note_miss(uint32_t cls)
 {
     int32_t cpu = HZ3_FRONT_CPU ? hz3_rseq_cpu() : HZ3_CPU_NONE;
@@ -69,7 +69,7 @@ static uint32_t note_miss(uint32_t cls)
     hz3_assert(slab != &hz3_slab_none);
     hz3_slab_note_miss(slab, cls);
     uint32_t half = hz3_slab_cap(slab, cls) / 2;
-    return half != 0 ? half : 1;
+    return half == 0 ? 1 : half < HZ3_BATCH_MAX ? half : HZ3_BATCH_MAX;
 }
 
 // The batch goes through the stack: a reclaim inside the take may drain this very slab.

@@ -12,8 +12,6 @@
 #define CAP_START 16u
 #define SCANS_IDLE 2u
 
-_Static_assert(HZ3_FRONT_CAP_MAX <= HZ3_BATCH_MAX, "a whole bin is a batch");
-
 static void *no_slot[1];
 #define NO_SLOTS [0 ... HZ3_TAG_COUNT - 1] = no_slot
 #define ALWAYS_MISS                                                                                                    \
@@ -130,15 +128,16 @@ void hz3_slab_note_miss(Hz3Slab *slab, uint32_t cls)
 static size_t flush_bin(Hz3Slab *slab, uint32_t cls, uint32_t shard)
 {
     void *batch[HZ3_BATCH_MAX];
-    uint32_t n = hz3_slab_count(slab, cls);
-    if (n == 0) {
-        return 0;
+    uint32_t count = hz3_slab_count(slab, cls);
+    for (uint32_t left = count; left != 0;) {
+        uint32_t n = left < HZ3_BATCH_MAX ? left : HZ3_BATCH_MAX;
+        void **top = atomic_load_explicit(&slab->top[cls], memory_order_relaxed);
+        memcpy(batch, top, n * sizeof *batch);
+        atomic_store_explicit(&slab->top[cls], top + n, memory_order_relaxed); // before the middle layer has them
+        hz3_central_give(shard, cls, batch, n);
+        left -= n;
     }
-    hz3_assert(n <= HZ3_BATCH_MAX);
-    memcpy(batch, atomic_load_explicit(&slab->top[cls], memory_order_relaxed), n * sizeof *batch);
-    atomic_store_explicit(&slab->top[cls], slab->empty[cls], memory_order_relaxed); // before the middle layer has them
-    hz3_central_give(shard, cls, batch, n);
-    return (size_t)n * hz3_classes[cls].size;
+    return (size_t)count * hz3_classes[cls].size;
 }
 
 size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only)

@@ -201,6 +201,7 @@ static void capacities_keep_their_bounds(void **state)
     for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
         const Hz3Class *c = &hz3_classes[cls];
         assert_in_range(c->front_cap, HZ3_FRONT_CAP_MIN, HZ3_FRONT_CAP_MAX);
+        assert_true(c->front_cap <= HZ3_FRONT_CAP_USUAL_MAX || c->front_cap * c->size <= HZ3_FRONT_SMALL_BYTES);
         assert_true(c->depot_cap >= c->front_cap / 2);
     }
 }
