@@ -9,8 +9,11 @@ static _Atomic uint32_t in_purging;
 static HZ3_TLS uint32_t own_in_purging;
 static HZ3_TLS bool others_have_gone;
 
+// Who has seen pages taken because of an hz3_in_purging_add() sees here that they are on their way: its fence and this
+// one order the two words, whatever the claim and the search do themselves. On x86 neither is an instruction.
 uint32_t hz3_in_purging_pages(void)
 {
+    atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&in_purging, memory_order_acquire);
 }
 
@@ -27,6 +30,7 @@ void hz3_in_purging_add(uint32_t pages)
     own_in_purging += pages;
     atomic_signal_fence(memory_order_seq_cst);
     atomic_fetch_add_explicit(&in_purging, pages, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
 }
 
 void hz3_in_purging_sub(uint32_t pages)

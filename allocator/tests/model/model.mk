@@ -2,7 +2,7 @@
 # the large ones, too.
 MODEL_TEST := allocator/tests/model/model.t
 
-TESTS += $(MODEL_TEST)
+TESTS += $(MODEL_TEST) allocator/tests/model/litmus.t
 
 check-model:
 	@BUILD=$(BUILD) MODEL_LARGE=1 TEST_TIMEOUT_S=14400 TEST_VERBOSE=1 perl .ci/tap $(MODEL_TEST)
