@@ -10,6 +10,7 @@
 #   make check-all                        all tests in groups, with the models, fuzz and check-detectors, and a table
 #   make hyperfine  ROUNDS=10             whole programs under hz3 and its peers, timed by hyperfine
 #   make soak       SOAK_MIN=30           a mixed load whose every byte is checked and whose memory may not creep
+#   make scale-costs                      what an epoch, a fork and others cost with up to 100,000 segments open
 #   make coverage                         what the tests reach of the allocator, per file; needs gcovr
 #   make check-software                   the test suites of redis, sqlite, python, perl, git: as with glibc?
 #   make check-format                     is every C file as clang-format 14 writes it?

@@ -25,5 +25,6 @@ INSTALLS += install-allocator
 -include allocator/tests/faults/faults.mk
 -include allocator/tests/soak/soak.mk
 -include allocator/tests/software/software.mk
+-include allocator/tests/scale/scale.mk
 -include allocator/tests/coverage/coverage.mk
 -include allocator/tests/machines/machines.mk

@@ -71,11 +71,13 @@ bool hz3_os_commit(void *addr, size_t bytes)
 }
 
 // Linux before 4.17 takes the flag for none and puts the mapping elsewhere.
+// Without a reservation of memory: else the kernel would refuse fork to a process with more addresses side by side than
+// the machine has memory, though most of them may hold nothing any more.
 Hz3OsPlace hz3_os_map_at(void *addr, size_t bytes, Hz3OsAccess access, bool is_ours)
 {
     int saved_errno = errno;
     int prot = access == HZ3_OS_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (is_ours ? MAP_FIXED : MAP_FIXED_NOREPLACE);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (is_ours ? MAP_FIXED : MAP_FIXED_NOREPLACE);
     void *p = mmap(addr, bytes, prot, flags, -1, 0);
     Hz3OsPlace place = p == addr ? HZ3_OS_DONE : p != MAP_FAILED || errno == EEXIST ? HZ3_OS_OCCUPIED : HZ3_OS_REFUSED;
     if (p != addr && p != MAP_FAILED) {

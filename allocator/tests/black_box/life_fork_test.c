@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -389,6 +390,36 @@ static void epochs_release_memory_in_the_child(const void *arg)
     burst_returns_to_the_kernel("parent again");
 }
 
+// ---- more addresses than the machine has memory ----
+
+#define MEMORY_MAX (64 * 1024 * MIB) // with more the test would take long
+
+static char overcommit_mode(void)
+{
+    FILE *file = fopen("/proc/sys/vm/overcommit_memory", "r");
+    int mode = file != NULL ? fgetc(file) : EOF;
+    EXPECT(file != NULL && fclose(file) == 0, "overcommit_memory");
+    return (char)mode;
+}
+
+// Nobody uses the blocks. They stand for a heap most of whose pages went back to the kernel.
+static void fork_of_a_heap_larger_than_the_memory(const void *arg)
+{
+    (void)arg;
+    struct sysinfo machine;
+    EXPECT(sysinfo(&machine) == 0, "sysinfo");
+    size_t memory = (machine.totalram + machine.totalswap) * machine.mem_unit;
+    NEEDS(memory <= MEMORY_MAX, "a machine with at most 64 GiB");
+    NEEDS(overcommit_mode() != '2', "a kernel that lets a process map more than there is");
+    counter("segments_opened");
+    for (size_t bytes = 0; bytes < memory + memory / 8; bytes += MIB)
+        EXPECT(malloc(MIB) != NULL, "malloc after %zu MiB", bytes / MIB);
+    pid_t pid = fork();
+    EXPECT(pid >= 0, "fork: %s", strerror(errno));
+    if (pid == 0) _exit(0);
+    child_wait(pid, "child");
+}
+
 static const TestCase cases[] = {
     {.name = "fork_with_busy_threads", .run = fork_with_busy_threads},
     {.name = "fork_from_several_threads", .run = fork_from_several_threads},
@@ -400,6 +431,7 @@ static const TestCase cases[] = {
     {.name = "vfork_leaves_the_front_as_it_was", .run = vfork_leaves_the_front_as_it_was},
     {.name = "popen_reads_a_child", .run = popen_reads_a_child},
     {.name = "fork_beside_a_reader_and_a_flush", .run = fork_beside_a_reader_and_a_flush},
+    {.name = "fork_of_a_heap_larger_than_the_memory", .run = fork_of_a_heap_larger_than_the_memory},
     {.name = "epochs_release_memory_in_the_child", .run = epochs_release_memory_in_the_child},
 };
 
