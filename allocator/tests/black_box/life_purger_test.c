@@ -279,10 +279,12 @@ static void touch_spans(void)
         free(spans[i]);
 }
 
-// With a budget of one page for busy programs.
+// With a budget of one page for busy programs. On one CPU: what the thread leaves behind on another lies untouched, and
+// an epoch may give back a segment of it.
 static void an_epoch_spares_busy_programs_only(const void *arg)
 {
     (void)arg;
+    NEEDS(run_on_cpu(0), "a CPU to stay on");
     for (int round = 0; round < 20; round++) {
         touch_spans();
         hz3_epoch_force();
@@ -321,6 +323,7 @@ static uint64_t purged_in(int epochs)
 static void short_pauses_leave_the_program_its_memory(const void *arg)
 {
     (void)arg;
+    NEEDS(run_on_cpu(0), "a CPU to stay on"); // likewise
     const uint64_t pages = 200 * 25;
     touch_spans();
     EXPECT(purged_in(8) >= pages, "the first pause");
