@@ -82,7 +82,7 @@ CHECK_OTHERS := $(filter-out $(CHECK_SANITIZED) $(CHECK_MODELS) $(CHECK_LANES) $
 check-all: test-programs
 	@BUILD=$(BUILD) perl .ci/groups 'unit=$(CHECK_UNIT)' \
 	    $(foreach lane,$(HZ3_LANES),'black box, $(lane)=$(filter %@$(lane),$(TESTS))') \
-	    'models=!MODEL_LARGE=$(MODEL_LARGE) TEST_TIMEOUT_S=14400 perl .ci/tap $(CHECK_MODELS)' \
+	    'models=!LITMUS_NEEDED=1 MODEL_LARGE=$(MODEL_LARGE) TEST_TIMEOUT_S=14400 perl .ci/tap $(CHECK_MODELS)' \
 	    'sanitizers=$(CHECK_SANITIZED)' 'fuzz=!make BUILD=$(BUILD) fuzz' \
 	    'detectors=!make BUILD=$(BUILD) check-detectors' \
 	    'others=$(CHECK_OTHERS)'

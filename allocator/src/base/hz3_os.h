@@ -71,8 +71,10 @@ void hz3_os_start(void);
 // The kernel's pages are not larger than ours. Where they are, a purge would take more than what it names.
 bool hz3_os_pages_fit(void);
 
-// The process has one thread. False also where the C library does not tell.
+// The process has one thread, or no other one has used the allocator so far.
 bool hz3_os_is_alone(void);
+// By each thread before it owns anything that others may seize.
+void hz3_os_note_thread(void);
 
 // All but those that the thread itself raises by an instruction or a system call.
 void hz3_os_block_signals(sigset_t *before);

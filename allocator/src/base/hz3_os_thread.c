@@ -14,9 +14,20 @@
 
 __attribute__((weak)) extern char __libc_single_threaded;
 
+// Where the C library does not tell, as musl: a thread other than main has come by.
+static _Atomic bool others_have_come;
+
+void hz3_os_note_thread(void)
+{
+    if (&__libc_single_threaded == NULL && !hz3_os_is_main_thread()) {
+        atomic_store_explicit(&others_have_come, true, memory_order_relaxed);
+    }
+}
+
 bool hz3_os_is_alone(void)
 {
-    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+    return &__libc_single_threaded != NULL ? __libc_single_threaded != 0
+                                           : !atomic_load_explicit(&others_have_come, memory_order_relaxed);
 }
 
 // What an instruction or a call of the thread itself raises goes to that thread alone. While it is blocked the kernel

@@ -244,8 +244,8 @@ static bool is_seized_cpu(const Hz3Slab *slab)
 // Runs under all leaf locks, so what is seized now stays so until the fork is over.
 //
 // fork copies memory page by page while other threads run. A slab without a pointer to it and without an operation
-// under way does not change meanwhile, except by a drain that is waiting for a leaf lock. A drain empties a bin before
-// it gives the objects away. So in the child no object is both in a bin and in the middle layer.
+// under way does not change meanwhile, except by a drain that is waiting for a leaf lock. A drain takes
+// objects out of a bin before it gives them away. So in the child no object is both in a bin and in the middle layer.
 //
 // Only a pointer that is in its place is taken away, and only that one is put back. The signal that led to this fork
 // may have interrupted the same thread in a drain, just before or just after it took the pointer itself.

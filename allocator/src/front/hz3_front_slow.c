@@ -72,6 +72,17 @@ static uint32_t note_miss(uint32_t cls)
     return half == 0 ? 1 : half < HZ3_BATCH_MAX ? half : HZ3_BATCH_MAX;
 }
 
+// After a bulk free: what this CPU has cached of the class goes back to its runs, and a piece of what the depot has.
+static HZ3_COLD void settle_bulk_free(uint32_t shard, uint32_t cls, void **batch)
+{
+    uint32_t n = HZ3_BATCH_MAX;
+    for (uint32_t settled = 0; n == HZ3_BATCH_MAX && settled < HZ3_FRONT_CAP_MAX; settled += n) {
+        n = pop_batch(cls, batch, HZ3_BATCH_MAX);
+        hz3_bulk_settle_cached(cls, batch, n);
+    }
+    hz3_bulk_settle_waiting(shard, cls);
+}
+
 // The batch goes through the stack: a reclaim inside the take may drain this very slab.
 void *hz3_front_refill(uint32_t cls)
 {
@@ -83,8 +94,7 @@ void *hz3_front_refill(uint32_t cls)
     uint32_t shard = hz3_shard_now();
     uint32_t bulk_free = hz3_bulk_class(shard);
     if (HZ3_UNLIKELY(bulk_free != 0 && bulk_free != cls)) {
-        uint32_t cached = pop_batch(bulk_free, batch, HZ3_BATCH_MAX);
-        hz3_bulk_settle(shard, bulk_free, batch, cached);
+        settle_bulk_free(shard, bulk_free, batch);
     }
     uint32_t n = hz3_central_take(shard, cls, batch, note_miss(cls));
     if (n == 0) {

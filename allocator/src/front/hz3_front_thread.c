@@ -90,6 +90,7 @@ Hz3Slab *hz3_thread_open(void)
     if (slab == NULL) {
         return NULL;
     }
+    hz3_os_note_thread();
     hz3_lock_acquire(&hz3_slab_lock);
     hz3_assert(slab->owner == NULL && slab->cpu == HZ3_CPU_NONE && !slab->is_seized);
     slab->owner = &hz3_self;

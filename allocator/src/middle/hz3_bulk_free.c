@@ -71,11 +71,16 @@ uint32_t hz3_bulk_class(uint32_t shard)
     return cls;
 }
 
-void hz3_bulk_settle(uint32_t shard, uint32_t cls, void **cached, uint32_t n)
+void hz3_bulk_settle_cached(uint32_t cls, void **cached, uint32_t n)
 {
-    hz3_assert(shard < hz3_shard_count() && !hz3_class_is_medium(cls) && n <= HZ3_BATCH_MAX);
-    hz3_stat_add(bulk_settles, 1);
+    hz3_assert(!hz3_class_is_medium(cls) && n <= HZ3_BATCH_MAX);
     hz3_central_settle(cls, cached, n);
+}
+
+void hz3_bulk_settle_waiting(uint32_t shard, uint32_t cls)
+{
+    hz3_assert(shard < hz3_shard_count() && !hz3_class_is_medium(cls));
+    hz3_stat_add(bulk_settles, 1);
     if (hz3_central_drain_class(shard, cls, SETTLED_AT_ONCE) < SETTLED_AT_ONCE) {
         drop(&bulk[shard].freed, cls);
         drop(&bulk[shard].to_settle, cls);

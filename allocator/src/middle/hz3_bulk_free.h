@@ -13,10 +13,10 @@ void hz3_bulk_note_given(uint32_t shard, uint32_t cls, uint32_t streak);
 // The shard had nothing of this class, and opens fresh pages.
 void hz3_bulk_note_opened(uint32_t shard, uint32_t cls);
 
-// For the front, when it misses. 0: there is no class to settle. Otherwise the front calls hz3_bulk_settle with the
-// objects of that class from its own bin (n ≤ HZ3_BATCH_MAX). They go back to their runs, and so does a piece of what
-// the shard's depot holds. The array may change.
+// For the front, when it misses. 0: there is no class to settle. Otherwise the front settles what its own bin has of
+// that class, batch by batch (n ≤ HZ3_BATCH_MAX; the array may change), and then a piece of what the shard's depot has.
 uint32_t hz3_bulk_class(uint32_t shard);
-void hz3_bulk_settle(uint32_t shard, uint32_t cls, void **cached, uint32_t n);
+void hz3_bulk_settle_cached(uint32_t cls, void **cached, uint32_t n);
+void hz3_bulk_settle_waiting(uint32_t shard, uint32_t cls);
 
 #endif

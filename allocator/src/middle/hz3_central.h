@@ -30,7 +30,8 @@ uint64_t hz3_central_drain_medium(Hz3DrainDepth depth, uint64_t max_runs);
 // meanwhile, those of other threads included.
 size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_runs);
 
-// Puts the newest objects of each depot back where they came from, at most HZ3_BATCH_MAX of each, which checks them.
+// Puts the newest objects of each depot back where they came from, which checks them: batches, until they are as many
+// as a bin of the class holds, for a bin that was flushed lies there with its newest objects lowest.
 void hz3_central_check_newest(void);
 
 // Objects in depots: what drains can still return. A snapshot.

@@ -145,18 +145,27 @@ size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_r
     return pages_after > pages_before ? pages_after - pages_before : 0; // sums may fall for a moment
 }
 
+// Puts up to a batch of the newest objects back into their runs; returns how many.
+static uint32_t settle_newest(Central *c, uint32_t cls)
+{
+    void *objects[HZ3_BATCH_MAX];
+    Hz3Magazine *emptied = NULL;
+    hz3_lock_acquire(&c->lock);
+    uint32_t n = hz3_depot_pop(&c->depot, objects, HZ3_BATCH_MAX, &emptied);
+    hz3_central_unlock(c);
+    hz3_magazine_put(emptied);
+    hz3_central_settle(cls, objects, n);
+    return n;
+}
+
 void hz3_central_check_newest(void)
 {
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
-        Central *c = &hz3_central[shard][cls];
-        void *objects[HZ3_BATCH_MAX];
-        Hz3Magazine *emptied = NULL;
-        hz3_lock_acquire(&c->lock);
-        uint32_t n = hz3_depot_pop(&c->depot, objects, HZ3_BATCH_MAX, &emptied);
-        hz3_central_unlock(c);
-        hz3_magazine_put(emptied);
-        hz3_central_settle(cls, objects, n);
+        uint32_t n = HZ3_BATCH_MAX;
+        for (uint32_t settled = 0; n == HZ3_BATCH_MAX && settled < hz3_classes[cls].front_cap; settled += n) {
+            n = settle_newest(&hz3_central[shard][cls], cls);
+        }
     }
 }
 

@@ -22,9 +22,9 @@
 #define BITS_BYTES_PER_SEG (HZ3_PAGES_PER_SEG * sizeof(Hz3PageBits))
 #define STATE_BYTES_PER_SEG (HZ3_SEG_SIZE / HZ3_MIN_ALIGN * sizeof(Hz3BlockState))
 
-// Of addresses alone. Slabs are what takes most of it: 60 KiB a thread at most.
+// Of addresses alone. Slabs are what takes most of it: 150 KiB a thread at most.
 #define OWN_DATA_BYTES ((size_t)64 << 30)
-#define OWN_DATA_BYTES_RESERVED ((size_t)256 << 20)
+#define OWN_DATA_BYTES_RESERVED ((size_t)512 << 20)
 
 // A closed slot's memory goes back, and its addresses become a hole between two mappings, while there are few holes:
 // the kernel bounds a process's mappings, and the program needs them too.

@@ -118,10 +118,17 @@ static uint32_t next_taken(const uint64_t *words, uint32_t idx)
     return HZ3_PAGES_PER_SEG;
 }
 
+// seq_cst, not relaxed: of two threads that have just published neighbouring pages in different words, one sees the run
+// that they make together. On x86 the instruction is the same.
+static uint64_t free_now(const Hz3SegMeta *meta, uint32_t w)
+{
+    return atomic_load_explicit(&meta->free_bits[w], memory_order_seq_cst);
+}
+
 static void snapshot(const Hz3SegMeta *meta, uint64_t *words)
 {
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
-        words[w] = atomic_load_explicit(&meta->free_bits[w], memory_order_relaxed);
+        words[w] = free_now(meta, w);
     }
 }
 
@@ -285,8 +292,8 @@ bool hz3_segment_has_dirty_pages(const Hz3SegMeta *meta)
 {
     uint64_t dirty = 0;
     for (uint32_t w = 0; w < HZ3_WORDS_PER_SEG; w++) {
-        dirty |= atomic_load_explicit(&meta->free_bits[w], memory_order_seq_cst) &
-                 atomic_load_explicit(&meta->dirty_bits[w], memory_order_seq_cst);
+        uint64_t word = free_now(meta, w); // first: who has seen a page free sees that it is dirty
+        dirty |= word & atomic_load_explicit(&meta->dirty_bits[w], memory_order_relaxed);
     }
     return dirty != 0;
 }
@@ -351,7 +358,7 @@ uint32_t hz3_segment_free_run_around(const Hz3SegMeta *meta, uint32_t page_idx)
 {
     hz3_assert(page_idx < HZ3_PAGES_PER_SEG);
     uint32_t bit = page_idx % 64;
-    uint64_t word = atomic_load_explicit(&meta->free_bits[page_idx / 64], memory_order_relaxed);
+    uint64_t word = free_now(meta, page_idx / 64);
     uint64_t taken_above = ~word >> bit;
     uint64_t taken_below = ~word << (63 - bit);
     if (taken_above != 0 && taken_below != 0) {

@@ -164,7 +164,7 @@ static uint32_t reclaim_and_claim(uint32_t shard, uint32_t pages, uint32_t align
         size_t freed = reclaim_pages(shard);
         uint32_t page = claim_anywhere(shard, pages, align_pages);
         uint64_t now = generation_now();
-        bool has_moved = freed != 0 || now != generation;
+        bool has_moved = freed != 0 || now != generation || hz3_in_purging_pages() != 0;
         if (page != HZ3_PAGE_NONE || !has_moved || pass >= hz3_knobs.RECLAIM_PASSES) {
             atomic_store_explicit(&pages_at_failure, shortest_in_vain(pages, align_pages), memory_order_relaxed);
             atomic_store_explicit(&generation_at_failure, page == HZ3_PAGE_NONE ? now : UINT64_MAX,

@@ -6,14 +6,15 @@
 #     (* weaker [at K]: a sed script; with it the condition must come true *)
 #     (* places: 1 2 3 *)       the test is made for each K of them: lines @K stay in that one alone. BARRIER is what the
 #                               kernel makes a running thread do for another's membarrier; P1 waits for it
-# Arguments: names of files; none means all.
+# With LITMUS_NEEDED=1 it fails where herd7 cannot be had. Arguments: names of files; none means all.
 . "$(dirname "$0")/../unit/tap.bash"
 here=allocator/tests/model/litmus
 
-herd=$(.ci/within 240 bash $here/herd7 2> "$tmp/why") || {
+if ! herd=$(.ci/within 240 bash $here/herd7 2> "$tmp/why"); then
+    [ -z "${LITMUS_NEEDED:-}" ] || { echo "Bail out! no herd7: $(tail -1 "$tmp/why")"; exit 1; }
     echo "1..0 # SKIP no herd7: $(tail -1 "$tmp/why")"
     exit
-}
+fi
 
 make_test() { # make_test FILE PLACE SED
     PLACE=$2 perl -0pe '
@@ -43,6 +44,11 @@ check() { # check FILE
         said=$(observe "$1" "$place" '')
         [[ $said == *"Observation $name Never"* && $said != *Flag* ]]
         report $? "$name${places:+, at place $place} holds" "$said"
+        if [ -n "$places" ]; then # else it could hold because the barrier is never met
+            said=$(observe "$1" "$place" 's/^exists .*/exists (0:called=1 \/\\ 1:waited=1)/')
+            [[ $said == *"Observation $name Sometimes"* ]]
+            report $? "$name, at place $place comes to its barrier" "$said"
+        fi
         while read -r weaker; do
             said=$(observe "$1" "$place" "$weaker")
             [[ $said == *"Observation $name Sometimes"* ]] && ! cmp -s <(make_test "$1" "$place" '') "$tmp/test.litmus"

@@ -38,7 +38,7 @@ static void settle_bulk_frees(void)
 {
     for (uint32_t shard = 0, cls; shard < SHARDS; shard++) {
         while ((cls = hz3_bulk_class(shard)) != 0) {
-            hz3_bulk_settle(shard, cls, objects, 0);
+            hz3_bulk_settle_waiting(shard, cls);
         }
     }
 }
@@ -461,8 +461,7 @@ static void a_class_freed_in_bulk_is_settled_piece_by_piece(void **state)
     for (uint32_t left = BULK; left > 0; left = waiting()) {
         assert_int_equal(hz3_bulk_class(SHARD), FREED);
         assert_int_equal(hz3_bulk_class(SHARD + 1), 0);
-        void *cached[1] = {NULL};
-        hz3_bulk_settle(SHARD, FREED, cached, 0);
+        hz3_bulk_settle_waiting(SHARD, FREED);
         assert_true(waiting() < left && waiting() + 1100 > left);
     }
     assert_int_equal(hz3_bulk_class(SHARD), 0);
@@ -476,7 +475,8 @@ static void what_the_front_has_of_it_is_settled_too(void **state)
     free_in_bulk(BULK);
     take_next();
     assert_int_equal(hz3_bulk_class(SHARD), FREED);
-    hz3_bulk_settle(SHARD, FREED, objects, 100);
+    hz3_bulk_settle_cached(FREED, objects, 100);
+    hz3_bulk_settle_waiting(SHARD, FREED);
     objects[0] = objects[n_objects - 1];
     n_objects = 1;
     give(SHARD, NEXT, 1);

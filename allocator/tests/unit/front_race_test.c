@@ -54,7 +54,7 @@ static void let_the_other_act(void)
     wait_for_turn();
 }
 
-// --- stopping at a moment: just before an atomic operation ---
+// --- stopping at a moment: just before an atomic operation (yield_atomics.h says which) ---
 
 static _Thread_local int moments_left;
 static _Thread_local bool counts_inside_only; // moments while in_op is 1, when an owner holds no lock

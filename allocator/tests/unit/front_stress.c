@@ -130,12 +130,23 @@ static void hop(uint64_t *state)
     sched_setaffinity(0, sizeof set, &set);
 }
 
+// Only workers get signals: a process's go to its first thread, or to one that sleeps, if these do not block them. And
+// at the end, beside busy processes, a thread that is alone would get the next one while it yields for the last.
+static void block_signals(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    pthread_sigmask(how, &set, NULL);
+}
+
 static void *worker(void *arg)
 {
     uint32_t self = (uint32_t)(uintptr_t)arg;
     uint64_t state = 0x9E3779B97F4A7C15u * self ^ (uint64_t)time(NULL);
     void *held[HELD] = {NULL};
     uint32_t step = 0;
+    block_signals(SIG_UNBLOCK);
     for (; step < LIFE_STEPS && !atomic_load_explicit(&stop, memory_order_relaxed); step++) {
         uint32_t i = next_random(&state) % HELD;
         if (held[i] == NULL) {
@@ -155,6 +166,7 @@ static void *worker(void *arg)
             give(held[i], self);
         }
     }
+    block_signals(SIG_BLOCK);
     atomic_fetch_add(&operations, step);
     return NULL;
 }
@@ -185,16 +197,6 @@ static void on_signal(int number)
 {
     (void)number;
     sched_yield();
-}
-
-// In the main thread, so that the workers get them: the first thread of a process gets all that it does not block. At
-// the end, alone, it would do nothing else, for beside busy processes the next one comes while it yields for the last.
-static void block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGALRM);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 static void start_signals(void)
@@ -243,13 +245,13 @@ int main(int argc, char **argv)
     }
     hz3_unit_free(hz3_unit_malloc(1));
     find_cpus();
+    block_signals(SIG_BLOCK);
     start_signals();
     pthread_t threads[WORKERS + 1];
     for (uint32_t i = 0; i < WORKERS; i++) {
         pthread_create(&threads[i], NULL, worker_place, (void *)(uintptr_t)(i + 1));
     }
     pthread_create(&threads[WORKERS], NULL, drainer, NULL);
-    block_signals();
     while (cpu_seconds() < (double)(atoi(argv[1]) * (int)n_cpus)) {
         usleep(50000);
     }

@@ -8,7 +8,7 @@ UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
 UNIT_MODEL := os size_class segment arena arena_growth packing small central central_valid depot ledger partial_purge lock_faults mapping \
     mapping_cache mapping_registry span_cache stats_file front
-UNIT_RACE := front_race segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
+UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
 UNIT_RACE_TESTS := $(UNIT_RACE:%=$(BUILD)/tests/unit_%_test)
@@ -160,6 +160,14 @@ $(BUILD)/tests/$(1): $(UNIT_OBJ)/race/front_stress.o $(FRONT_STRESS_OWN:%=$(UNIT
 	@$(GCC) -pthread $$^ -o $$@
 endef
 $(foreach front,cpu thread,$(foreach name,$(FRONT_STRESS_$(front)),$(eval $(call FRONT_STRESS_RULES,$(name),$(front)))))
+
+# As in lane fast: without a CPU front malloc and free have the thread's operations inline.
+TESTS += $(BUILD)/tests/unit_front_race_test
+$(BUILD)/tests/unit_front_race_test: $(addprefix $(UNIT_OBJ)/race/,front_race_test.o support.o) \
+		$(FRONT_STRESS_OWN:%=$(UNIT_OBJ)/front_stress_thread/%.o) $(FRONT_STRESS_SHARED)
+	@mkdir -p $(@D)
+	@echo '  LD  $(@F)'
+	@$(GCC) -pthread $^ -lcmocka -o $@
 
 $(BUILD)/tests/front_stress_tsan: $(UNIT_OBJ)/tsan/front_stress.o \
 		$(patsubst allocator/src/%.c,$(UNIT_OBJ)/tsan/hz3/%.o,$(HZ3_SOURCES)) $(UNIT_OBJ)/tsan/yield_point.o
