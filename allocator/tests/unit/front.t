@@ -26,7 +26,9 @@ said=$(with_lane scale HZ3_FRONT=gpu "$probe" rss 2>&1 > /dev/null)
 report $? "another word is refused" "$said"
 
 for front in auto thread; do
-    said=$(HZ3_FRONT=$front "$build/tests/unit_front_test" 2>&1)
-    report $? "unit tests with HZ3_FRONT=$front" "$said"
+    for test in unit_front_test unit_front_fork_test; do
+        said=$(HZ3_FRONT=$front "$build/tests/$test" 2>&1)
+        report $? "$test with HZ3_FRONT=$front" "$said"
+    done
 done
 done_testing
