@@ -6,8 +6,8 @@ UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := os size_class segment arena arena_full arena_growth packing small central central_valid depot ledger partial_purge lock_faults mapping \
-    mapping_cache mapping_registry span_cache stats_file front front_fork
+UNIT_MODEL := os size_class segment arena arena_full arena_growth packing small central central_valid depot magazine ledger \
+    partial_purge lock_faults mapping mapping_cache mapping_registry span_cache stats_file front front_fork
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
@@ -26,7 +26,8 @@ UNIT_WRAP_arena_test := hz3_os_purge hz3_segment_claim
 UNIT_WRAP_arena_full_test := hz3_pack_claim_unhinted
 UNIT_WRAP_central_test := hz3_os_cpu
 UNIT_WRAP_central_valid_test := hz3_os_cpu
-UNIT_WRAP_depot_test := hz3_lock_acquire hz3_lock_try hz3_os_cpu hz3_os_map_own hz3_os_purge
+UNIT_WRAP_depot_test := hz3_lock_acquire hz3_lock_try hz3_os_cpu hz3_os_map_own
+UNIT_WRAP_magazine_test := hz3_os_cpu hz3_os_map_own hz3_os_purge
 UNIT_WRAP_front_test := hz3_os_membarrier hz3_slab_watch
 UNIT_WRAP_front_fork_test := hz3_front_fork_stop hz3_os_membarrier
 UNIT_WRAP_ledger_test := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges hz3_os_unmap
