@@ -1,6 +1,6 @@
-// The middle layer through its own entry points. The program's mallocs stay on shard 0 (hz3_os_cpu is replaced); the
-// tests use the others. A class whose depot_cap is set to 0 sends every object straight to its run.
-#include "support.h"
+// The middle layer through its own entry points. A class whose depot_cap is set to 0 sends every object straight to its
+// run.
+#include "central_support.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -10,77 +10,6 @@
 #include "arena_support.h"
 #include "base/hz3_size_class.h"
 #include "base/hz3_stats.h"
-#include "middle/hz3_bulk_free.h"
-#include "middle/hz3_central.h"
-#include "middle/hz3_small.h"
-#include "policy/hz3_epoch.h"
-#include "release/hz3_release_boundary.h"
-
-#define SHARDS 4
-
-uint32_t __wrap_hz3_os_cpu(void);
-uint32_t __wrap_hz3_os_cpu(void)
-{
-    return 0;
-}
-
-static uint32_t depot_cap[HZ3_CLASS_COUNT];
-
-static void *objects[4096];
-static uint32_t n_objects;
-
-static void drain_all(void)
-{
-    hz3_central_drain(HZ3_DRAIN_ALL, true, UINT64_MAX);
-}
-
-static void settle_bulk_frees(void)
-{
-    for (uint32_t shard = 0, cls; shard < SHARDS; shard++) {
-        while ((cls = hz3_bulk_class(shard)) != 0) {
-            hz3_bulk_settle_waiting(shard, cls);
-        }
-    }
-}
-
-// Every test begins with nothing cached and ends with nothing held.
-static uint32_t taken_before;
-
-static int set_up(void **state)
-{
-    (void)state;
-    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
-        hz3_classes[cls].depot_cap = depot_cap[cls];
-    }
-    n_objects = 0;
-    settle_bulk_frees();
-    hz3_epoch_trim_all();
-    hz3_epoch_trim_all();
-    taken_before = taken_pages();
-    return 0;
-}
-
-static void take(uint32_t shard, uint32_t cls, uint32_t n)
-{
-    while (n > 0) {
-        uint32_t want = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
-        uint32_t got = hz3_central_take(shard, cls, objects + n_objects, want);
-        assert_in_range(got, 1, want);
-        n_objects += got;
-        n -= got;
-    }
-}
-
-// The last n of the array.
-static void give(uint32_t shard, uint32_t cls, uint32_t n)
-{
-    while (n > 0) {
-        uint32_t batch = n < HZ3_BATCH_MAX ? n : HZ3_BATCH_MAX;
-        n_objects -= batch;
-        n -= batch;
-        hz3_central_give(shard, cls, objects + n_objects, batch);
-    }
-}
 
 static uint32_t run_of(const void *object)
 {
@@ -429,93 +358,6 @@ static void random_walk_hands_nothing_out_twice(void **state)
     assert_int_equal(taken_pages(), taken_before);
 }
 
-// --- bulk frees ---------------------------------------------------------------------------------------------------
-
-enum { BULK = 3000, FREED = 12, NEXT = 20, SHARD = 1 };
-
-static void free_in_bulk(uint32_t n)
-{
-    hz3_classes[FREED].depot_cap = BULK;
-    take(SHARD, FREED, n);
-    give(SHARD, FREED, n);
-}
-
-// Fresh pages, too: nothing of it is there.
-static void take_next(void)
-{
-    take(SHARD, NEXT, 1);
-}
-
-static uint32_t waiting(void)
-{
-    return (uint32_t)hz3_central_waiting_objects(false);
-}
-
-static void a_class_freed_in_bulk_is_settled_piece_by_piece(void **state)
-{
-    (void)state;
-    free_in_bulk(BULK);
-    assert_int_equal(hz3_bulk_class(SHARD), 0); // nobody needs pages
-    take_next();
-    assert_int_equal(waiting(), BULK);
-    for (uint32_t left = BULK; left > 0; left = waiting()) {
-        assert_int_equal(hz3_bulk_class(SHARD), FREED);
-        assert_int_equal(hz3_bulk_class(SHARD + 1), 0);
-        hz3_bulk_settle_waiting(SHARD, FREED);
-        assert_true(waiting() < left && waiting() + 1100 > left);
-    }
-    assert_int_equal(hz3_bulk_class(SHARD), 0);
-    give(SHARD, NEXT, 1);
-}
-
-static void what_the_front_has_of_it_is_settled_too(void **state)
-{
-    (void)state;
-    take(SHARD, FREED, 100);
-    free_in_bulk(BULK);
-    take_next();
-    assert_int_equal(hz3_bulk_class(SHARD), FREED);
-    hz3_bulk_settle_cached(FREED, objects, 100);
-    hz3_bulk_settle_waiting(SHARD, FREED);
-    objects[0] = objects[n_objects - 1];
-    n_objects = 1;
-    give(SHARD, NEXT, 1);
-    drain_all();
-    assert_int_equal(taken_pages(), taken_before); // none of the hundred is lost
-}
-
-static void a_class_in_use_is_not_settled(void **state)
-{
-    (void)state;
-    free_in_bulk(BULK);
-    take(SHARD, FREED, 1);
-    take_next();
-    assert_int_equal(hz3_bulk_class(SHARD), 0);
-    give(SHARD, NEXT, 1);
-    give(SHARD, FREED, 1);
-}
-
-static void a_class_that_is_used_again_is_left_alone(void **state)
-{
-    (void)state;
-    free_in_bulk(BULK);
-    take_next();
-    assert_int_equal(hz3_bulk_class(SHARD), FREED);
-    take(SHARD, FREED, 1);
-    assert_int_equal(hz3_bulk_class(SHARD), 0);
-    give(SHARD, FREED, 1);
-    give(SHARD, NEXT, 1);
-}
-
-static void few_frees_are_no_bulk(void **state)
-{
-    (void)state;
-    free_in_bulk(500);
-    take_next();
-    assert_int_equal(hz3_bulk_class(SHARD), 0);
-    give(SHARD, NEXT, 1);
-}
-
 // --- the whole way: malloc, free, trim ---------------------------------------------------------------------------
 
 static void trim_returns_every_page_that_was_freed(void **state)
@@ -542,29 +384,21 @@ int main(int argc, char **argv)
 {
     (void)argc;
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=128M", "HZ3_SHARDS=4", "HZ3_EPOCH_TICK_MS=0", NULL});
-    for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls++) {
-        depot_cap[cls] = hz3_classes[cls].depot_cap;
-    }
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(objects_are_distinct_and_whole, set_up),
-        cmocka_unit_test_setup(blocks_that_follow_each_other_share_no_line, set_up),
-        cmocka_unit_test_setup(depot_returns_the_newest_first, set_up),
-        cmocka_unit_test_setup(every_offset_of_a_run_is_a_start_or_not, set_up),
-        cmocka_unit_test_setup(double_frees_abort, set_up),
-        cmocka_unit_test_setup(interior_pointers_abort, set_up),
-        cmocka_unit_test_setup(objects_go_back_to_their_owners_runs, set_up),
-        cmocka_unit_test_setup(at_most_one_empty_run_is_kept, set_up),
-        cmocka_unit_test_setup(surplus_is_what_lay_below_the_low_water_mark, set_up),
-        cmocka_unit_test_setup(medium_budget_bounds_a_drain, set_up),
-        cmocka_unit_test_setup(one_drain_returns_every_page, set_up),
-        cmocka_unit_test_setup(random_walk_hands_nothing_out_twice, set_up),
-        cmocka_unit_test_setup(a_class_freed_in_bulk_is_settled_piece_by_piece, set_up),
-        cmocka_unit_test_setup(what_the_front_has_of_it_is_settled_too, set_up),
-        cmocka_unit_test_setup(a_class_in_use_is_not_settled, set_up),
-        cmocka_unit_test_setup(a_class_that_is_used_again_is_left_alone, set_up),
-        cmocka_unit_test_setup(few_frees_are_no_bulk, set_up),
-        cmocka_unit_test_setup(trim_returns_every_page_that_was_freed, set_up),
+        cmocka_unit_test_setup(objects_are_distinct_and_whole, central_set_up),
+        cmocka_unit_test_setup(blocks_that_follow_each_other_share_no_line, central_set_up),
+        cmocka_unit_test_setup(depot_returns_the_newest_first, central_set_up),
+        cmocka_unit_test_setup(every_offset_of_a_run_is_a_start_or_not, central_set_up),
+        cmocka_unit_test_setup(double_frees_abort, central_set_up),
+        cmocka_unit_test_setup(interior_pointers_abort, central_set_up),
+        cmocka_unit_test_setup(objects_go_back_to_their_owners_runs, central_set_up),
+        cmocka_unit_test_setup(at_most_one_empty_run_is_kept, central_set_up),
+        cmocka_unit_test_setup(surplus_is_what_lay_below_the_low_water_mark, central_set_up),
+        cmocka_unit_test_setup(medium_budget_bounds_a_drain, central_set_up),
+        cmocka_unit_test_setup(one_drain_returns_every_page, central_set_up),
+        cmocka_unit_test_setup(random_walk_hands_nothing_out_twice, central_set_up),
+        cmocka_unit_test_setup(trim_returns_every_page_that_was_freed, central_set_up),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, central_remember_classes, NULL);
 }

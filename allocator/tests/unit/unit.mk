@@ -6,8 +6,8 @@ UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := os size_class segment arena arena_full arena_growth packing small central central_valid depot magazine ledger \
-    partial_purge lock_faults mapping mapping_cache mapping_registry span_cache stats_file front front_fork
+UNIT_MODEL := os size_class segment arena arena_full arena_growth packing small central central_valid bulk_free depot magazine \
+    ledger partial_purge lock_faults mapping mapping_cache mapping_registry span_cache stats_file front front_fork
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
@@ -23,7 +23,7 @@ TESTS += $(UNIT_MODEL_TESTS) $(UNIT_RACE_TESTS) $(UNIT_TSAN_TESTS) $(wildcard $(
 
 # Functions that a test replaces (__wrap_f) and may still call (__real_f).
 UNIT_WRAP_arena_test := hz3_os_purge hz3_segment_claim
-UNIT_WRAP_arena_full_test := hz3_pack_claim_unhinted
+UNIT_WRAP_bulk_free_test := hz3_os_cpu
 UNIT_WRAP_central_test := hz3_os_cpu
 UNIT_WRAP_central_valid_test := hz3_os_cpu
 UNIT_WRAP_depot_test := hz3_lock_acquire hz3_lock_try hz3_os_cpu hz3_os_map_own
@@ -64,6 +64,9 @@ $(UNIT_MODEL_TESTS): $(BUILD)/tests/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.
 
 UNIT_WITH_MAPPING_MODEL := mapping mapping_cache
 $(UNIT_WITH_MAPPING_MODEL:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/mapping_model.o
+
+UNIT_WITH_CENTRAL_SUPPORT := central bulk_free
+$(UNIT_WITH_CENTRAL_SUPPORT:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/central_support.o
 
 UNIT_WITH_FRONT_SUPPORT := front front_fork
 $(UNIT_WITH_FRONT_SUPPORT:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/front_support.o
