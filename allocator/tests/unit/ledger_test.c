@@ -1,159 +1,15 @@
-// The ledger and the purge behind it, with a kernel that can be watched and that refuses on demand. Epochs run only
-// when a test calls for one.
-#include "support.h"
+// Whose turn it is in the ledger: by age, within a budget, and after a kernel that refuses.
+#include "purge_kernel.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "arena_support.h"
 #include "base/hz3_knobs.h"
-#include "base/hz3_os.h"
 #include "base/hz3_stats.h"
 #include "middle/hz3_central.h"
-#include "pages/hz3_in_purging.h"
 #include "pages/hz3_ledger_list.h"
 #include "pages/hz3_segment_packing.h"
-#include "policy/hz3_epoch.h"
 #include "release/hz3_release_boundary.h"
 #include "release/hz3_release_ledger.h"
-
-#define SHARD 0
-#define FOR_EVER UINT64_MAX
-
-static const Hz3PurgeLimits EVERYTHING = {.pages = FOR_EVER, .us = FOR_EVER};
-
-// --- the kernel ---
-
-static uintptr_t refused_from, refused_to; // ranges that begin here are refused
-static uint32_t purged_while_free;
-static uint32_t seen_in_purging;
-static uint32_t seen_while_closing;
-static uint32_t ranges_seen;
-static bool forks_inside;   // as in a child of a signal handler that comes amid the next call
-static size_t longest_call; // bytes
-static uint64_t clock_us;
-static uint64_t us_a_call;
-
-static void fork_child(void)
-{
-    hz3_in_purging_fork_child();
-    hz3_ledger_fork_child();
-}
-
-static bool look_at(void *addr, size_t bytes)
-{
-    if (hz3_arena_owns(addr)) {
-        uint32_t page = hz3_page_of(addr);
-        ranges_seen++;
-        seen_in_purging = hz3_in_purging_pages();
-        if (forks_inside) {
-            forks_inside = false;
-            fork_child();
-        }
-        purged_while_free += hz3_segment_any_free(&hz3_arena.seg[page / HZ3_PAGES_PER_SEG], page % HZ3_PAGES_PER_SEG,
-                                                  (uint32_t)(bytes / HZ3_PAGE_SIZE));
-    }
-    return (uintptr_t)addr < refused_from || (uintptr_t)addr >= refused_to;
-}
-
-// A slot that is being closed.
-bool __real_hz3_os_unmap(void *addr, size_t bytes);
-bool __wrap_hz3_os_unmap(void *addr, size_t bytes);
-bool __wrap_hz3_os_unmap(void *addr, size_t bytes)
-{
-    if (hz3_arena_owns(addr)) {
-        seen_while_closing = hz3_in_purging_pages();
-    }
-    return __real_hz3_os_unmap(addr, bytes);
-}
-
-uint64_t __wrap_hz3_os_now_us(void);
-uint64_t __wrap_hz3_os_now_us(void)
-{
-    return clock_us;
-}
-
-bool __real_hz3_os_purge(void *addr, size_t bytes);
-bool __wrap_hz3_os_purge(void *addr, size_t bytes);
-bool __wrap_hz3_os_purge(void *addr, size_t bytes)
-{
-    clock_us += us_a_call;
-    return look_at(addr, bytes) && __real_hz3_os_purge(addr, bytes);
-}
-
-// As the kernel does: up to the first range that it refuses.
-uint32_t __wrap_hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n);
-uint32_t __wrap_hz3_os_purge_ranges(const Hz3OsRange *ranges, uint32_t n)
-{
-    uint32_t done = 0;
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        bytes += ranges[i].bytes;
-    }
-    longest_call = bytes > longest_call ? bytes : longest_call;
-    while (done < n && look_at(ranges[done].addr, ranges[done].bytes) &&
-           __real_hz3_os_purge(ranges[done].addr, ranges[done].bytes)) {
-        done++;
-    }
-    return done;
-}
-
-static void refuse(uint32_t page, uint32_t pages)
-{
-    refused_from = (uintptr_t)hz3_page_addr(page);
-    refused_to = (uintptr_t)hz3_page_addr(page + pages);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    refused_from = refused_to = 0;
-    us_a_call = 0;
-    hz3_epoch_trim_all();
-    hz3_ledger_purge(&EVERYTHING);
-    purged_while_free = ranges_seen = 0;
-    assert_true(hz3_ledger_is_empty());
-    return 0;
-}
-
-static uint32_t claim(uint32_t pages)
-{
-    uint32_t page = hz3_pack_claim(SHARD, pages, 1);
-    assert_int_not_equal(page, HZ3_PAGE_NONE);
-    memset(hz3_page_addr(page), 0xA5, pages * HZ3_PAGE_SIZE);
-    return page;
-}
-
-// As long as this one is held its segment stays open, whoever else allocates.
-static int hold_a_page(void **state)
-{
-    (void)state;
-    claim(1);
-    return 0;
-}
-
-static size_t purge_everything(void)
-{
-    return hz3_ledger_purge(&EVERYTHING);
-}
-
-static size_t purge_what_was_refused(void)
-{
-    return hz3_ledger_purge(&(Hz3PurgeLimits){.epoch = 1000, .pages = FOR_EVER, .us = FOR_EVER});
-}
-
-static Hz3SegMeta *segment_of(uint32_t page)
-{
-    return &hz3_arena.seg[page / HZ3_PAGES_PER_SEG];
-}
-
-static bool is_clean(uint32_t page, uint32_t pages)
-{
-    return hz3_segment_is_clean(segment_of(page), page % HZ3_PAGES_PER_SEG, pages);
-}
-
-// --- ledger ---
 
 static void a_segment_enters_once(void **state)
 {
@@ -172,21 +28,6 @@ static void a_segment_enters_once(void **state)
     assert_int_equal(ranges_seen, 1); // released one by one, one range again
     assert_true(hz3_ledger_is_empty());
     assert_int_equal(purge_everything(), 0);
-}
-
-static void pages_are_claimed_while_the_kernel_takes_them(void **state)
-{
-    (void)state;
-    uint32_t page = claim(30);
-    hz3_release_pages(page, 10, HZ3_RELEASE_LARGE);
-    hz3_release_pages(page + 20, 10, HZ3_RELEASE_LARGE);
-    assert_int_equal(purge_everything(), 20);
-    assert_int_equal(ranges_seen, 2);
-    assert_int_equal(purged_while_free, 0);
-    assert_int_equal(seen_in_purging, 20);
-    assert_int_equal(hz3_in_purging_pages(), 0);
-    assert_true(is_clean(page, 10) && is_clean(page + 20, 10));
-    hz3_release_pages(page + 10, 10, HZ3_RELEASE_LARGE);
 }
 
 static void a_page_must_lie_untouched_for_its_age(void **state)
@@ -316,22 +157,6 @@ static void young_pages_do_not_come_before_waiting_ones(void **state)
     }
 }
 
-// Page faults and the opening of slots wait for such a call.
-static void no_call_takes_long(void **state)
-{
-    (void)state;
-    uint32_t segment[6];
-    for (uint32_t i = 0; i < COUNT_OF(segment); i++) {
-        segment[i] = claim(HZ3_PAGES_PER_SEG);
-    }
-    for (uint32_t i = 0; i < COUNT_OF(segment); i++) {
-        hz3_release_pages(segment[i], HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
-    }
-    longest_call = 0;
-    assert_int_equal(purge_everything(), COUNT_OF(segment) * HZ3_PAGES_PER_SEG);
-    assert_in_range(longest_call, HZ3_SEG_SIZE, 2 * HZ3_SEG_SIZE);
-}
-
 static uint32_t answers_left;
 
 static bool for_some_answers(void)
@@ -407,96 +232,6 @@ static void what_the_program_comes_back_to_is_kept(void **state)
     assert_int_equal(work_and_pause(&page, &idle, 8), 100);
 }
 
-static void a_refused_range_stays_dirty_and_keeps_its_turn(void **state)
-{
-    (void)state;
-    for (int batched = 0; batched < 2; batched++) {
-        hz3_knobs.S65_BATCH = batched;
-        uint32_t page = claim(50);
-        for (uint32_t i = 0; i < 50; i += 10) {
-            hz3_release_pages(page + i, 5, HZ3_RELEASE_LARGE);
-        }
-        refuse(page + 20, 5);
-        uint64_t failures = hz3_stat_sum(madvise_failures);
-        assert_int_equal(purge_everything(), 20); // those behind it have their chance all the same
-        assert_int_equal(hz3_stat_sum(madvise_failures), failures + 1);
-        assert_false(is_clean(page + 20, 5));
-        assert_true(is_clean(page + 10, 5) && is_clean(page + 40, 5));
-        assert_int_equal(((unsigned char *)hz3_page_addr(page + 20))[77], 0xA5);
-        assert_false(hz3_ledger_is_empty());
-        assert_int_equal(hz3_ledger_drops(), 0);
-        refuse(0, 0);
-        assert_int_equal(purge_what_was_refused(), 5);
-        for (uint32_t i = 5; i < 50; i += 10) {
-            hz3_release_pages(page + i, 5, HZ3_RELEASE_LARGE);
-        }
-    }
-    hz3_knobs.S65_BATCH = true;
-}
-
-static void a_segment_of_clean_pages_is_closed(void **state)
-{
-    (void)state;
-    uint32_t page = claim(HZ3_PAGES_PER_SEG);
-    uint32_t slots = open_slots();
-    hz3_release_pages(page, HZ3_PAGES_PER_SEG, HZ3_RELEASE_LARGE);
-    purge_everything();
-    assert_int_equal(open_slots(), slots - 1);
-    assert_int_equal(seen_while_closing, HZ3_PAGES_PER_SEG); // an exhausted arena must wait for them
-    assert_int_equal(hz3_in_purging_pages(), 0);
-}
-
-static void *purge_for_ever(void *arg)
-{
-    hz3_in_purging_add(7);
-    return arg;
-}
-
-// Amid the walk: more ranges than one call takes, in each of three segments.
-static void a_fork_amid_a_purge_leaves_the_childs_ledger_whole(void **state)
-{
-    (void)state;
-    uint32_t page[3];
-    for (int i = 0; i < 3; i++) {
-        page[i] = claim(HZ3_PAGES_PER_SEG);
-        for (uint32_t p = 0; p < HZ3_PAGES_PER_SEG; p += 2) {
-            hz3_release_pages(page[i] + p, 1, HZ3_RELEASE_LARGE);
-        }
-    }
-    forks_inside = true;
-    assert_int_equal(purge_everything(), 3 * HZ3_PAGES_PER_SEG / 2);
-    assert_false(forks_inside);
-    assert_int_equal(hz3_in_purging_pages(), 0);
-    for (int i = 0; i < 3; i++) {
-        for (uint32_t p = 1; p < HZ3_PAGES_PER_SEG; p += 2) {
-            hz3_release_pages(page[i] + p, 1, HZ3_RELEASE_LARGE);
-        }
-    }
-    assert_int_equal(hz3_ledger_drops(), 0);
-    assert_int_equal(purge_everything(), 3 * HZ3_PAGES_PER_SEG / 2); // a list that bites its tail has no end
-    assert_true(hz3_ledger_is_empty());
-}
-
-static void a_childs_ledger_is_made_anew(void **state)
-{
-    (void)state;
-    pthread_t thread; // that is not in the child
-    assert_int_equal(pthread_create(&thread, NULL, purge_for_ever, NULL), 0);
-    pthread_join(thread, NULL);
-    uint32_t page = claim(10);
-    hz3_release_pages(page, 10, HZ3_RELEASE_LARGE);
-    atomic_store(&segment_of(page)->next_queued, 12345); // half written
-    assert_int_equal(hz3_in_purging_pages(), 7);
-    uint64_t requeued = hz3_stat_sum(ledger_requeued);
-    fork_child();
-    assert_int_equal(hz3_stat_sum(ledger_requeued), requeued); // fork itself looks at no segment
-    assert_int_equal(hz3_in_purging_pages(), 0);
-    assert_int_equal(hz3_ledger_drops(), 0);
-    assert_false(hz3_ledger_is_empty());
-    assert_int_equal(purge_everything(), 10);
-    assert_true(hz3_ledger_is_empty());
-}
-
 // --- medium runs on their way to the ledger ---
 
 // Every class has its turn, however small the budget is and however much the others have.
@@ -551,23 +286,17 @@ int main(int argc, char **argv)
     unit_need_env(argv, (const char *const[]){"HZ3_ARENA_SIZE=64M", "HZ3_SHARDS=1", "HZ3_EPOCH_TICK_MS=0", NULL});
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_segment_enters_once, set_up),
-        cmocka_unit_test_setup(pages_are_claimed_while_the_kernel_takes_them, set_up),
-        cmocka_unit_test_setup(a_page_must_lie_untouched_for_its_age, set_up),
-        cmocka_unit_test_setup(what_is_over_budget_stays_in_the_ledger, set_up),
-        cmocka_unit_test_setup(a_budget_counts_time_and_not_calls, set_up),
-        cmocka_unit_test_setup(a_segment_that_fails_waits_behind_the_others, set_up),
-        cmocka_unit_test_setup(young_pages_do_not_come_before_waiting_ones, set_up),
-        cmocka_unit_test_setup(no_call_takes_long, set_up),
-        cmocka_unit_test_setup(a_purge_ends_when_the_program_works_again, set_up),
-        cmocka_unit_test_setup(kept_pages_of_a_busy_program_wait_longer, set_up),
-        cmocka_unit_test_setup(what_the_program_comes_back_to_is_kept, set_up),
-        cmocka_unit_test_setup(a_refused_range_stays_dirty_and_keeps_its_turn, set_up),
-        cmocka_unit_test_setup(a_segment_of_clean_pages_is_closed, set_up),
-        cmocka_unit_test_setup(a_childs_ledger_is_made_anew, set_up),
-        cmocka_unit_test_setup(a_fork_amid_a_purge_leaves_the_childs_ledger_whole, set_up),
-        cmocka_unit_test_setup(a_small_budget_serves_the_classes_in_turn, set_up),
-        cmocka_unit_test_setup(who_frees_past_the_boundary_is_named, set_up),
+        cmocka_unit_test_setup(a_segment_enters_once, purge_set_up),
+        cmocka_unit_test_setup(a_page_must_lie_untouched_for_its_age, purge_set_up),
+        cmocka_unit_test_setup(what_is_over_budget_stays_in_the_ledger, purge_set_up),
+        cmocka_unit_test_setup(a_budget_counts_time_and_not_calls, purge_set_up),
+        cmocka_unit_test_setup(a_segment_that_fails_waits_behind_the_others, purge_set_up),
+        cmocka_unit_test_setup(young_pages_do_not_come_before_waiting_ones, purge_set_up),
+        cmocka_unit_test_setup(a_purge_ends_when_the_program_works_again, purge_set_up),
+        cmocka_unit_test_setup(kept_pages_of_a_busy_program_wait_longer, purge_set_up),
+        cmocka_unit_test_setup(what_the_program_comes_back_to_is_kept, purge_set_up),
+        cmocka_unit_test_setup(a_small_budget_serves_the_classes_in_turn, purge_set_up),
+        cmocka_unit_test_setup(who_frees_past_the_boundary_is_named, purge_set_up),
     };
     return cmocka_run_group_tests(tests, hold_a_page, NULL);
 }

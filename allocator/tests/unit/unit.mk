@@ -7,7 +7,8 @@ UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
 UNIT_MODEL := os size_class segment arena arena_full arena_growth packing small central central_valid bulk_free depot magazine \
-    ledger partial_purge lock_faults mapping mapping_cache mapping_registry span_cache stats_file front front_fork
+    ledger purge partial_purge lock_faults mapping mapping_cache mapping_registry span_cache stats_file front \
+    front_fork
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
@@ -30,7 +31,9 @@ UNIT_WRAP_depot_test := hz3_lock_acquire hz3_lock_try hz3_os_cpu hz3_os_map_own
 UNIT_WRAP_magazine_test := hz3_os_cpu hz3_os_map_own hz3_os_purge
 UNIT_WRAP_front_test := hz3_os_membarrier hz3_slab_watch
 UNIT_WRAP_front_fork_test := hz3_front_fork_stop hz3_os_membarrier
-UNIT_WRAP_ledger_test := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges hz3_os_unmap
+UNIT_WRAP_PURGES := hz3_os_now_us hz3_os_purge hz3_os_purge_ranges hz3_os_unmap
+UNIT_WRAP_ledger_test := $(UNIT_WRAP_PURGES)
+UNIT_WRAP_purge_test := $(UNIT_WRAP_PURGES)
 UNIT_WRAP_partial_purge_test := hz3_os_purge hz3_os_purge_ranges
 UNIT_WRAP_lock_faults_test := hz3_lock_acquire hz3_lock_release
 UNIT_WRAP_packing_test := hz3_segment_claim
@@ -67,6 +70,9 @@ $(UNIT_WITH_MAPPING_MODEL:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/mapping_mod
 
 UNIT_WITH_CENTRAL_SUPPORT := central bulk_free
 $(UNIT_WITH_CENTRAL_SUPPORT:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/central_support.o
+
+UNIT_WITH_PURGE_KERNEL := ledger purge
+$(UNIT_WITH_PURGE_KERNEL:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/purge_kernel.o
 
 UNIT_WITH_FRONT_SUPPORT := front front_fork
 $(UNIT_WITH_FRONT_SUPPORT:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/front_support.o
