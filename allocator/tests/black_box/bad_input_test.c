@@ -2,8 +2,8 @@
 //
 // What may come of one: the program is ended with a message that names the pointer and the fault (abort), nothing
 // (harmless), a live block that the program itself wrote into (neighbour), a heap that gives out the same bytes twice
-// or loses a block's content (silent), another signal (crash), or no end (hang). misuse_test asks when and with which
-// words hz3 aborts; this one, what happens to a program that goes on.
+// or loses a block's content (silent), another signal (crash), or no end (hang). The tests of misuse.h ask when and
+// with which words hz3 aborts; this one, what happens to a program that goes on.
 //
 // `bad_input_test --count` prints one line with the outcomes, of whatever malloc is loaded, and with --list one for
 // each bad input too.

@@ -6,10 +6,10 @@ TESTS_CFLAGS := $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread -Wno-deprecated-d
 TESTS_GCC_ONLY := $(if $(findstring clang,$(CC)),,-Wno-use-after-free -Wno-free-nonheap-object \
     -Wno-alloc-size-larger-than)
 
-BLACK_BOX_NAMES := api_policy_test api_content_test contract_test misuse_test bad_input_test life_threads_test \
-    life_handover_test life_fork_test life_fork_inside_test life_limits_test life_footing_test life_memory_test \
-    life_loading_test life_interposed_test life_purger_test life_alone_test life_sandbox_test life_places_test \
-    life_signals_test exhaustion_test full_arena_test stress_test new_test large_test
+BLACK_BOX_NAMES := api_policy_test api_content_test contract_test misuse_test misuse_address_test bad_input_test \
+    life_threads_test life_handover_test life_fork_test life_fork_inside_test life_limits_test life_footing_test \
+    life_memory_test life_loading_test life_interposed_test life_purger_test life_alone_test life_sandbox_test \
+    life_places_test life_signals_test exhaustion_test full_arena_test stress_test new_test large_test
 BLACK_BOX_TESTS := $(addprefix $(BUILD)/tests/,$(BLACK_BOX_NAMES))
 BLACK_BOX_PROGRAMS := $(BLACK_BOX_TESTS) $(BUILD)/tests/hardened_test
 TESTS_PLUGINS := $(patsubst $(TESTS_SRC)/%.c,$(BUILD)/tests/%.so,$(wildcard $(TESTS_SRC)/*_plugin.c))
@@ -18,7 +18,7 @@ TESTS_SUPPORT := $(patsubst %,$(TESTS_OBJ)/%.o,support support_memory support_he
     support_forbid support_tasks)
 
 # What lane hardened promises, and what its states and locks could break; it is slow where others reuse large blocks.
-HARDENED_NAMES := hardened_test misuse_test bad_input_test stress_test new_test
+HARDENED_NAMES := hardened_test misuse_test misuse_address_test bad_input_test stress_test new_test
 # Held to the same, too long for `make test`.
 HARDENED_LONG_NAMES := api_policy_test api_content_test contract_test life_threads_test life_handover_test \
     life_fork_test life_fork_inside_test life_loading_test life_interposed_test
@@ -37,7 +37,8 @@ $(BLACK_BOX_PROGRAMS): $(BUILD)/tests/%: $(TESTS_OBJ)/%.o $(TESTS_SUPPORT) $(TES
 	@echo '  LD  $(@F)'
 	@$(or $(TESTS_LD),$(CC)) $(CFLAGS) -pthread -o $@ $(filter %.o,$^) -ldl
 
-$(BUILD)/tests/bad_input_test $(BUILD)/tests/misuse_test: $(TESTS_OBJ)/bad_input_foreign.o
+$(BUILD)/tests/misuse_test $(BUILD)/tests/misuse_address_test: $(TESTS_OBJ)/misuse.o
+$(BUILD)/tests/misuse_address_test $(BUILD)/tests/bad_input_test: $(TESTS_OBJ)/bad_input_foreign.o
 $(BUILD)/tests/contract_test: $(TESTS_OBJ)/contract_entries.o $(TESTS_OBJ)/contract_refusals.o
 
 # operator new and delete are C++. The operators are called by name, so nothing of a compiler's is in between.
