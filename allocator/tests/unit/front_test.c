@@ -189,6 +189,26 @@ static void capacity_follows_use(void **state)
     hz3_lock_release(&hz3_slab_lock);
 }
 
+// The bin holds several batches then, and the fault is among the newest of its blocks.
+static void free_inside_a_block_and_exit(void *arg)
+{
+    (void)arg;
+    static char *block[2 * HZ3_BATCH_MAX];
+    for (size_t i = 0; i < COUNT_OF(block); i++) {
+        block[i] = malloc(48);
+    }
+    for (size_t i = 0; i < COUNT_OF(block); i++) {
+        free(i + 1 < COUNT_OF(block) ? block[i] : block[i] + 16);
+    }
+    exit(0);
+}
+
+static void the_exit_looks_at_whole_bins(void **state)
+{
+    (void)state;
+    unit_expect_abort(free_inside_a_block_and_exit, NULL, "interior pointer: 16 bytes inside a block of 48 bytes");
+}
+
 static void slab_validator_sees_what_is_wrong(void **state)
 {
     (void)state;
@@ -346,6 +366,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_drain_from_here_spares_other_threads),
         cmocka_unit_test(a_sleepers_empty_slab_is_not_looked_at),
         cmocka_unit_test(capacity_follows_use),
+        cmocka_unit_test(the_exit_looks_at_whole_bins),
         cmocka_unit_test(slab_validator_sees_what_is_wrong),
         cmocka_unit_test(an_unregistered_thread_has_a_slab_of_its_own),
         cmocka_unit_test(a_thread_takes_nothing_along_to_another_cpu),

@@ -24,6 +24,7 @@ TESTS += $(UNIT_MODEL_TESTS) $(UNIT_RACE_TESTS) $(UNIT_TSAN_TESTS) $(wildcard $(
 
 # Functions that a test replaces (__wrap_f) and may still call (__real_f).
 UNIT_WRAP_arena_test := hz3_os_purge hz3_segment_claim
+UNIT_WRAP_arena_full_test := hz3_pack_claim_unhinted
 UNIT_WRAP_bulk_free_test := hz3_os_cpu
 UNIT_WRAP_central_test := hz3_os_cpu
 UNIT_WRAP_central_valid_test := hz3_os_cpu
