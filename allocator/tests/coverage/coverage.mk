@@ -47,7 +47,7 @@ $(COVERAGE_UNIT): $(COVERAGE)/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.o $(CO
 	@echo '  LD  $(@F)'
 	@gcc -pthread --coverage $^ $(UNIT_WRAP_$*:%=-Wl,--wrap=%) -lcmocka -ldl -o $@
 
-$(UNIT_WITH_MAPPING_MODEL:%=$(COVERAGE)/unit_%_test): $(UNIT_OBJ)/mapping_model.o
+$(call UNIT_LINK_SHARED,$(COVERAGE)/unit_%_test,$(UNIT_OBJ))
 
 coverage: $(COVERAGE_LIB) $(COVERAGE_UNIT) $(FAULTS_TESTS) $(BLACK_BOX_TESTS) $(UNIT_PROBE)
 	@command -v gcovr > /dev/null || { echo 'coverage: gcovr is not installed (Debian package gcovr)' >&2; exit 69; }

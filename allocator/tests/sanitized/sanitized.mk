@@ -41,10 +41,7 @@ $(SANITIZED_MODEL_TESTS): $(BUILD)/tests/unit_%_model_asan: $(SANITIZED_OBJ)/uni
 	@echo '  LD  $(@F)'
 	@gcc -pthread $(UNIT_SANITIZE_asan) $(UNIT_WRAP_$*_test:%=-Wl,--wrap=%) $^ -lcmocka -o $@
 
-$(UNIT_WITH_MAPPING_MODEL:%=$(BUILD)/tests/unit_%_model_asan): $(SANITIZED_OBJ)/unit/mapping_model.o
-$(UNIT_WITH_CENTRAL_SUPPORT:%=$(BUILD)/tests/unit_%_model_asan): $(SANITIZED_OBJ)/unit/central_support.o
-$(UNIT_WITH_FRONT_SUPPORT:%=$(BUILD)/tests/unit_%_model_asan): $(SANITIZED_OBJ)/unit/front_support.o
-$(UNIT_WITH_PURGE_KERNEL:%=$(BUILD)/tests/unit_%_model_asan): $(SANITIZED_OBJ)/unit/purge_kernel.o
+$(call UNIT_LINK_SHARED,$(BUILD)/tests/unit_%_model_asan,$(SANITIZED_OBJ)/unit)
 
 $(SANITIZED_BLACK_BOX_TESTS): $(BUILD)/tests/%_asan: $(SANITIZED_OBJ)/%.o \
 		$(patsubst $(TESTS_OBJ)/%,$(SANITIZED_OBJ)/%,$(TESTS_SUPPORT)) $(SANITIZED_HZ3) $(TESTS_PLUGINS)

@@ -66,17 +66,15 @@ $(UNIT_MODEL_TESTS): $(BUILD)/tests/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.
 	@$(CC) $(CFLAGS) -pthread $(filter %.o,$^) $(UNIT_WRAP_$*:%=-Wl,--wrap=%) \
 	    -Wl,--whole-archive $(UNIT_OBJ)/debug.a -Wl,--no-whole-archive -lcmocka -o $@
 
-UNIT_WITH_MAPPING_MODEL := mapping mapping_cache
-$(UNIT_WITH_MAPPING_MODEL:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/mapping_model.o
-
-UNIT_WITH_CENTRAL_SUPPORT := central bulk_free
-$(UNIT_WITH_CENTRAL_SUPPORT:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/central_support.o
-
-UNIT_WITH_PURGE_KERNEL := ledger purge
-$(UNIT_WITH_PURGE_KERNEL:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/purge_kernel.o
-
-UNIT_WITH_FRONT_SUPPORT := front front_fork
-$(UNIT_WITH_FRONT_SUPPORT:%=$(BUILD)/tests/unit_%_test): $(UNIT_OBJ)/front_support.o
+# What some of them share.
+UNIT_SHARED := mapping_model central_support purge_kernel front_support
+UNIT_SHARED_mapping_model := mapping mapping_cache
+UNIT_SHARED_central_support := central bulk_free
+UNIT_SHARED_purge_kernel := ledger purge
+UNIT_SHARED_front_support := front front_fork
+# $(1): a program, with % for the test; $(2): where the objects lie.
+UNIT_LINK_SHARED = $(foreach object,$(UNIT_SHARED),$(eval $(UNIT_SHARED_$(object):%=$(1)): $(2)/$(object).o))
+$(call UNIT_LINK_SHARED,$(BUILD)/tests/unit_%_test,$(UNIT_OBJ))
 
 $(UNIT_PROBE): $(UNIT_OBJ)/probe.o
 	@mkdir -p $(@D)
