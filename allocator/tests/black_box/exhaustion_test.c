@@ -401,6 +401,24 @@ static void a_mapping_that_grows_is_charged(const void *arg)
     chain_free(&chain);
 }
 
+// A block that none of the freed ones can serve: they go back before it takes memory.
+static void freed_mappings_go_before_a_budget_is_passed(const void *arg)
+{
+    (void)arg;
+    void *freed[20];
+    for (size_t i = 0; i < COUNT_OF(freed); i++)
+        memset(freed[i] = malloc(3 * MIB), 1, 3 * MIB);
+    for (size_t i = 0; i < COUNT_OF(freed); i++)
+        free(freed[i]);
+    size_t cached = rss_bytes();
+    NEEDS(cached > 45 * MIB, "a lane that caches freed mappings");
+    char *block = malloc(100 * MIB);
+    EXPECT(block != NULL, "malloc");
+    size_t rss = rss_bytes(); // before the block is used
+    EXPECT(rss + 45 * MIB < cached && counter("budget_reclaims") != 0, "%zu MiB, of %zu", rss / MIB, cached / MIB);
+    free(block);
+}
+
 static void a_budget_is_no_hard_limit(const void *arg)
 {
     (void)arg;
@@ -431,7 +449,7 @@ static const char *const seeds_policy[] = {FIXED,
                                            NULL};
 static const char *const report_once[] = {FIXED, "HZ3_OOM_SHOT=1", NULL};
 static const char *const fail_fast[] = {FIXED, "HZ3_OOM_FAILFAST=1", NULL};
-static const char *const budget[] = {"HZ3_MEM_BUDGET=48M", "HZ3_DEPOT_BYTES=8T",
+static const char *const budget[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=48M", "HZ3_DEPOT_BYTES=8T",
                                      NULL}; // less than the large blocks alone
 static const char *const budget_alone[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=64M", "HZ3_DEPOT_BYTES=8T", NULL};
 static const char *const no_budget[] = {"HZ3_EPOCH_TICK_MS=0", "HZ3_MEM_BUDGET=0", "HZ3_DEPOT_BYTES=8T", NULL};
@@ -470,6 +488,9 @@ static const TestCase cases[] = {
      .child = {.env = budget}},
     {.name = "without_a_budget_it_does_not", .run = resident_memory_stays_below_a_budget, .child = {.env = no_budget}},
     {.name = "a_mapping_that_grows_is_charged", .run = a_mapping_that_grows_is_charged, .child = {.env = budget_alone}},
+    {.name = "freed_mappings_go_before_a_budget_is_passed",
+     .run = freed_mappings_go_before_a_budget_is_passed,
+     .child = {.env = budget_alone}},
     {.name = "a_budget_is_no_hard_limit", .run = a_budget_is_no_hard_limit, .child = {.env = budget}},
 };
 
