@@ -336,18 +336,29 @@ static void end_well_on_the_main_thread(void)
     _exit(ok ? 0 : 3);
 }
 
-// With a purger that works and one that sleeps. A thread that the allocator starts runs no code of the program's.
+static void *sleep_a_little(void *arg)
+{
+    sleep_ms(5);
+    return arg;
+}
+
+// With a purger that works and one that sleeps; it comes with a second thread. A thread that the allocator starts runs
+// no code of the program's.
 static void exit_handlers_run_on_the_thread_that_ends_last(const void *arg)
 {
     (void)arg;
+    counter("purger_starts");
     for (int i = 0; i < 40; i++) {
         pid_t pid = fork();
         EXPECT(pid >= 0, "fork");
         if (pid == 0) {
             atexit(end_well_on_the_main_thread);
+            pthread_t thread = thread_start(sleep_a_little, NULL, 0);
             for (int k = 0; k < 40; k++)
                 memset(malloc(600 * KIB), 1, 600 * KIB);
             free(malloc(600 * KIB));
+            pthread_join(thread, NULL);
+            if (counter("purger_starts") != 1) _exit(4);
             sleep_ms(i % 2 == 0 ? 5 : 50);
             pthread_exit(NULL);
         }
