@@ -14,7 +14,8 @@
 
 __attribute__((weak)) extern char __libc_single_threaded;
 
-// Where the C library does not tell, as musl: a thread other than main has come by.
+// Where the C library does not tell, as musl: a thread other than main has come by. It says so before its slab can be
+// found under the slab lock, so a drain that finds the slab makes its barrier.
 static _Atomic bool others_have_come;
 
 void hz3_os_note_thread(void)

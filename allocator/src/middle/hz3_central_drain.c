@@ -9,13 +9,14 @@
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
 
-// The oldest: what was given last is still warm.
-static uint32_t settle_oldest(Central *c, uint32_t cls, uint32_t max)
+// Puts objects of the depot back into their runs, as many as `pop` takes and at most a batch; returns how many.
+typedef uint32_t Pop(Hz3Depot *depot, void **out, uint32_t max, Hz3Magazine **emptied);
+static uint32_t settle(Central *c, uint32_t cls, uint32_t max, Pop *pop)
 {
-    void *objects[HZ3_MAGAZINE_OBJECTS];
+    void *objects[HZ3_BATCH_MAX];
     Hz3Magazine *emptied = NULL;
     hz3_lock_acquire(&c->lock);
-    uint32_t n = hz3_depot_pop_oldest(&c->depot, objects, max, &emptied);
+    uint32_t n = pop(&c->depot, objects, max < HZ3_BATCH_MAX ? max : HZ3_BATCH_MAX, &emptied);
     hz3_central_unlock(c);
     hz3_magazine_put(emptied);
     hz3_central_settle(cls, objects, n);
@@ -55,7 +56,8 @@ static uint32_t drain_depot(uint32_t shard, uint32_t cls, Hz3DrainDepth depth, u
         surplus = (uint32_t)max_objects;
     }
     uint32_t drained = 0;
-    for (uint32_t n; drained < surplus && (n = settle_oldest(c, cls, surplus - drained)) != 0;) {
+    // The oldest: what was given last is still warm.
+    for (uint32_t n; drained < surplus && (n = settle(c, cls, surplus - drained, hz3_depot_pop_oldest)) != 0;) {
         drained += n;
     }
     begin_anew(c);
@@ -145,26 +147,13 @@ size_t hz3_central_drain(Hz3DrainDepth depth, bool medium, uint64_t max_medium_r
     return pages_after > pages_before ? pages_after - pages_before : 0; // sums may fall for a moment
 }
 
-// Puts up to a batch of the newest objects back into their runs; returns how many.
-static uint32_t settle_newest(Central *c, uint32_t cls)
-{
-    void *objects[HZ3_BATCH_MAX];
-    Hz3Magazine *emptied = NULL;
-    hz3_lock_acquire(&c->lock);
-    uint32_t n = hz3_depot_pop(&c->depot, objects, HZ3_BATCH_MAX, &emptied);
-    hz3_central_unlock(c);
-    hz3_magazine_put(emptied);
-    hz3_central_settle(cls, objects, n);
-    return n;
-}
-
 void hz3_central_check_newest(void)
 {
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         uint32_t n = HZ3_BATCH_MAX;
         for (uint32_t settled = 0; n == HZ3_BATCH_MAX && settled < hz3_classes[cls].front_cap; settled += n) {
-            n = settle_newest(&hz3_central[shard][cls], cls);
+            n = settle(&hz3_central[shard][cls], cls, HZ3_BATCH_MAX, hz3_depot_pop);
         }
     }
 }
