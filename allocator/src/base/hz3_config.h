@@ -13,6 +13,7 @@
 #define HZ3_WORDS_PER_SEG 8u
 
 #define HZ3_SHARDS_MAX 64u
+#define HZ3_NODES_MAX 16u // memory nodes (NUMA); those of a machine that has more share numbers
 #define HZ3_MIN_ALIGN 16u
 
 // The largest size of page spans of one segment.

@@ -186,6 +186,27 @@ static bool fill_file(int fd, size_t bytes)
     return may && posix_fallocate(fd, 0, (off_t)bytes) == 0;
 }
 
+// malloc is no cancellation point.
+bool hz3_os_read_file(const char *path, char *text, size_t text_bytes)
+{
+    int saved_errno = errno;
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    size_t length = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n;
+        while (length < text_bytes - 1 && (n = read(fd, text + length, text_bytes - 1 - length)) > 0) {
+            length += (size_t)n;
+        }
+        close(fd);
+    }
+    text[length] = '\0';
+    pthread_setcancelstate(cancel_state, NULL);
+    errno = saved_errno;
+    return length != 0;
+}
+
 void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists)
 {
     int saved_errno = errno;

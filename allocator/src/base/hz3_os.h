@@ -1,4 +1,4 @@
-// All that talks to the kernel: hz3_os.c and hz3_os_thread.c. Keeps errno, returns NULL / false, never prints, never
+// All that talks to the kernel: hz3_os*.c. Keeps errno, returns NULL / false, never prints, never
 // aborts. Thread-safe. A test may replace it to inject faults.
 //
 // A sandbox may come at any moment of a program's life, and may answer a call that is not on its list by the process's
@@ -36,6 +36,8 @@ void *hz3_os_map_aligned(size_t bytes, size_t align);
 bool hz3_os_unmap(void *addr, size_t bytes);
 // Grows or shrinks a mapping, moving it if it must; NULL leaves the old one as it was.
 void *hz3_os_remap(void *addr, size_t old_bytes, size_t new_bytes);
+// What a file begins with, as a string, in at most text_bytes. False: it cannot be read, or is empty.
+bool hz3_os_read_file(const char *path, char *text, size_t text_bytes);
 // Creates `path` (it must not exist) of this size and maps it shared.
 // *exists: that is why it failed.
 void *hz3_os_map_new_file(const char *path, size_t bytes, bool *exists);
@@ -115,9 +117,17 @@ bool hz3_os_membarrier_register(Hz3OsBarrier kind);
 bool hz3_os_membarrier(Hz3OsBarrier kind);
 
 #define HZ3_OS_CPUS_MAX 1024u
-// Numbers the machine's CPUs from 0 upwards, first those that this process may run on now: index[cpu], for cpu <
-// HZ3_OS_CPUS_MAX. Returns the count, of which each number is the remainder.
-uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX]);
+// The memory nodes (NUMA) that have CPUs, numbered from 0 upwards.
+typedef struct Hz3OsNodes {
+    uint32_t count;               // 1 also where the kernel does not tell
+    uint16_t cpus[HZ3_NODES_MAX]; // online ones, by node
+    uint8_t of_cpu[HZ3_OS_CPUS_MAX];
+} Hz3OsNodes;
+// Reads files. as_if: CPUs are dealt in turn to so many nodes instead, whatever the kernel says; 0: as it says.
+void hz3_os_nodes(Hz3OsNodes *nodes, uint32_t as_if);
+// Numbers each node's CPUs from 0 upwards, first those that this process may run on now: index[cpu], for cpu <
+// HZ3_OS_CPUS_MAX. Returns the count of the node that has most, of which each number is the remainder.
+uint32_t hz3_os_cpu_index(const Hz3OsNodes *nodes, uint16_t index[HZ3_OS_CPUS_MAX]);
 size_t hz3_os_ram_bytes(void);
 // What the process's control group may have, at most what the machine has; SIZE_MAX: unknown. Reads files.
 size_t hz3_os_memory_limit(void);

@@ -1,34 +1,13 @@
 // How much memory the process's control group may have (cgroups(7)). In a container the group's own folder is the root
 // of the file system that is mounted, so the path that the kernel tells may lead nowhere and its parents still count.
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/hz3_os.h"
 
 #define PATH_BYTES 512
 #define TEXT_BYTES 2048
-
-// What the file begins with, as a string. False: it cannot be read.
-static bool read_file(const char *path, char *text, size_t text_bytes)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    size_t length = 0;
-    ssize_t n;
-    while (length < text_bytes - 1 && (n = read(fd, text + length, text_bytes - 1 - length)) > 0) {
-        length += (size_t)n;
-    }
-    close(fd);
-    text[length] = '\0';
-    return length != 0;
-}
 
 // The smallest limit of the group and those that it is in. SIZE_MAX: there is none.
 static size_t limit_of_group(const char *mount, const char *group, const char *file)
@@ -44,7 +23,7 @@ static size_t limit_of_group(const char *mount, const char *group, const char *f
     size_t mount_length = strlen(mount);
     for (;;) {
         n = snprintf(path, sizeof path, "%s/%s", folder, file);
-        if (n > 0 && (size_t)n < sizeof path && read_file(path, text, sizeof text) && text[0] >= '0' &&
+        if (n > 0 && (size_t)n < sizeof path && hz3_os_read_file(path, text, sizeof text) && text[0] >= '0' &&
             text[0] <= '9') { // or "max"
             unsigned long bytes = strtoul(text, NULL, 10);
             limit = bytes < limit ? bytes : limit;
@@ -77,20 +56,15 @@ static size_t limit_of_line(char *line)
 
 size_t hz3_os_memory_limit(void)
 {
-    int saved_errno = errno;
-    int cancel_state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state); // malloc is no cancellation point
     size_t limit = SIZE_MAX;
     char text[TEXT_BYTES];
-    if (read_file("/proc/self/cgroup", text, sizeof text)) {
+    if (hz3_os_read_file("/proc/self/cgroup", text, sizeof text)) {
         char *rest;
         for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
             size_t bytes = limit_of_line(line);
             limit = bytes < limit ? bytes : limit;
         }
     }
-    pthread_setcancelstate(cancel_state, NULL);
-    errno = saved_errno;
     size_t ram = hz3_os_ram_bytes();
     return ram != 0 && ram < limit ? ram : limit;
 }

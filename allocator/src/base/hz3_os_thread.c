@@ -204,26 +204,33 @@ bool hz3_os_membarrier(Hz3OsBarrier kind)
 }
 
 // A mask may be widened later, so that the machine's other CPUs are counted too.
-uint32_t hz3_os_cpu_index(uint16_t index[HZ3_OS_CPUS_MAX])
+uint32_t hz3_os_cpu_index(const Hz3OsNodes *nodes, uint16_t index[HZ3_OS_CPUS_MAX])
 {
     int saved_errno = errno;
     cpu_set_t set;
     cpus_are_known = sched_getaffinity(0, sizeof set, &set) == 0;
+    errno = saved_errno;
     if (!cpus_are_known) {
         memset(&set, 0xff, sizeof set);
     }
     cpus_at_start = set;
-    uint32_t allowed = (uint32_t)CPU_COUNT(&set);
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    errno = saved_errno;
-    uint32_t count = online > (long)allowed ? (uint32_t)online : allowed;
-    count = count > HZ3_OS_CPUS_MAX ? HZ3_OS_CPUS_MAX : count != 0 ? count : 1;
-    uint32_t next_allowed = 0;
-    uint32_t next_other = allowed;
-    for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
-        index[cpu] = (uint16_t)((CPU_ISSET(cpu, &set) ? next_allowed++ : next_other++) % count);
+    uint32_t next[HZ3_NODES_MAX] = {0};
+    uint32_t most = 1;
+    for (int is_allowed = 1; is_allowed >= 0; is_allowed--) {
+        for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
+            if ((CPU_ISSET(cpu, &set) != 0) == is_allowed) {
+                index[cpu] = (uint16_t)next[nodes->of_cpu[cpu]]++;
+            }
+        }
+        for (uint32_t node = 0; is_allowed && node < nodes->count; node++) {
+            uint32_t cpus = next[node] > nodes->cpus[node] ? next[node] : nodes->cpus[node];
+            most = cpus > most ? cpus : most;
+        }
     }
-    return count;
+    for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
+        index[cpu] %= (uint16_t)most;
+    }
+    return most;
 }
 
 _Static_assert(HZ3_OS_CPUS_MAX == 8 * sizeof(cpu_set_t), "every CPU of the C library's mask has an index");

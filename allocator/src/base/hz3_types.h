@@ -4,6 +4,7 @@
 //   slab            one front cache: for each class a bin; belongs to a CPU or a thread
 //   bin             an array stack of pointers to free objects of one class
 //   shard           a slice of the middle layer; the CPU of the moment chooses it, never the thread
+//   node            memory that is near some CPUs (NUMA): those of some shards
 //   central         what a shard has for one class: a depot, partial runs
 //   depot           objects on their way between CPUs or threads
 //   magazine        an array of pointers; a depot is a chain of them

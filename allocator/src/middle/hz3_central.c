@@ -13,6 +13,7 @@
 #include "middle/hz3_partial_news.h"
 #include "middle/hz3_small.h"
 #include "pages/hz3_arena.h"
+#include "pages/hz3_segment_packing.h"
 #include "policy/hz3_mem_budget.h"
 #include "release/hz3_release_boundary.h"
 
@@ -166,12 +167,13 @@ static uint32_t take_from(uint32_t other, uint32_t shard, uint32_t cls, void **o
 // What another shard has and does not need soon, before fresh pages: a thread that is moved to another CPU finds what
 // it left behind, and where one CPU allocates what another frees, magazines go back this way. Shards whose lock is free
 // come first. The others are waited for: the CPU that frees is at its depot most of the time, and fresh pages would be
-// opened each time that it is.
+// opened each time that it is. Shards of another memory node are asked only where the arena has few fresh pages left.
 static uint32_t take_offered(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     uint32_t taken = 0;
+    uint64_t asked = (hz3_arena_is_scarce() ? UINT64_MAX : hz3_shards_near(shard)) & ~(1ull << shard);
     for (int waits = 0; waits <= 1 && taken == 0; waits++) {
-        uint64_t left = atomic_load_explicit(&offers[cls].shards, memory_order_relaxed) & ~(1ull << shard);
+        uint64_t left = atomic_load_explicit(&offers[cls].shards, memory_order_relaxed) & asked;
         while (left != 0 && taken == 0) {
             uint64_t above = left & (UINT64_MAX << shard);
             uint32_t other = (uint32_t)__builtin_ctzll(above != 0 ? above : left);
@@ -194,6 +196,23 @@ static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t cls, void **o
     return taken;
 }
 
+static uint32_t home_of(uint32_t shard, const void *object)
+{
+    return hz3_pack_home(shard, hz3_page_of(object));
+}
+
+static uint32_t take_anywhere(uint32_t shard, uint32_t cls, void **out, uint32_t want)
+{
+    hz3_stat_add(depot_misses, 1);
+    uint32_t taken = take_offered(shard, cls, out, want);
+    if (taken == 0) {
+        hz3_bulk_note_opened(shard, cls);
+        taken =
+            hz3_class_is_medium(cls) ? open_medium_runs(shard, cls, out, want) : open_small_run(shard, cls, out, want);
+    }
+    return taken != 0 ? taken : take_from_others(shard, cls, out, want);
+}
+
 uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     hz3_assert(cls >= HZ3_CLASS_FIRST && cls <= HZ3_CLASS_LAST && want >= 1 && want <= HZ3_BATCH_MAX);
@@ -201,15 +220,12 @@ uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t wan
     uint32_t taken = take_idle(&hz3_central[shard][cls], cls, out, want);
     hz3_stat_add(refills, 1);
     if (taken == 0) {
-        hz3_stat_add(depot_misses, 1);
-        taken = take_offered(shard, cls, out, want);
+        taken = take_anywhere(shard, cls, out, want);
     }
-    if (taken == 0) {
-        hz3_bulk_note_opened(shard, cls);
-        taken =
-            hz3_class_is_medium(cls) ? open_medium_runs(shard, cls, out, want) : open_small_run(shard, cls, out, want);
+    if (HZ3_UNLIKELY(hz3_node_count() > 1) && taken != 0 && home_of(shard, out[0]) != shard) {
+        hz3_stat_add(refills_far, 1);
     }
-    return taken != 0 ? taken : take_from_others(shard, cls, out, want);
+    return taken;
 }
 
 // --- give --------------------------------------------------------------------------------------------------------
@@ -244,11 +260,8 @@ static uint32_t push(Central *c, uint32_t cls, void *const *objects, uint32_t n,
     return pushed;
 }
 
-void hz3_central_give(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
+static void give_to(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
 {
-    hz3_assert(cls >= HZ3_CLASS_FIRST && cls <= HZ3_CLASS_LAST && n <= HZ3_BATCH_MAX);
-    hz3_assert(shard < hz3_shard_count());
-    hz3_stat_add(flushes, 1);
     Central *c = &hz3_central[shard][cls];
     uint32_t pushed = push(c, cls, objects, n, NULL);
     while (HZ3_UNLIKELY(pushed < n)) {
@@ -259,6 +272,37 @@ void hz3_central_give(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
             return;
         }
         pushed += more;
+    }
+}
+
+// Objects of another memory node go to a depot there, so that what a depot has is near who takes from it. In place and
+// node by node: first those that belong where the first one does.
+static HZ3_NOINLINE void give_by_node(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
+{
+    for (uint32_t end; n != 0; objects += end, n -= end) {
+        uint32_t home = home_of(shard, objects[0]);
+        end = 1;
+        for (uint32_t i = 1; i < n; i++) {
+            if (hz3_node_of_shard(home_of(shard, objects[i])) == hz3_node_of_shard(home)) {
+                void *object = objects[i];
+                objects[i] = objects[end];
+                objects[end++] = object;
+            }
+        }
+        hz3_stat_add(sent_home, home != shard ? end : 0);
+        give_to(home, cls, objects, end);
+    }
+}
+
+void hz3_central_give(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
+{
+    hz3_assert(cls >= HZ3_CLASS_FIRST && cls <= HZ3_CLASS_LAST && n <= HZ3_BATCH_MAX);
+    hz3_assert(shard < hz3_shard_count());
+    hz3_stat_add(flushes, 1);
+    if (HZ3_UNLIKELY(hz3_node_count() > 1)) {
+        give_by_node(shard, cls, objects, n);
+    } else {
+        give_to(shard, cls, objects, n);
     }
 }
 

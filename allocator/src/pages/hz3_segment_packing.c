@@ -2,6 +2,7 @@
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
+#include "base/hz3_shard.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_ledger_list.h"
 #include "pages/hz3_segment.h"
@@ -11,7 +12,8 @@
 #define LEVELS HZ3_PACK_LEVELS
 
 // [slot / 64][level]: what a claim or a release changes lies on one or two cache lines that CPUs take from each other,
-// not on one a level. Behind the levels, the shards that opened the slots.
+// not on one a level. Behind the levels, a byte for each slot: the shard that opened it. Behind those, a word for each
+// memory node: its slots.
 static _Atomic uint64_t (*may_hold)[HZ3_PACK_WORDS];
 
 // Where a shard looks first: one compact place, and fewer threads on one page map. Like `opened_by` a hint that any
@@ -26,6 +28,17 @@ static CurrentSlot current[HZ3_SHARDS_MAX];
 static _Atomic uint8_t *opened_by(uint32_t slot)
 {
     return (_Atomic uint8_t *)&may_hold[slot / 64][LEVELS] + slot % 64;
+}
+
+static _Atomic uint64_t *slots_of_node(uint32_t node, uint32_t slot)
+{
+    return &may_hold[slot / 64][LEVELS + 64 / sizeof(uint64_t) + node];
+}
+
+static bool is_near(uint32_t shard, uint32_t slot)
+{
+    uint32_t opener = atomic_load_explicit(opened_by(slot), memory_order_relaxed);
+    return hz3_node_count() == 1 || hz3_node_of_shard(opener) == hz3_node_of_shard(shard);
 }
 
 void hz3_pack_init(_Atomic uint64_t *table)
@@ -104,6 +117,26 @@ void hz3_pack_on_release(uint32_t slot, uint32_t page_idx, uint32_t pages)
     }
 }
 
+// What a search reads before the bits are set only makes it look elsewhere.
+static void note_opener(uint32_t slot, uint32_t shard)
+{
+    uint64_t bit = 1ull << (slot % 64);
+    atomic_store_explicit(opened_by(slot), (uint8_t)shard, memory_order_relaxed);
+    for (uint32_t node = 0, n = hz3_node_count(); n > 1 && node < n; node++) {
+        if (node == hz3_node_of_shard(shard)) {
+            atomic_fetch_or_explicit(slots_of_node(node, slot), bit, memory_order_relaxed);
+        } else {
+            atomic_fetch_and_explicit(slots_of_node(node, slot), ~bit, memory_order_relaxed);
+        }
+    }
+}
+
+uint32_t hz3_pack_home(uint32_t shard, uint32_t page)
+{
+    uint32_t slot = page / HZ3_PAGES_PER_SEG;
+    return is_near(shard, slot) ? shard : atomic_load_explicit(opened_by(slot), memory_order_relaxed);
+}
+
 void hz3_pack_on_close(uint32_t slot)
 {
     clear_hints(0, slot);
@@ -135,7 +168,7 @@ static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uin
     if (idx == HZ3_PAGE_NONE) {
         return HZ3_PAGE_NONE;
     }
-    if (atomic_load_explicit(&current[shard].slot, memory_order_relaxed) != slot) {
+    if (atomic_load_explicit(&current[shard].slot, memory_order_relaxed) != slot && is_near(shard, slot)) {
         atomic_store_explicit(&current[shard].slot, slot, memory_order_relaxed);
     }
     return slot * HZ3_PAGES_PER_SEG + idx;
@@ -146,6 +179,7 @@ typedef struct Search {
     uint32_t level;
     bool is_exact;
     uint32_t tries; // slots that are looked at
+    bool only_near; // slots of the shard's node
 } Search;
 
 // Segments that may have a run of the length but none of the alignment are many, and nothing tells them apart.
@@ -170,6 +204,9 @@ static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t ali
     uint32_t touched = atomic_load_explicit(&hz3_arena.slots_touched, memory_order_acquire);
     for (uint32_t first = 0; first < touched; first += 64) {
         uint64_t word = atomic_load_explicit(hint_word(search.level, first), memory_order_relaxed);
+        if (search.only_near) {
+            word &= atomic_load_explicit(slots_of_node(hz3_node_of_shard(shard), first), memory_order_relaxed);
+        }
         for (; word != 0 && search.tries != 0; word &= word - 1) {
             uint32_t slot = first + (uint32_t)__builtin_ctzl(word);
             if (!may_use(shard, slot)) {
@@ -193,21 +230,24 @@ static Search search_for_aligned(uint32_t pages, uint32_t align_pages)
     uint32_t level = level_of(enough);
     level += level + 1 < LEVELS && enough > 16 && (enough & ((1u << (31 - 3 - __builtin_clz(enough))) - 1)) != 0;
     bool is_exact = level + 1 < LEVELS;
-    return (Search){level, is_exact, is_exact ? UINT32_MAX : ALIGNED_TRIES};
+    return (Search){level, is_exact, is_exact ? UINT32_MAX : ALIGNED_TRIES, false};
 }
 
 // The address-ordered choice: the shard's current segment, then the lowest hinted one. Under an alignment, a segment
 // with a run that is long enough in any case, then one of a few that may have one; else it is a new slot.
-static uint32_t claim_lowest(uint32_t shard, uint32_t pages, uint32_t align_pages)
+static uint32_t claim_lowest(uint32_t shard, uint32_t pages, uint32_t align_pages, bool only_near)
 {
-    Search search = {level_of(pages), align_pages == 1, align_pages == 1 ? UINT32_MAX : ALIGNED_TRIES};
+    Search search = {level_of(pages), align_pages == 1, align_pages == 1 ? UINT32_MAX : ALIGNED_TRIES, only_near};
     uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
     uint32_t page = HZ3_PAGE_NONE;
-    if (slot != HZ3_PAGE_NONE && has_hint(search.level, slot) && may_use(shard, slot)) {
+    bool is_good = slot != HZ3_PAGE_NONE && may_use(shard, slot) && (!only_near || is_near(shard, slot));
+    if (is_good && has_hint(search.level, slot)) {
         page = claim_by_hint(shard, slot, pages, align_pages, search);
     }
     if (page == HZ3_PAGE_NONE && align_pages > 1) {
-        page = claim_lowest_hinted(shard, pages, align_pages, search_for_aligned(pages, align_pages));
+        Search longer = search_for_aligned(pages, align_pages);
+        longer.only_near = only_near;
+        page = claim_lowest_hinted(shard, pages, align_pages, longer);
     }
     return page != HZ3_PAGE_NONE ? page : claim_lowest_hinted(shard, pages, align_pages, search);
 }
@@ -261,13 +301,18 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
     if (hz3_arena.slots == 0) {
         return HZ3_PAGE_NONE;
     }
-    uint32_t page = HZ3_UNLIKELY(hz3_arena_is_scarce()) ? claim_tightest(shard, pages, align_pages)
-                                                        : claim_lowest(shard, pages, align_pages);
+    const bool has_nodes = hz3_node_count() > 1;
+    const bool is_scarce = hz3_arena_is_scarce();
+    uint32_t page = HZ3_UNLIKELY(is_scarce) ? claim_tightest(shard, pages, align_pages)
+                                            : claim_lowest(shard, pages, align_pages, has_nodes);
     // A new slot is public at once, so that others may empty it before us; each turn of the loop used one up.
     uint32_t slot;
     while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open()) != HZ3_PAGE_NONE) {
-        atomic_store_explicit(opened_by(slot), (uint8_t)shard, memory_order_relaxed);
+        note_opener(slot, shard);
         page = claim_in_slot(shard, slot, pages, align_pages);
+    }
+    if (HZ3_UNLIKELY(page == HZ3_PAGE_NONE && has_nodes && !is_scarce)) { // the kernel has refused a slot
+        page = claim_lowest(shard, pages, align_pages, false);
     }
     return page;
 }
@@ -287,7 +332,7 @@ uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
 {
     uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
-    if (slot == HZ3_PAGE_NONE || want == 0 || hz3_arena_is_scarce() || !may_use(shard, slot)) {
+    if (slot == HZ3_PAGE_NONE || want == 0 || hz3_arena_is_scarce() || !may_use(shard, slot) || !is_near(shard, slot)) {
         return 0;
     }
     uint32_t found = hz3_segment_claim_many(&hz3_arena.seg[slot], pages, page, want);

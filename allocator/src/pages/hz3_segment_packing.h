@@ -6,6 +6,11 @@
 // shortest run. Random 4096..32768-byte blocks fill 0.97 to 0.99 of the pages so before the first request fails,
 // against 0.95 to 0.96 in address order, at the price of a look at the whole page map and of one run a refill.
 //
+// On a machine with several memory nodes (NUMA) a segment is of the node whose shard opened it: the kernel takes a page
+// from the node of the CPU that writes to it first, and that is one of this node as long as its shards alone use the
+// segment. So they look among their node's segments and open a slot before they look at others', until slots are
+// scarce.
+//
 // The hint table: per level (a length of free run) one bit per slot, "may hold such a run". A release sets the levels
 // up to the run it made, from the longest down, and stops at one that is set, for then the shorter ones are set too; a
 // failed try clears its level and all longer ones. A hint may say yes in vain. That it does not say no in vain rests on
@@ -19,7 +24,7 @@
 
 // The table has a row for every 64 slots, of zeros at first.
 #define HZ3_PACK_LEVELS 48u
-#define HZ3_PACK_WORDS (HZ3_PACK_LEVELS + 64u / sizeof(uint64_t)) // the hints, then a byte a slot
+#define HZ3_PACK_WORDS (HZ3_PACK_LEVELS + 64u / sizeof(uint64_t) + HZ3_NODES_MAX)
 #define HZ3_PACK_BYTES_PER_64_SLOTS (HZ3_PACK_WORDS * sizeof(uint64_t))
 void hz3_pack_init(_Atomic uint64_t *table);
 
@@ -35,6 +40,10 @@ void hz3_pack_on_close(uint32_t slot);
 // After a claim of pages of the slot was rolled back (hz3_segment.h): sets their hints and enters the slot into the
 // ledger.
 void hz3_pack_rolled_back(uint32_t slot);
+
+// Where an object of this page is to wait that the shard has been given: the shard itself, or if the page is of another
+// memory node, the shard that opened its segment.
+uint32_t hz3_pack_home(uint32_t shard, uint32_t page);
 
 // Takes pages somewhere in the arena for this shard; a page number, or HZ3_PAGE_NONE when no segment has them and no
 // slot is left. Makes no attempt to reclaim.

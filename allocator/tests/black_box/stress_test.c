@@ -287,6 +287,7 @@ static void stress(const void *arg)
 int main(int argc, char **argv)
 {
     static const char *const small_arena[] = {"HZ3_ARENA_SIZE=32M", NULL};
+    static const char *const two_nodes[] = {"HZ3_NODES=2", "HZ3_SHARDS=4", NULL};
     static const char *const tiny_caches[] = {"HZ3_FRONT_BYTES=4K", "HZ3_DEPOT_BYTES=0", "HZ3_MAPPED_CACHE_BYTES=0",
                                               NULL};
     static const char *const purge_at_once[] = {"STRESS_EPOCHS=1",
@@ -305,6 +306,10 @@ int main(int argc, char **argv)
          .run = stress,
          .arg = (void *)16,
          .child = {.env = small_arena, .timeout_s = timeout_s}},
+        {.name = "stress_8_threads_on_two_memory_nodes",
+         .run = stress,
+         .arg = (void *)8,
+         .child = {.env = two_nodes, .timeout_s = timeout_s}},
         {.name = "stress_8_threads_with_tiny_caches",
          .run = stress,
          .arg = (void *)8,

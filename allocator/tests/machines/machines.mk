@@ -12,6 +12,11 @@ TESTS += $(MACHINES_SRC)/small.t
 test-programs machine-programs: $(MACHINE_PROGRAMS)
 machine-programs: allocator
 
+$(BUILD)/tests/node_traffic: $(MACHINES_SRC)/node_traffic.c
+	@mkdir -p $(@D)
+	@echo '  CC  $(@F)'
+	@$(CC) $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread $< -o $@
+
 check-machines: machine-programs
 	@bash harness/setup.sh qemu-system-x86 qemu-system-arm qemu-user cpio busybox-static gcc-aarch64-linux-gnu \
 	    libc6-dev-arm64-cross

@@ -4,10 +4,12 @@
 #include "base/hz3_size_class.h"
 #include "policy/hz3_epoch.h"
 
+uint32_t cpu_now;
+
 uint32_t __wrap_hz3_os_cpu(void);
 uint32_t __wrap_hz3_os_cpu(void)
 {
-    return 0;
+    return cpu_now;
 }
 
 static uint32_t depot_cap[HZ3_CLASS_COUNT];
@@ -46,6 +48,7 @@ int central_set_up(void **state)
         hz3_classes[cls].depot_cap = depot_cap[cls];
     }
     n_objects = 0;
+    cpu_now = 0;
     settle_bulk_frees();
     hz3_epoch_trim_all();
     hz3_epoch_trim_all();

@@ -1,5 +1,5 @@
-// Objects that central_test and bulk_free_test take from the middle layer and give back. The program's mallocs stay on
-// shard 0 (hz3_os_cpu is replaced, see unit.mk); the tests use the others.
+// Objects that central_test, bulk_free_test and node_test take from the middle layer and give back. The program's
+// mallocs stay on shard 0 (hz3_os_cpu is replaced, see unit.mk); the tests use the others.
 #ifndef HZ3_UNIT_CENTRAL_SUPPORT_H
 #define HZ3_UNIT_CENTRAL_SUPPORT_H
 
@@ -14,6 +14,8 @@
 
 extern void *objects[OBJECTS_MAX]; // that the test holds
 extern uint32_t n_objects;
+
+extern uint32_t cpu_now; // what hz3_os_cpu() says, 0 at first
 
 void take(uint32_t shard, uint32_t cls, uint32_t n);
 // The last n of the array.

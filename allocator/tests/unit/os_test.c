@@ -23,7 +23,9 @@ static void cpus_beside_the_affinity_are_counted(void **state)
     CPU_SET(last, &one);
     assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
     static uint16_t index[HZ3_OS_CPUS_MAX];
-    uint32_t count = hz3_os_cpu_index(index);
+    static Hz3OsNodes nodes;
+    hz3_os_nodes(&nodes, 1);
+    uint32_t count = hz3_os_cpu_index(&nodes, index);
     assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
     assert_int_equal(count, sysconf(_SC_NPROCESSORS_ONLN));
     assert_int_equal(index[last], 0);
@@ -33,6 +35,68 @@ static void cpus_beside_the_affinity_are_counted(void **state)
         assert_false(CPU_ISSET(cpu, &all) && is_taken[index[cpu]]);
         is_taken[index[cpu]] = is_taken[index[cpu]] || CPU_ISSET(cpu, &all);
     }
+}
+
+static const char *const *planted; // path, text, path, text ... NULL
+
+bool __real_hz3_os_read_file(const char *path, char *text, size_t text_bytes);
+bool __wrap_hz3_os_read_file(const char *path, char *text, size_t text_bytes);
+bool __wrap_hz3_os_read_file(const char *path, char *text, size_t text_bytes)
+{
+    if (planted == NULL) {
+        return __real_hz3_os_read_file(path, text, text_bytes);
+    }
+    const char *const *file = planted;
+    while (*file != NULL && strcmp(*file, path) != 0) {
+        file += 2;
+    }
+    if (*file != NULL) {
+        strncpy(text, file[1], text_bytes);
+    }
+    return *file != NULL;
+}
+
+#define NODES "/sys/devices/system/node/"
+
+static void nodes_are_read(void **state)
+{
+    (void)state;
+    static Hz3OsNodes nodes;
+    static uint16_t index[HZ3_OS_CPUS_MAX];
+    planted = (const char *const[]){NODES "has_cpu",
+                                    "0,2-4,7\n",
+                                    NODES "node0/cpulist",
+                                    "700-701\n",
+                                    NODES "node2/cpulist",
+                                    "\n",
+                                    NODES "node4/cpulist",
+                                    "600,602-604,1023-2000\n",
+                                    NODES "node7/cpulist",
+                                    "650\n",
+                                    NULL};
+    hz3_os_nodes(&nodes, 0); // node 3 cannot be read, node 2 has lost its CPUs
+    assert_int_equal(nodes.count, 4);
+    assert_int_equal(nodes.of_cpu[601], 0); // of none of them
+    assert_int_equal(nodes.of_cpu[700], 0);
+    assert_int_equal(nodes.of_cpu[600], 2);
+    assert_int_equal(nodes.of_cpu[603], 2);
+    assert_int_equal(nodes.of_cpu[1023], 2);
+    assert_int_equal(nodes.of_cpu[650], 3);
+    assert_int_equal(nodes.cpus[2], 5);
+    uint32_t most = hz3_os_cpu_index(&nodes, index);
+    assert_in_range(most, 5, HZ3_OS_CPUS_MAX);
+    assert_int_equal(index[600], 0); // each node counts for itself
+    assert_int_equal(index[602], 1);
+    assert_int_equal(index[650], 0);
+
+    planted = (const char *const[]){NODES "has_cpu", "0\n", NODES "node0/cpulist", "0-3\n", NULL};
+    hz3_os_nodes(&nodes, 0);
+    assert_int_equal(nodes.count, 1);
+    assert_int_equal(nodes.cpus[0], sysconf(_SC_NPROCESSORS_ONLN));
+    planted = (const char *const[]){NULL};
+    hz3_os_nodes(&nodes, 0);
+    assert_int_equal(nodes.count, 1);
+    planted = NULL;
 }
 
 static void places_are_taken_once(void **state)
@@ -73,6 +137,7 @@ int main(void)
     unit_watchdog(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cpus_beside_the_affinity_are_counted),
+        cmocka_unit_test(nodes_are_read),
         cmocka_unit_test(places_are_taken_once),
         cmocka_unit_test(locked_memory_can_be_purged),
     };
