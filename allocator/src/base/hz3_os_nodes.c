@@ -65,7 +65,7 @@ void hz3_os_nodes(Hz3OsNodes *nodes, uint32_t as_if)
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     errno = saved_errno;
     uint32_t cpus = online > 0 && online < HZ3_OS_CPUS_MAX ? (uint32_t)online : HZ3_OS_CPUS_MAX;
-    nodes->count = as_if > 1 ? as_if : 1;
+    nodes->count = as_if > HZ3_NODES_MAX ? HZ3_NODES_MAX : as_if > 1 ? as_if : 1;
     for (uint32_t cpu = 0; cpu < HZ3_OS_CPUS_MAX; cpu++) {
         nodes->of_cpu[cpu] = (uint8_t)(cpu % nodes->count);
     }

@@ -167,11 +167,11 @@ static uint32_t take_from(uint32_t other, uint32_t shard, uint32_t cls, void **o
 // What another shard has and does not need soon, before fresh pages: a thread that is moved to another CPU finds what
 // it left behind, and where one CPU allocates what another frees, magazines go back this way. Shards whose lock is free
 // come first. The others are waited for: the CPU that frees is at its depot most of the time, and fresh pages would be
-// opened each time that it is. Shards of another memory node are asked only where the arena has few fresh pages left.
+// opened each time that it is.
 static uint32_t take_offered(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     uint32_t taken = 0;
-    uint64_t asked = (hz3_arena_is_scarce() ? UINT64_MAX : hz3_shards_near(shard)) & ~(1ull << shard);
+    uint64_t asked = (hz3_has_nodes() ? hz3_pack_shards_for(shard) : UINT64_MAX) & ~(1ull << shard);
     for (int waits = 0; waits <= 1 && taken == 0; waits++) {
         uint64_t left = atomic_load_explicit(&offers[cls].shards, memory_order_relaxed) & asked;
         while (left != 0 && taken == 0) {
@@ -196,11 +196,6 @@ static HZ3_COLD uint32_t take_from_others(uint32_t shard, uint32_t cls, void **o
     return taken;
 }
 
-static uint32_t home_of(uint32_t shard, const void *object)
-{
-    return hz3_pack_home(shard, hz3_page_of(object));
-}
-
 static uint32_t take_anywhere(uint32_t shard, uint32_t cls, void **out, uint32_t want)
 {
     hz3_stat_add(depot_misses, 1);
@@ -222,7 +217,7 @@ uint32_t hz3_central_take(uint32_t shard, uint32_t cls, void **out, uint32_t wan
     if (taken == 0) {
         taken = take_anywhere(shard, cls, out, want);
     }
-    if (HZ3_UNLIKELY(hz3_node_count() > 1) && taken != 0 && home_of(shard, out[0]) != shard) {
+    if (hz3_has_nodes() && taken != 0 && hz3_pack_is_far(shard, hz3_page_of(out[0]))) {
         hz3_stat_add(refills_far, 1);
     }
     return taken;
@@ -280,10 +275,10 @@ static void give_to(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
 static HZ3_NOINLINE void give_by_node(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
 {
     for (uint32_t end; n != 0; objects += end, n -= end) {
-        uint32_t home = home_of(shard, objects[0]);
+        uint32_t home = hz3_pack_home(shard, hz3_page_of(objects[0]));
         end = 1;
         for (uint32_t i = 1; i < n; i++) {
-            if (hz3_node_of_shard(home_of(shard, objects[i])) == hz3_node_of_shard(home)) {
+            if (hz3_pack_home(shard, hz3_page_of(objects[i])) == home) {
                 void *object = objects[i];
                 objects[i] = objects[end];
                 objects[end++] = object;
@@ -299,7 +294,7 @@ void hz3_central_give(uint32_t shard, uint32_t cls, void **objects, uint32_t n)
     hz3_assert(cls >= HZ3_CLASS_FIRST && cls <= HZ3_CLASS_LAST && n <= HZ3_BATCH_MAX);
     hz3_assert(shard < hz3_shard_count());
     hz3_stat_add(flushes, 1);
-    if (HZ3_UNLIKELY(hz3_node_count() > 1)) {
+    if (hz3_has_nodes()) {
         give_by_node(shard, cls, objects, n);
     } else {
         give_to(shard, cls, objects, n);

@@ -152,7 +152,8 @@ void hz3_central_check_newest(void)
     HZ3_FOR_EACH_CENTRAL(shard, cls)
     {
         uint32_t n = HZ3_BATCH_MAX;
-        for (uint32_t settled = 0; n == HZ3_BATCH_MAX && settled < hz3_classes[cls].front_cap; settled += n) {
+        uint32_t newest = hz3_classes[cls].front_cap * hz3_nodes; // a CPU of each node may have brought a bin
+        for (uint32_t settled = 0; n == HZ3_BATCH_MAX && settled < newest; settled += n) {
             n = settle(&hz3_central[shard][cls], cls, HZ3_BATCH_MAX, hz3_depot_pop);
         }
     }

@@ -402,7 +402,7 @@ static void publish(uint32_t slot)
 }
 
 // A slot whose addresses somebody else has mapped stays taken for ever, and is never published.
-uint32_t hz3_arena_slot_open(void)
+uint32_t hz3_arena_slot_open(uint32_t shard)
 {
     for (;;) {
         uint32_t slots = atomic_load_explicit(&slots_described, memory_order_acquire);
@@ -415,6 +415,7 @@ uint32_t hz3_arena_slot_open(void)
         }
         Hz3OsPlace place = get_memory(slot);
         if (place == HZ3_OS_DONE) {
+            hz3_pack_on_open(slot, shard);
             publish(slot);
         } else if (place == HZ3_OS_REFUSED) {
             give_slot(slot);

@@ -37,9 +37,9 @@ void hz3_arena_fork_child(void);
 // Has the arena slots? Where it has none, tries now and then. Called without locks.
 bool hz3_arena_exists(void);
 
-// Opens the lowest free slot, all its pages free and clean, and publishes them. HZ3_PAGE_NONE: the arena is full, or
-// the kernel has no memory.
-uint32_t hz3_arena_slot_open(void);
+// Opens the lowest free slot for this shard, all its pages free and clean, and publishes them. HZ3_PAGE_NONE: the arena
+// is full, or the kernel has no memory.
+uint32_t hz3_arena_slot_open(uint32_t shard);
 
 // Gives a slot back whose 512 pages the caller has claimed and purged.
 void hz3_arena_slot_close(uint32_t slot);

@@ -2,6 +2,7 @@
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
+#include "base/hz3_node.h"
 #include "base/hz3_shard.h"
 #include "pages/hz3_arena.h"
 #include "pages/hz3_ledger_list.h"
@@ -35,10 +36,9 @@ static _Atomic uint64_t *slots_of_node(uint32_t node, uint32_t slot)
     return &may_hold[slot / 64][LEVELS + 64 / sizeof(uint64_t) + node];
 }
 
-static bool is_near(uint32_t shard, uint32_t slot)
+static uint32_t node_of_slot(uint32_t slot)
 {
-    uint32_t opener = atomic_load_explicit(opened_by(slot), memory_order_relaxed);
-    return hz3_node_count() == 1 || hz3_node_of_shard(opener) == hz3_node_of_shard(shard);
+    return hz3_node_of_shard(atomic_load_explicit(opened_by(slot), memory_order_relaxed));
 }
 
 void hz3_pack_init(_Atomic uint64_t *table)
@@ -117,24 +117,58 @@ void hz3_pack_on_release(uint32_t slot, uint32_t page_idx, uint32_t pages)
     }
 }
 
-// What a search reads before the bits are set only makes it look elsewhere.
-static void note_opener(uint32_t slot, uint32_t shard)
+// --- memory nodes ------------------------------------------------------------------------------------------------
+
+// The kernel has given no slot since it was asked last.
+static _Atomic bool slots_are_refused;
+
+static bool keeps_nodes_apart(void)
+{
+    return hz3_has_nodes() && !hz3_arena_is_scarce() && !atomic_load_explicit(&slots_are_refused, memory_order_relaxed);
+}
+
+uint64_t hz3_pack_shards_for(uint32_t shard)
+{
+    return keeps_nodes_apart() ? hz3_shards_for(shard) : UINT64_MAX;
+}
+
+bool hz3_pack_is_far(uint32_t shard, uint32_t page)
+{
+    return hz3_has_nodes() && node_of_slot(page / HZ3_PAGES_PER_SEG) != hz3_node_of_shard(shard);
+}
+
+uint32_t hz3_pack_home(uint32_t shard, uint32_t page)
+{
+    bool is_sent = keeps_nodes_apart() && hz3_pack_is_far(shard, page);
+    return is_sent ? hz3_shard_on_node(shard, node_of_slot(page / HZ3_PAGES_PER_SEG)) : shard;
+}
+
+static bool may_stay_current(uint32_t shard, uint32_t slot)
+{
+    return !hz3_pack_is_far(shard, slot * HZ3_PAGES_PER_SEG);
+}
+
+// Slots [first, first + 64) of nodes whose memory serves the shard.
+static uint64_t slots_for(uint32_t shard, uint32_t first)
+{
+    uint64_t slots = 0;
+    for (uint32_t nodes = hz3_nodes_for(shard); nodes != 0; nodes &= nodes - 1) {
+        slots |= atomic_load_explicit(slots_of_node((uint32_t)__builtin_ctz(nodes), first), memory_order_relaxed);
+    }
+    return slots;
+}
+
+void hz3_pack_on_open(uint32_t slot, uint32_t shard)
 {
     uint64_t bit = 1ull << (slot % 64);
     atomic_store_explicit(opened_by(slot), (uint8_t)shard, memory_order_relaxed);
-    for (uint32_t node = 0, n = hz3_node_count(); n > 1 && node < n; node++) {
+    for (uint32_t node = 0; hz3_has_nodes() && node < hz3_nodes; node++) {
         if (node == hz3_node_of_shard(shard)) {
             atomic_fetch_or_explicit(slots_of_node(node, slot), bit, memory_order_relaxed);
         } else {
             atomic_fetch_and_explicit(slots_of_node(node, slot), ~bit, memory_order_relaxed);
         }
     }
-}
-
-uint32_t hz3_pack_home(uint32_t shard, uint32_t page)
-{
-    uint32_t slot = page / HZ3_PAGES_PER_SEG;
-    return is_near(shard, slot) ? shard : atomic_load_explicit(opened_by(slot), memory_order_relaxed);
 }
 
 void hz3_pack_on_close(uint32_t slot)
@@ -168,7 +202,7 @@ static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uin
     if (idx == HZ3_PAGE_NONE) {
         return HZ3_PAGE_NONE;
     }
-    if (atomic_load_explicit(&current[shard].slot, memory_order_relaxed) != slot && is_near(shard, slot)) {
+    if (atomic_load_explicit(&current[shard].slot, memory_order_relaxed) != slot && may_stay_current(shard, slot)) {
         atomic_store_explicit(&current[shard].slot, slot, memory_order_relaxed);
     }
     return slot * HZ3_PAGES_PER_SEG + idx;
@@ -179,7 +213,7 @@ typedef struct Search {
     uint32_t level;
     bool is_exact;
     uint32_t tries; // slots that are looked at
-    bool only_near; // slots of the shard's node
+    bool only_near; // slots of nodes whose memory serves the shard
 } Search;
 
 // Segments that may have a run of the length but none of the alignment are many, and nothing tells them apart.
@@ -205,7 +239,7 @@ static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t ali
     for (uint32_t first = 0; first < touched; first += 64) {
         uint64_t word = atomic_load_explicit(hint_word(search.level, first), memory_order_relaxed);
         if (search.only_near) {
-            word &= atomic_load_explicit(slots_of_node(hz3_node_of_shard(shard), first), memory_order_relaxed);
+            word &= slots_for(shard, first);
         }
         for (; word != 0 && search.tries != 0; word &= word - 1) {
             uint32_t slot = first + (uint32_t)__builtin_ctzl(word);
@@ -240,7 +274,7 @@ static uint32_t claim_lowest(uint32_t shard, uint32_t pages, uint32_t align_page
     Search search = {level_of(pages), align_pages == 1, align_pages == 1 ? UINT32_MAX : ALIGNED_TRIES, only_near};
     uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
     uint32_t page = HZ3_PAGE_NONE;
-    bool is_good = slot != HZ3_PAGE_NONE && may_use(shard, slot) && (!only_near || is_near(shard, slot));
+    bool is_good = slot != HZ3_PAGE_NONE && may_use(shard, slot) && may_stay_current(shard, slot);
     if (is_good && has_hint(search.level, slot)) {
         page = claim_by_hint(shard, slot, pages, align_pages, search);
     }
@@ -301,20 +335,19 @@ uint32_t hz3_pack_claim(uint32_t shard, uint32_t pages, uint32_t align_pages)
     if (hz3_arena.slots == 0) {
         return HZ3_PAGE_NONE;
     }
-    const bool has_nodes = hz3_node_count() > 1;
+    const bool are_apart = keeps_nodes_apart();
     const bool is_scarce = hz3_arena_is_scarce();
     uint32_t page = HZ3_UNLIKELY(is_scarce) ? claim_tightest(shard, pages, align_pages)
-                                            : claim_lowest(shard, pages, align_pages, has_nodes);
+                                            : claim_lowest(shard, pages, align_pages, are_apart);
     // A new slot is public at once, so that others may empty it before us; each turn of the loop used one up.
-    uint32_t slot;
-    while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open()) != HZ3_PAGE_NONE) {
-        note_opener(slot, shard);
+    uint32_t slot = HZ3_PAGE_NONE;
+    while (page == HZ3_PAGE_NONE && (slot = hz3_arena_slot_open(shard)) != HZ3_PAGE_NONE) {
         page = claim_in_slot(shard, slot, pages, align_pages);
     }
-    if (HZ3_UNLIKELY(page == HZ3_PAGE_NONE && has_nodes && !is_scarce)) { // the kernel has refused a slot
-        page = claim_lowest(shard, pages, align_pages, false);
+    if (hz3_has_nodes() && (page == HZ3_PAGE_NONE || slot != HZ3_PAGE_NONE)) { // a slot was asked for
+        atomic_store_explicit(&slots_are_refused, page == HZ3_PAGE_NONE, memory_order_relaxed);
     }
-    return page;
+    return page == HZ3_PAGE_NONE && are_apart ? claim_lowest(shard, pages, align_pages, false) : page;
 }
 
 uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_pages)
@@ -332,7 +365,8 @@ uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
 {
     uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
-    if (slot == HZ3_PAGE_NONE || want == 0 || hz3_arena_is_scarce() || !may_use(shard, slot) || !is_near(shard, slot)) {
+    if (slot == HZ3_PAGE_NONE || want == 0 || hz3_arena_is_scarce() || !may_use(shard, slot) ||
+        !may_stay_current(shard, slot)) {
         return 0;
     }
     uint32_t found = hz3_segment_claim_many(&hz3_arena.seg[slot], pages, page, want);

@@ -9,7 +9,7 @@
 // On a machine with several memory nodes (NUMA) a segment is of the node whose shard opened it: the kernel takes a page
 // from the node of the CPU that writes to it first, and that is one of this node as long as its shards alone use the
 // segment. So they look among their node's segments and open a slot before they look at others', until slots are
-// scarce.
+// scarce or refused. A node at rest keeps nothing for itself (hz3_node.h).
 //
 // The hint table: per level (a length of free run) one bit per slot, "may hold such a run". A release sets the levels
 // up to the run it made, from the longest down, and stops at one that is set, for then the shorter ones are set too; a
@@ -41,9 +41,16 @@ void hz3_pack_on_close(uint32_t slot);
 // ledger.
 void hz3_pack_rolled_back(uint32_t slot);
 
-// Where an object of this page is to wait that the shard has been given: the shard itself, or if the page is of another
-// memory node, the shard that opened its segment.
+// Before the slot's pages are published: the shard has opened it.
+void hz3_pack_on_open(uint32_t slot, uint32_t shard);
+
+// The page lies on another memory node than the shard's.
+bool hz3_pack_is_far(uint32_t shard, uint32_t page);
+// Where an object of this page is to wait that the shard has been given: with the shard itself, or on the page's node
+// while nodes are kept apart.
 uint32_t hz3_pack_home(uint32_t shard, uint32_t page);
+// Whose objects serve the shard: a bit for each shard.
+uint64_t hz3_pack_shards_for(uint32_t shard);
 
 // Takes pages somewhere in the arena for this shard; a page number, or HZ3_PAGE_NONE when no segment has them and no
 // slot is left. Makes no attempt to reclaim.

@@ -2,6 +2,7 @@
 
 #include "base/hz3_knobs.h"
 #include "base/hz3_log.h"
+#include "base/hz3_node.h"
 #include "base/hz3_os.h"
 #include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
@@ -167,6 +168,7 @@ static bool run(void)
 {
     hz3_assert(runs_here);
     hz3_stat_add(epochs, 1);
+    hz3_nodes_note_epoch();
     Gate gate = gate_for(next_epoch());
     size_t moved = drain_surplus(HZ3_FRONT_IDLE, gate.medium_runs);
     hz3_magazine_trim(gate.is_idle && !gate.is_pause);

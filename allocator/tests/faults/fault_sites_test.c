@@ -84,8 +84,8 @@ typedef struct Series {
 } Series;
 
 // Addresses that munmap refuses to take back are lost, with nothing in them if they can be purged.
-// An arena whose first place is refused is one reservation.
-#define RESERVED_KIB (320 * KIB)
+// An arena whose first place is refused is one reservation, with half a GiB for slabs and caches in it.
+#define RESERVED_KIB (640 * KIB)
 
 static size_t kib_that_may_be_lost(uint32_t mode, uint32_t site)
 {

@@ -25,7 +25,7 @@ void drain_all(void)
 
 static void settle_bulk_frees(void)
 {
-    for (uint32_t shard = 0, cls; shard < SHARDS; shard++) {
+    for (uint32_t shard = 0, cls; shard < SHARD_COUNT; shard++) {
         while ((cls = hz3_bulk_class(shard)) != 0) {
             hz3_bulk_settle_waiting(shard, cls);
         }

@@ -9,7 +9,7 @@
 #include "middle/hz3_central.h"
 #include "middle/hz3_small.h" // before `objects`, a name of parameters there (-Wshadow)
 
-#define SHARDS 4
+#define SHARD_COUNT 4
 #define OBJECTS_MAX 4096
 
 extern void *objects[OBJECTS_MAX]; // that the test holds

@@ -269,8 +269,8 @@ static void medium_budget_bounds_a_drain(void **state)
 static void one_drain_returns_every_page(void **state)
 {
     (void)state;
-    for (uint32_t owner = 1; owner < SHARDS; owner++) {
-        for (uint32_t giver = 1; giver < SHARDS; giver++) {
+    for (uint32_t owner = 1; owner < SHARD_COUNT; owner++) {
+        for (uint32_t giver = 1; giver < SHARD_COUNT; giver++) {
             for (uint32_t cls = HZ3_CLASS_FIRST; cls <= HZ3_CLASS_LAST; cls += 5) {
                 take(owner, cls, 30);
                 give(giver, cls, 30);
@@ -298,7 +298,7 @@ static void walk_take(uint64_t *rng)
     uint32_t cls = walked_classes[unit_random_below(rng, COUNT_OF(walked_classes))];
     uint32_t want = 1 + unit_random_below(rng, HZ3_BATCH_MAX);
     void *batch[HZ3_BATCH_MAX];
-    uint32_t n = hz3_central_take(1 + unit_random_below(rng, SHARDS - 1), cls, batch, want);
+    uint32_t n = hz3_central_take(1 + unit_random_below(rng, SHARD_COUNT - 1), cls, batch, want);
     assert_in_range(n, 1, want);
     for (uint32_t i = 0; i < n; i++) {
         assert_int_equal(*held_flag(batch[i]), 0);
@@ -321,7 +321,7 @@ static void walk_give(uint64_t *rng)
             walked[i] = walked[--n_walked];
         }
     }
-    hz3_central_give(1 + unit_random_below(rng, SHARDS - 1), cls, batch, n);
+    hz3_central_give(1 + unit_random_below(rng, SHARD_COUNT - 1), cls, batch, n);
 }
 
 static void assert_held_runs_valid(void)

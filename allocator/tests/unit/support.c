@@ -13,20 +13,28 @@
 
 #define THREADS_MAX 32
 
+// Whether it is so.
+static bool set_entry(const char *entry)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(entry, "="), entry);
+    const char *wanted = strchr(entry, '=') + 1;
+    const char *is = getenv(name);
+    bool was_set = is != NULL && strcmp(is, wanted) == 0;
+    if (!was_set) {
+        setenv(name, wanted, 1);
+    }
+    return was_set;
+}
+
+// Shards of one node help each other, which most tests count on, whatever machine this is.
 void unit_need_env(char **argv, const char *const *env)
 {
-    bool complete = true;
+    bool is_complete = getenv("HZ3_NODES") != NULL || set_entry("HZ3_NODES=1");
     for (size_t i = 0; env[i] != NULL; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(env[i], "="), env[i]);
-        const char *wanted = strchr(env[i], '=') + 1;
-        const char *is = getenv(name);
-        if (is == NULL || strcmp(is, wanted) != 0) {
-            complete = false;
-            setenv(name, wanted, 1);
-        }
+        is_complete = set_entry(env[i]) && is_complete;
     }
-    if (!complete) {
+    if (!is_complete) {
         execv("/proc/self/exe", argv);
         perror("execv /proc/self/exe");
         exit(1);
