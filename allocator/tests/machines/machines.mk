@@ -12,7 +12,7 @@ TESTS += $(MACHINES_SRC)/small.t
 test-programs machine-programs: $(MACHINE_PROGRAMS)
 machine-programs: allocator
 
-$(BUILD)/tests/node_traffic: $(MACHINES_SRC)/node_traffic.c
+$(BUILD)/tests/node_traffic $(BUILD)/tests/crowd: $(BUILD)/tests/%: $(MACHINES_SRC)/%.c
 	@mkdir -p $(@D)
 	@echo '  CC  $(@F)'
 	@$(CC) $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread $< -o $@
