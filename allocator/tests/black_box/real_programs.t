@@ -219,13 +219,6 @@ run_in() { # run_in LANE: the program in an empty folder; leaves out and err in 
     return $status
 }
 
-# Once more if it fails: what a program does by itself is not ours to judge.
-runs_alone() {
-    run_in none && [ -s "$work/$program.none/out" ] && return
-    mv "$work/$program.none" "$work/$program.first"
-    run_in none && [ -s "$work/$program.none/out" ]
-}
-
 same_output() { # same_output LANE
     run_in "$1" || return 1
     cmp -s "$work/$program.none/out" "$work/$program.$1/out" && grep -q '\[HZ3_' "$work/$program.$1/err"
@@ -240,7 +233,7 @@ for program in "$@"; do
         skip "$program" "$missing not installed"
         continue
     fi
-    if ! runs_alone; then
+    if ! run_in none || [ ! -s "$work/$program.none/out" ]; then
         result 1 "$program without hz3" "$work/$program.none"
         continue
     fi
