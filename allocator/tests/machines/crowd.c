@@ -15,7 +15,7 @@
 
 #include "../patience.h"
 
-enum { THREADS = 1000, BLOCKS = 200, STACK_BYTES = 64 << 10, BACK_S = 30 };
+enum { THREADS = 1000, BLOCKS = 40, STACK_BYTES = 64 << 10, BACK_S = 30 };
 
 static bool has_failed;
 
@@ -99,7 +99,7 @@ static void *sleeper(void *arg)
     pthread_barrier_wait(&may_work);
     for (uint32_t i = 0; i < BLOCKS; i++) {
         random = random * 1103515245 + 12345;
-        size_t bytes = 16 + random % ((size_t)64 << (i % 10));
+        size_t bytes = 16 + random % ((size_t)64 << (i % 8));
         block[i] = malloc(bytes);
         if (block[i] == NULL) {
             fprintf(stderr, "crowd: out of memory\n");
