@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 // One reclaim of a full arena, or one look for an arena of any size. Up to 117 were seen.
-#define CALLS_PER_FAILING_CALL 200
+#define CALLS_PER_FAILING_CALL 500 // 200, and three for each of a hundred ranges of free pages
 
 // Larger blocks have a piece of the pattern in each page, those above 64 KiB one in some: touching pages is what takes
 // the time.
