@@ -278,6 +278,7 @@ static void an_arena_that_is_nearly_full_has_no_nodes(void **state)
     take(HERE, SMALL, 1);
     assert_int_equal(node_of(objects[0]), 1);
     assert_int_equal(hz3_stat_sum(refills_far), far + 1);
+    assert_int_equal(hz3_central_waiting_objects(false), n - 1); // one of these, and no fresh page
     give(HERE, SMALL, 1);
     empty_arena(claims);
 }
