@@ -81,7 +81,9 @@ void hz3_span_free(void *p)
                                                         memory_order_acquire, memory_order_relaxed),
                 "free", p, "double free: this block is free already");
     hz3_assert(hz3_arena.run[page].pages >= 1 && hz3_arena.run[page].pages <= HZ3_SPAN_MAX >> HZ3_PAGE_SHIFT);
-    if (!HZ3_HARDENED && hz3_span_cache_put(hz3_pack_home(hz3_shard_now(), page), page)) {
+    uint32_t shard = hz3_shard_now();
+    shard = hz3_has_nodes() ? hz3_pack_home(shard, page) : shard;
+    if (!HZ3_HARDENED && hz3_span_cache_put(shard, page)) {
         hz3_stat_add(spans_cached, 1);
     } else {
         hz3_release_pages(page, hz3_arena.run[page].pages, HZ3_RELEASE_LARGE);

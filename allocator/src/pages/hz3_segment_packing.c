@@ -145,7 +145,7 @@ uint32_t hz3_pack_home(uint32_t shard, uint32_t page)
 
 static bool may_stay_current(uint32_t shard, uint32_t slot)
 {
-    return !hz3_pack_is_far(shard, slot * HZ3_PAGES_PER_SEG);
+    return !hz3_has_nodes() || !hz3_pack_is_far(shard, slot * HZ3_PAGES_PER_SEG);
 }
 
 // Slots [first, first + 64) of nodes whose memory serves the shard.
