@@ -76,6 +76,9 @@ run_matrix --build "$BUILD"
 dir=$out
 read -r with without <<<"$(paste -d' ' <(csv_column "$dir/runs.csv" allocator) <(csv_column "$dir/runs.csv" instructions) |
     sort | cut -d' ' -f2 | paste -sd' ')"
-((rc == 0 && with != without && with * 1000 > without * 999 && with * 1000 < without * 1001)) # either may be disturbed
-ok $? "a mark costs some instructions, less than one in a thousand: $with, $without without"
+grep -q '"build": "[^"]* -DHZ3_DEPOT_MARK=0' "$dir/manifest.json"
+ok $? 'the library without marks says so'
+# A busy machine disturbs either count by more than a mark costs.
+((rc == 0 && with * 1000 > without * 999 && with * 1000 < without * 1001))
+ok $? "a mark costs less than one instruction in a thousand: $with, $without without"
 done_testing

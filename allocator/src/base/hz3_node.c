@@ -3,7 +3,9 @@
 #include "base/hz3_shard.h"
 #include "base/hz3_stats.h"
 
-static _Atomic uint32_t resting; // a bit for each node
+// A bit for each node. A hint, written by the epoch that runs: an old value serves a claim from the wrong node, no
+// more.
+static _Atomic uint32_t resting;
 
 static uint64_t refills_of_node(uint32_t node)
 {

@@ -1,4 +1,4 @@
-// Memory nodes (NUMA) at rest.
+// Which memory nodes (NUMA) serve a shard, and which are at rest. hz3_shard.h says which node a shard is of.
 #ifndef HZ3_NODE_H
 #define HZ3_NODE_H
 

@@ -1,5 +1,5 @@
-// All that talks to the kernel: hz3_os*.c. Keeps errno, returns NULL / false, never prints, never
-// aborts. Thread-safe. A test may replace it to inject faults.
+// All that talks to the kernel: hz3_os*.c. Keeps errno, returns NULL / false, never prints, never aborts. Thread-safe.
+// A test may replace it to inject faults.
 //
 // A sandbox may come at any moment of a program's life, and may answer a call that is not on its list by the process's
 // death. So a process of one thread makes no call after its start that the C library's malloc would not make: mmap,

@@ -17,9 +17,9 @@
 // memory node: its slots.
 static _Atomic uint64_t (*may_hold)[HZ3_PACK_WORDS];
 
-// Where a shard looks first: one compact place, and fewer threads on one page map. Like `opened_by` a hint that any
-// thread may change: a claim looks elsewhere when the slot has nothing, or is closed by now. Each claim reads its own,
-// so others' do not lie on the same cache line.
+// Where a shard looks first: one compact place, and fewer threads on one page map. A hint that any thread may change: a
+// claim looks elsewhere when the slot has nothing, or is closed by now. Each claim reads its own, so others' do not lie
+// on the same cache line.
 typedef struct CurrentSlot {
     _Alignas(64) _Atomic uint32_t slot;
 } CurrentSlot;
@@ -119,7 +119,8 @@ void hz3_pack_on_release(uint32_t slot, uint32_t page_idx, uint32_t pages)
 
 // --- memory nodes ------------------------------------------------------------------------------------------------
 
-// The kernel has given no slot since it was asked last.
+// When a shard last asked for a slot there was none to be had. A hint: of two that ask at once either may have the last
+// word, and the next one that asks mends it.
 static _Atomic bool slots_are_refused;
 
 static bool keeps_nodes_apart(void)
@@ -132,20 +133,20 @@ uint64_t hz3_pack_shards_for(uint32_t shard)
     return keeps_nodes_apart() ? hz3_shards_for(shard) : UINT64_MAX;
 }
 
+static inline bool is_far(uint32_t shard, uint32_t slot)
+{
+    return hz3_has_nodes() && node_of_slot(slot) != hz3_node_of_shard(shard);
+}
+
 bool hz3_pack_is_far(uint32_t shard, uint32_t page)
 {
-    return hz3_has_nodes() && node_of_slot(page / HZ3_PAGES_PER_SEG) != hz3_node_of_shard(shard);
+    return is_far(shard, page / HZ3_PAGES_PER_SEG);
 }
 
 uint32_t hz3_pack_home(uint32_t shard, uint32_t page)
 {
-    bool is_sent = keeps_nodes_apart() && hz3_pack_is_far(shard, page);
-    return is_sent ? hz3_shard_on_node(shard, node_of_slot(page / HZ3_PAGES_PER_SEG)) : shard;
-}
-
-static bool may_stay_current(uint32_t shard, uint32_t slot)
-{
-    return !hz3_has_nodes() || !hz3_pack_is_far(shard, slot * HZ3_PAGES_PER_SEG);
+    uint32_t slot = page / HZ3_PAGES_PER_SEG;
+    return keeps_nodes_apart() && is_far(shard, slot) ? hz3_shard_on_node(shard, node_of_slot(slot)) : shard;
 }
 
 // Slots [first, first + 64) of nodes whose memory serves the shard.
@@ -158,6 +159,8 @@ static uint64_t slots_for(uint32_t shard, uint32_t first)
     return slots;
 }
 
+// By the slot's owner alone, before it publishes a page. So the byte and the words agree as long as the slot is open:
+// it is in the word of its opener's node and in no other. Who reads them between two owners looks for pages in vain.
 void hz3_pack_on_open(uint32_t slot, uint32_t shard)
 {
     uint64_t bit = 1ull << (slot % 64);
@@ -202,7 +205,7 @@ static uint32_t claim_in_slot(uint32_t shard, uint32_t slot, uint32_t pages, uin
     if (idx == HZ3_PAGE_NONE) {
         return HZ3_PAGE_NONE;
     }
-    if (atomic_load_explicit(&current[shard].slot, memory_order_relaxed) != slot && may_stay_current(shard, slot)) {
+    if (atomic_load_explicit(&current[shard].slot, memory_order_relaxed) != slot && !is_far(shard, slot)) {
         atomic_store_explicit(&current[shard].slot, slot, memory_order_relaxed);
     }
     return slot * HZ3_PAGES_PER_SEG + idx;
@@ -258,13 +261,13 @@ static uint32_t claim_lowest_hinted(uint32_t shard, uint32_t pages, uint32_t ali
 
 // Runs so long that one of `pages` at the alignment lies in them, wherever they begin. Where no level is as long, the
 // longest one says that it may be so.
-static Search search_for_aligned(uint32_t pages, uint32_t align_pages)
+static Search search_for_aligned(uint32_t pages, uint32_t align_pages, bool only_near)
 {
     uint32_t enough = pages + align_pages - 1;
     uint32_t level = level_of(enough);
     level += level + 1 < LEVELS && enough > 16 && (enough & ((1u << (31 - 3 - __builtin_clz(enough))) - 1)) != 0;
     bool is_exact = level + 1 < LEVELS;
-    return (Search){level, is_exact, is_exact ? UINT32_MAX : ALIGNED_TRIES, false};
+    return (Search){level, is_exact, is_exact ? UINT32_MAX : ALIGNED_TRIES, only_near};
 }
 
 // The address-ordered choice: the shard's current segment, then the lowest hinted one. Under an alignment, a segment
@@ -274,14 +277,12 @@ static uint32_t claim_lowest(uint32_t shard, uint32_t pages, uint32_t align_page
     Search search = {level_of(pages), align_pages == 1, align_pages == 1 ? UINT32_MAX : ALIGNED_TRIES, only_near};
     uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
     uint32_t page = HZ3_PAGE_NONE;
-    bool is_good = slot != HZ3_PAGE_NONE && may_use(shard, slot) && may_stay_current(shard, slot);
+    bool is_good = slot != HZ3_PAGE_NONE && may_use(shard, slot) && !is_far(shard, slot);
     if (is_good && has_hint(search.level, slot)) {
         page = claim_by_hint(shard, slot, pages, align_pages, search);
     }
     if (page == HZ3_PAGE_NONE && align_pages > 1) {
-        Search longer = search_for_aligned(pages, align_pages);
-        longer.only_near = only_near;
-        page = claim_lowest_hinted(shard, pages, align_pages, longer);
+        page = claim_lowest_hinted(shard, pages, align_pages, search_for_aligned(pages, align_pages, only_near));
     }
     return page != HZ3_PAGE_NONE ? page : claim_lowest_hinted(shard, pages, align_pages, search);
 }
@@ -365,8 +366,7 @@ uint32_t hz3_pack_claim_unhinted(uint32_t shard, uint32_t pages, uint32_t align_
 uint32_t hz3_pack_claim_more(uint32_t shard, uint32_t pages, uint32_t *page, uint32_t want)
 {
     uint32_t slot = atomic_load_explicit(&current[shard].slot, memory_order_relaxed);
-    if (slot == HZ3_PAGE_NONE || want == 0 || hz3_arena_is_scarce() || !may_use(shard, slot) ||
-        !may_stay_current(shard, slot)) {
+    if (slot == HZ3_PAGE_NONE || want == 0 || hz3_arena_is_scarce() || !may_use(shard, slot) || is_far(shard, slot)) {
         return 0;
     }
     uint32_t found = hz3_segment_claim_many(&hz3_arena.seg[slot], pages, page, want);

@@ -24,7 +24,7 @@
 
 // The table has a row for every 64 slots, of zeros at first.
 #define HZ3_PACK_LEVELS 48u
-#define HZ3_PACK_WORDS (HZ3_PACK_LEVELS + 64u / sizeof(uint64_t) + HZ3_NODES_MAX)
+#define HZ3_PACK_WORDS (HZ3_PACK_LEVELS + 64u / sizeof(uint64_t) + HZ3_NODES_MAX) // hints, a byte a slot, a word a node
 #define HZ3_PACK_BYTES_PER_64_SLOTS (HZ3_PACK_WORDS * sizeof(uint64_t))
 void hz3_pack_init(_Atomic uint64_t *table);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../patience.h"
+#include "../proc_kib.h"
 
 enum { THREADS = 1000, BLOCKS = 40, STACK_BYTES = 64 << 10, BACK_S = 30 };
 
@@ -26,32 +27,9 @@ static void check(bool is_so, const char *what, long is_kib, long most_kib)
     has_failed = has_failed || !is_so;
 }
 
-static long kib_of(const char *file, const char *name)
-{
-    char line[256];
-    long kib = -1;
-    FILE *lines = fopen(file, "r");
-    while (lines != NULL && fgets(line, sizeof line, lines) != NULL) {
-        if (strncmp(line, name, strlen(name)) == 0) {
-            kib = strtol(line + strlen(name), NULL, 10);
-        }
-    }
-    if (lines == NULL || kib < 0) {
-        fprintf(stderr, "crowd: %s has no %s\n", file, name);
-        exit(1);
-    }
-    fclose(lines);
-    return kib;
-}
-
 static long addresses_kib(void)
 {
-    return kib_of("/proc/self/status", "VmSize:");
-}
-
-static long resident_kib(void)
-{
-    return kib_of("/proc/self/smaps_rollup", "Rss:");
+    return proc_kib("/proc/self/status", "VmSize:");
 }
 
 // --- start -------------------------------------------------------------------------------------------------------
@@ -69,7 +47,7 @@ static void figures_without(const char *self, long *addresses, long *resident)
 
 static void start(const char *self)
 {
-    long addresses = addresses_kib(), resident = resident_kib(), addresses_then, resident_then;
+    long addresses = addresses_kib(), resident = proc_resident_kib(), addresses_then, resident_then;
     figures_without(self, &addresses_then, &resident_then);
     printf("# CPUs %ld\n", sysconf(_SC_NPROCESSORS_ONLN));
     check(addresses - addresses_then <= 64 << 10, "addresses that a process has at its start because of the library",
@@ -132,12 +110,12 @@ static void sleepers(void)
         }
     }
     pthread_barrier_wait(&all_are_there);
-    long before = resident_kib();
+    long before = proc_resident_kib();
     pthread_barrier_wait(&may_work);
     pthread_barrier_wait(&all_sleep);
-    long then = resident_kib(), now = then;
+    long then = proc_resident_kib(), now = then;
     Patience patience = patience_of_ms(BACK_S * 1000);
-    while ((now = resident_kib()) - before > 8 << 10 && patience_lasts(&patience)) {
+    while ((now = proc_resident_kib()) - before > 8 << 10 && patience_lasts(&patience)) {
         usleep(100000);
     }
     printf("# resident when the last one went to sleep: %ld KiB more\n", then - before);
@@ -152,7 +130,7 @@ int main(int argc, char **argv)
 {
     const char *part = argc == 2 ? argv[1] : "";
     if (strcmp(part, "figures") == 0) {
-        printf("%ld %ld\n", addresses_kib(), resident_kib());
+        printf("%ld %ld\n", addresses_kib(), proc_resident_kib());
     } else if (strcmp(part, "start") == 0) {
         start(argv[0]);
     } else if (strcmp(part, "sleepers") == 0) {

@@ -11,36 +11,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../proc_kib.h"
+
 extern void hz3_epoch_force(void) __attribute__((weak));
 // <malloc.h> of other C libraries than glibc does not declare these.
 extern int malloc_trim(size_t pad) __attribute__((weak));
 extern size_t malloc_usable_size(void *p);
 
-// smaps_rollup walks the pages; the counter behind VmRSS is exact only to some hundred KiB.
-static long kib_of(const char *file, const char *name)
-{
-    char line[256];
-    long kib = -1;
-    FILE *lines = fopen(file, "r");
-    while (lines != NULL && fgets(line, sizeof line, lines) != NULL) {
-        if (strncmp(line, name, strlen(name)) == 0) {
-            kib = strtol(line + strlen(name), NULL, 10);
-        }
-    }
-    if (lines != NULL) {
-        fclose(lines);
-    }
-    return kib;
-}
-
-static long rss_kib(void)
-{
-    return kib_of("/proc/self/smaps_rollup", "Rss:");
-}
-
 static int print_rss(void)
 {
-    printf("hwm_kib=%ld rss_kib=%ld\n", kib_of("/proc/self/status", "VmHWM:"), rss_kib());
+    printf("hwm_kib=%ld rss_kib=%ld\n", proc_kib("/proc/self/status", "VmHWM:"), proc_resident_kib());
     return 0;
 }
 
@@ -49,8 +29,8 @@ static int fill(size_t size, size_t mib)
 {
     size_t blocks = (mib << 20) / size;
     void **last = NULL;
-    rss_kib(); // stdio has its buffers now
-    long before = rss_kib();
+    proc_resident_kib(); // stdio has its buffers now
+    long before = proc_resident_kib();
     for (size_t i = 0; i < blocks; i++) {
         void **block = malloc(size);
         if (block == NULL || malloc_usable_size(block) != size) {
@@ -61,7 +41,7 @@ static int fill(size_t size, size_t mib)
         *block = last;
         last = block;
     }
-    long rss = rss_kib() - before;
+    long rss = proc_resident_kib() - before;
     printf("blocks=%zu bytes=%zu rss_kib=%ld\n", blocks, blocks * size, rss);
     for (size_t i = 0; i < blocks; i++) {
         last = *last;
