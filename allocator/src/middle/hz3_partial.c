@@ -105,11 +105,9 @@ void hz3_partial_settle(Central *c, uint32_t run, uint32_t cls)
 
 // As hz3_run_put(), and once for all of them what follows from it. A run that stays on the list has nothing to settle.
 static inline uint32_t put_into(Central *c, uint32_t run, uint32_t cls, void *const *objects, uint32_t n,
-                                ptrdiff_t step)
+                                bool is_in_order)
 {
     Hz3RunMeta *meta = &hz3_arena.run[run];
-    ptrdiff_t to_next = n > 1 ? (char *)objects[1] - (char *)objects[0] : 0;
-    bool is_in_order = to_next == step || to_next == -step;
     uint32_t put = is_in_order ? hz3_run_put_in_order(run, cls, objects, n) : hz3_run_put(run, cls, objects, n);
     if (meta->is_partial) {
         hz3_news_count(c, put);
@@ -162,14 +160,18 @@ static uint32_t run_of(const void *object)
 // asked for before the first is used.
 static bool find_owners(void *const *objects, uint32_t n, uint8_t *owner)
 {
+    const uintptr_t base = hz3_arena.base;
+    Hz3RunMeta *const metas = hz3_arena.run;
     for (uint32_t i = 0; i < n; i++) {
-        __builtin_prefetch(&hz3_arena.run[hz3_page_of(objects[i])]);
+        __builtin_prefetch(&metas[((uintptr_t)objects[i] - base) >> HZ3_PAGE_SHIFT]);
     }
+    Hz3PageBits *const bits = hz3_arena.bits;
     uint32_t differ = 0;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t run = run_of(objects[i]);
-        __builtin_prefetch(&hz3_arena.bits[run], 1);
-        owner[i] = hz3_arena.run[run].shard;
+        size_t page = ((uintptr_t)objects[i] - base) >> HZ3_PAGE_SHIFT;
+        size_t run = page - metas[page].head_delta;
+        __builtin_prefetch(&bits[run], 1);
+        owner[i] = metas[run].shard;
         differ |= owner[i] ^ owner[0];
     }
     return differ == 0;
@@ -191,9 +193,55 @@ static void sort_by_owner(void **objects, uint32_t n, const uint8_t *owner)
     memcpy(objects, sorted, n * sizeof *objects);
 }
 
+// Blocks that were freed at random lie one in each run, which is on the list and stays there. Puts such blocks, as many
+// as follow each other, and returns how many. It ends before whatever needs more: the last block, two blocks of one
+// page, a run that comes to the list or leaves it, another owner, a fault. What all blocks need is loaded once.
+static HZ3_NOINLINE uint32_t put_strewn(const Central *c, uint32_t cls, void *const *objects, uint32_t n)
+{
+    const uintptr_t base = hz3_arena.base;
+    Hz3RunMeta *const metas = hz3_arena.run;
+    Hz3PageBits *const bits = hz3_arena.bits;
+    _Atomic uint8_t *const tags = hz3_arena.sc_tag;
+    const Hz3Class class = hz3_classes[cls];
+    const uint8_t now = hz3_run_now();
+    uintptr_t offset = (uintptr_t)objects[0] - base;
+    const uint32_t owner = metas[run_of(objects[0])].shard;
+    uint32_t put = 0;
+    for (; put + 1 < n; put++) {
+        const uintptr_t next = (uintptr_t)objects[put + 1] - base;
+        const size_t page = offset >> HZ3_PAGE_SHIFT;
+        const size_t run = page - metas[page].head_delta;
+        Hz3RunMeta *meta = &metas[run];
+        uint32_t remainder;
+        const uint32_t index = hz3_index_of(&class, (uint32_t)(offset - (run << HZ3_PAGE_SHIFT)), &remainder);
+        uint64_t *word = &bits[run].word[index / 64];
+        const uint64_t bit = 1ull << (index % 64);
+        if (next >> HZ3_PAGE_SHIFT == page || meta->shard != owner || !meta->is_partial ||
+            meta->touched == HZ3_RUN_LOOKED_AT || meta->free_objs + 1u == class.objs ||
+            atomic_load_explicit(&tags[page], memory_order_relaxed) != cls || remainder != 0 || (*word & bit) != 0) {
+            break;
+        }
+        *word |= bit;
+        meta->free_objs++;
+        meta->touched = now;
+        offset = next;
+    }
+    hz3_news_count(c, put);
+    return put;
+}
+
+// Programs often free in the order in which they allocated, or in the opposite one.
+static bool is_in_order(void *const *objects, uint32_t n, ptrdiff_t step)
+{
+    ptrdiff_t to_next = n > 1 ? (char *)objects[1] - (char *)objects[0] : 0;
+    return to_next == step || to_next == -step;
+}
+
+typedef enum Which { ANY, ONLY_IN_ORDER } Which;
+
 // From the first one on as many as have its owner, under one lock; returns how many. Called without locks: a thread
 // that waits for one lock while it holds another could make fork() in a signal handler wait for ever (hz3_lock.h).
-static uint32_t settle_one_owner(uint32_t cls, void *const *objects, uint32_t n)
+static uint32_t settle_one_owner(uint32_t cls, void *const *objects, uint32_t n, Which which)
 {
     uint32_t owner = hz3_arena.run[run_of(objects[0])].shard;
     Central *c = &hz3_central[owner][cls];
@@ -201,21 +249,30 @@ static uint32_t settle_one_owner(uint32_t cls, void *const *objects, uint32_t n)
     uint32_t i = 0;
     hz3_lock_acquire(&c->lock);
     for (uint32_t run; i < n && hz3_arena.run[run = run_of(objects[i])].shard == owner;) {
-        i += put_into(c, run, cls, objects + i, n - i, step);
+        bool in_order = is_in_order(objects + i, n - i, step);
+        if (which == ONLY_IN_ORDER && !in_order) {
+            break;
+        }
+        uint32_t strewn = in_order ? 0 : put_strewn(c, cls, objects + i, n - i);
+        i += strewn != 0 ? strewn : put_into(c, run, cls, objects + i, n - i, in_order);
     }
     hz3_central_unlock(c);
     return i;
 }
 
+// Blocks in order are many to a run. Where they begin the batch, none of its cache lines are asked for ahead until they
+// end.
 static void settle_small(uint32_t cls, void **objects, uint32_t n)
 {
     uint8_t owner[HZ3_BATCH_MAX];
     hz3_assert(n <= HZ3_BATCH_MAX);
-    if (!find_owners(objects, n, owner)) {
-        sort_by_owner(objects, n, owner);
+    bool in_order = is_in_order(objects, n, hz3_run_step(cls));
+    uint32_t i = in_order ? settle_one_owner(cls, objects, n, ONLY_IN_ORDER) : 0;
+    if (!find_owners(objects + i, n - i, owner)) {
+        sort_by_owner(objects + i, n - i, owner);
     }
-    for (uint32_t i = 0; i < n;) {
-        i += settle_one_owner(cls, objects + i, n - i);
+    while (i < n) {
+        i += settle_one_owner(cls, objects + i, n - i, ANY);
     }
 }
 

@@ -6,9 +6,9 @@ UNIT_SRC := allocator/tests/unit
 UNIT_OBJ := $(BUILD)/obj/hz3_unit
 UNIT_INCLUDES := -Iallocator/include -Iallocator/src
 
-UNIT_MODEL := os size_class segment arena arena_full arena_growth packing small central central_valid bulk_free node depot magazine \
-    ledger purge partial_purge lock_faults mapping mapping_cache mapping_registry span_cache stats_file front \
-    front_fork
+UNIT_MODEL := os size_class segment arena arena_full arena_growth packing small central central_valid strewn bulk_free \
+    node depot magazine ledger purge partial_purge lock_faults mapping mapping_cache mapping_registry span_cache \
+    stats_file front front_fork
 UNIT_RACE := segment_race arena_race packing_race central_race mapping_race span_race lock_race lock
 UNIT_TSAN := segment_race arena_race central_race mapping_race span_race lock_race
 UNIT_MODEL_TESTS := $(UNIT_MODEL:%=$(BUILD)/tests/unit_%_test)
@@ -28,6 +28,7 @@ UNIT_WRAP_arena_full_test := hz3_pack_claim_unhinted
 UNIT_WRAP_bulk_free_test := hz3_os_cpu
 UNIT_WRAP_central_test := hz3_os_cpu
 UNIT_WRAP_central_valid_test := hz3_os_cpu
+UNIT_WRAP_strewn_test := hz3_os_cpu
 UNIT_WRAP_node_test := hz3_arena_slot_open hz3_os_cpu
 UNIT_WRAP_os_test := hz3_os_read_file
 UNIT_WRAP_depot_test := hz3_lock_acquire hz3_lock_try hz3_os_cpu hz3_os_map_own
@@ -71,7 +72,7 @@ $(UNIT_MODEL_TESTS): $(BUILD)/tests/unit_%: $(UNIT_OBJ)/%.o $(UNIT_OBJ)/support.
 # What some of them share.
 UNIT_SHARED := mapping_model central_support purge_kernel front_support
 UNIT_SHARED_mapping_model := mapping mapping_cache
-UNIT_SHARED_central_support := central bulk_free node
+UNIT_SHARED_central_support := central strewn bulk_free node
 UNIT_SHARED_purge_kernel := ledger purge
 UNIT_SHARED_front_support := front front_fork
 # $(1): a program, with % for the test; $(2): where the objects lie.
