@@ -86,17 +86,23 @@ static bool nobody_is_inside(const Hz3Slab *slab, Kinds passed)
            atomic_load_explicit(&slab->owner->in_op, memory_order_acquire) == 0;
 }
 
+// A drain from here has emptied it, which its CPU may be about to fill again; it did not.
+static bool only_keeps_slots(const Hz3Slab *slab)
+{
+    return slab->keeps_slots && hz3_slab_cached_bytes(slab) == 0;
+}
+
 static bool is_wanted(Hz3Slab *slab, Hz3FrontScope scope)
 {
     switch (scope) {
     case HZ3_FRONT_IDLE:
-        return hz3_slab_watch(slab);
+        return hz3_slab_watch(slab) || only_keeps_slots(slab);
     case HZ3_FRONT_HERE:
         return (slab->cpu != HZ3_CPU_NONE || slab->owner == &hz3_self) && hz3_slab_watch(slab);
     case HZ3_FRONT_OWN:
         return slab->owner == &hz3_self || (slab->cpu != HZ3_CPU_NONE && slab->cpu == hz3_rseq_cpu());
     default:
-        return hz3_slab_cached_bytes(slab) != 0;
+        return slab->keeps_slots || hz3_slab_cached_bytes(slab) != 0;
     }
 }
 
@@ -157,10 +163,11 @@ static size_t drain_round(Hz3FrontScope scope, bool *busy)
             uint32_t shard = slab->cpu != HZ3_CPU_NONE ? hz3_shard_of_cpu((uint32_t)slab->cpu) : hz3_shard_now();
             size_t flushed = hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE || scope == HZ3_FRONT_HERE);
             bytes += flushed;
-            bool is_empty = flushed != 0 && hz3_slab_cached_bytes(slab) == 0;
-            if (is_empty && slab->cpu == HZ3_CPU_NONE && scope != HZ3_FRONT_HERE) {
+            bool is_empty = (flushed != 0 || slab->keeps_slots) && hz3_slab_cached_bytes(slab) == 0;
+            slab->keeps_slots = is_empty && scope == HZ3_FRONT_HERE;
+            if (is_empty && scope != HZ3_FRONT_HERE) {
                 hz3_slab_purge_slots(slab);
-                slab->will_be_parked = scope == HZ3_FRONT_IDLE;
+                slab->will_be_parked = scope == HZ3_FRONT_IDLE && slab->cpu == HZ3_CPU_NONE;
             }
         } else {
             *busy = *busy || passed.thread;

@@ -40,6 +40,7 @@ typedef struct Hz3Slab {
     int32_t cpu;                 // the CPU it belongs to, or HZ3_CPU_NONE
     bool is_seized;              // a drain has taken the pointer to it away
     bool will_be_parked;         // by the drain that has seized it: it is empty now
+    bool keeps_slots;            // a drain has emptied it without purging them; under the drain lock
     _Atomic bool is_parked;      // of a thread, empty, without a pointer to it, until the thread's next miss; its owner
                                  // looks without the lock
     bool is_orphan;              // in a fork's child: of a thread that is not there; the next drain empties it
@@ -126,8 +127,8 @@ void hz3_slab_note_miss(Hz3Slab *slab, uint32_t cls);
 // Returns the bytes moved. The caller owns the slab or has seized it.
 size_t hz3_slab_flush(Hz3Slab *slab, uint32_t shard, bool idle_only);
 
-// Gives the slots of an empty slab back to the kernel: a thousand sleeping threads have a thousand slabs. The caller
-// has seized the slab.
+// Gives the slots of an empty slab back to the kernel: a thousand sleeping threads have a thousand slabs, and as many
+// CPUs as a machine has may be idle or gone. The caller has seized the slab.
 void hz3_slab_purge_slots(Hz3Slab *slab);
 
 // Scans every bin; true when one has objects that have not moved since the call before the last. The caller holds the

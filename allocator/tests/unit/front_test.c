@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -152,6 +153,45 @@ static void a_sleepers_empty_slab_is_not_looked_at(void **state)
     hz3_front_drain(HZ3_FRONT_IDLE);
     bool has_thread_slab = HZ3_FRONT_CPU == 0 || hz3_rseq_cpu() < 0;
     assert_int_equal(slabs_watched, asleep + has_thread_slab);
+    sleeper_end(&sleeper);
+}
+
+// Without the first page, which keeps the fields.
+static size_t resident_pages_of_slots(const Hz3Slab *slab)
+{
+    char *from = (char *)(uintptr_t)slab + HZ3_PAGE_SIZE;
+    size_t pages = ((uintptr_t)slab->empty[HZ3_CLASS_LAST] - (uintptr_t)from) / HZ3_PAGE_SIZE + 1;
+    unsigned char is_resident[256];
+    assert_in_range(pages, 1, sizeof is_resident);
+    assert_int_equal(mincore(from, pages * HZ3_PAGE_SIZE, is_resident), 0);
+    size_t n = 0;
+    for (size_t i = 0; i < pages; i++) {
+        n += is_resident[i] & 1;
+    }
+    return n;
+}
+
+// Also one that a drain from here has emptied.
+static void an_idle_slab_gives_its_slots_back(void **state)
+{
+    (void)state;
+    Sleeper sleeper;
+    sleeper_start(&sleeper, 2048);
+    for (int i = 0; i < 4; i++) {
+        hz3_front_drain(HZ3_FRONT_HERE);
+    }
+    for (int i = 0; i < 4; i++) {
+        hz3_front_drain(HZ3_FRONT_IDLE);
+    }
+    size_t idle = 0;
+    for (Hz3Slab *slab = hz3_slab_first(); slab != NULL; slab = slab->next_made) {
+        if (slab->cpu != HZ3_CPU_NONE || (slab->owner != NULL && slab->owner != &hz3_self)) {
+            assert_int_equal(hz3_slab_cached_bytes(slab), 0);
+            assert_int_equal(resident_pages_of_slots(slab), 0);
+            idle++;
+        }
+    }
+    assert_true(idle != 0);
     sleeper_end(&sleeper);
 }
 
@@ -365,6 +405,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(only_what_has_not_moved_is_idle),
         cmocka_unit_test(a_drain_from_here_spares_other_threads),
         cmocka_unit_test(a_sleepers_empty_slab_is_not_looked_at),
+        cmocka_unit_test(an_idle_slab_gives_its_slots_back),
         cmocka_unit_test(capacity_follows_use),
         cmocka_unit_test(the_exit_looks_at_whole_bins),
         cmocka_unit_test(slab_validator_sees_what_is_wrong),
