@@ -10,9 +10,18 @@ TESTS += $(MACHINES_SRC)/small.t
 
 # small.t runs them as well.
 test-programs machine-programs: $(MACHINE_PROGRAMS)
-machine-programs: allocator
+machine-programs: allocator $(BUILD)/tests/cpus_are_counted_once_plugin.so
 
-$(BUILD)/tests/node_traffic $(BUILD)/tests/crowd: $(BUILD)/tests/%: $(MACHINES_SRC)/%.c
+# Lane scale with a fault, from a copy of the sources.
+LATECOMER := $(BUILD)/obj/latecomer
+$(BUILD)/tests/cpus_are_counted_once_plugin.so: $(wildcard allocator/src/*/*) $(MACHINES_SRC)/latecomer.plants
+	@mkdir -p $(LATECOMER) $(@D)
+	@cp -r allocator/Makefile allocator/lanes allocator/include $(LATECOMER)
+	@perl allocator/tests/mutants/run --plant cpus_are_counted_once $(LATECOMER)/src
+	@$(MAKE) --no-print-directory -C $(LATECOMER) BUILD=build CROSS=$(CROSS) all_ldpreload_scale
+	@cp $(LATECOMER)/build/libhakozuna_hz3_scale.so $@
+
+$(BUILD)/tests/node_traffic $(BUILD)/tests/crowd $(BUILD)/tests/latecomer: $(BUILD)/tests/%: $(MACHINES_SRC)/%.c
 	@mkdir -p $(@D)
 	@echo '  CC  $(@F)'
 	@$(CC) $(BASE_CFLAGS) $(CFLAGS) -fno-builtin -pthread $< -o $@
