@@ -171,27 +171,30 @@ static size_t resident_pages_of_slots(const Hz3Slab *slab)
     return n;
 }
 
-// Also one that a drain from here has emptied.
+// Also one that a drain from here has emptied. Only those that hold something are asked: one whose last object was
+// taken from it stays as it is.
 static void an_idle_slab_gives_its_slots_back(void **state)
 {
     (void)state;
     Sleeper sleeper;
     sleeper_start(&sleeper, 2048);
+    static Hz3Slab *used[64];
+    size_t n_used = 0;
+    for (Hz3Slab *slab = hz3_slab_first(); slab != NULL && n_used < COUNT_OF(used); slab = slab->next_made) {
+        used[n_used] = slab;
+        n_used += hz3_slab_cached_bytes(slab) != 0;
+    }
+    assert_true(n_used != 0);
     for (int i = 0; i < 4; i++) {
         hz3_front_drain(HZ3_FRONT_HERE);
     }
     for (int i = 0; i < 4; i++) {
         hz3_front_drain(HZ3_FRONT_IDLE);
     }
-    size_t idle = 0;
-    for (Hz3Slab *slab = hz3_slab_first(); slab != NULL; slab = slab->next_made) {
-        if (slab->cpu != HZ3_CPU_NONE || (slab->owner != NULL && slab->owner != &hz3_self)) {
-            assert_int_equal(hz3_slab_cached_bytes(slab), 0);
-            assert_int_equal(resident_pages_of_slots(slab), 0);
-            idle++;
-        }
+    for (size_t i = 0; i < n_used; i++) {
+        assert_int_equal(hz3_slab_cached_bytes(used[i]), 0);
+        assert_int_equal(resident_pages_of_slots(used[i]), 0);
     }
-    assert_true(idle != 0);
     sleeper_end(&sleeper);
 }
 
