@@ -145,7 +145,8 @@ static uint32_t take_from_magazine(Central *mine, Hz3Magazine *magazine, void **
     return n;
 }
 
-// Of one shard that offers something.
+// Of one shard that offers something, what it freed longest ago: the newest objects are in that CPU's cache, and it
+// will ask for them itself.
 static uint32_t take_from(uint32_t other, uint32_t shard, uint32_t cls, void **out, uint32_t want, bool waits)
 {
     Central *c = &hz3_central[other][cls];
@@ -155,7 +156,7 @@ static uint32_t take_from(uint32_t other, uint32_t shard, uint32_t cls, void **o
         return 0;
     }
     atomic_store_explicit(&c->streak, 0, memory_order_relaxed);
-    Hz3Magazine *magazine = hz3_depot_detach_top(&c->depot);
+    Hz3Magazine *magazine = hz3_depot_detach_bottom(&c->depot);
     uint32_t taken = 0;
     if (magazine == NULL && hz3_knobs.RECLAIM_SCOPE == HZ3_RECLAIM_ALL) {
         taken = hz3_partial_take(c, cls, out, want);

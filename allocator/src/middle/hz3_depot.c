@@ -86,9 +86,9 @@ uint32_t hz3_depot_pop(Hz3Depot *depot, void **out, uint32_t want, Hz3Magazine *
     return n;
 }
 
-Hz3Magazine *hz3_depot_detach_top(Hz3Depot *depot)
+Hz3Magazine *hz3_depot_detach_bottom(Hz3Depot *depot)
 {
-    Hz3Magazine *magazine = depot->top;
+    Hz3Magazine *magazine = depot->bottom;
     if (magazine != NULL) {
         unlink_end(depot, magazine);
         set_count(depot, hz3_depot_count(depot) - magazine->count);

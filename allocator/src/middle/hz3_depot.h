@@ -32,8 +32,8 @@ uint32_t hz3_depot_push(Hz3Depot *depot, void *const *objects, uint32_t n);
 // become the spare or go to the list *emptied.
 uint32_t hz3_depot_pop(Hz3Depot *depot, void **out, uint32_t want, Hz3Magazine **emptied);
 
-// Takes the whole top magazine, or returns NULL; and puts one that is not empty on top.
-Hz3Magazine *hz3_depot_detach_top(Hz3Depot *depot);
+// Takes the whole lowest magazine, or returns NULL; and puts one that is not empty on top.
+Hz3Magazine *hz3_depot_detach_bottom(Hz3Depot *depot);
 void hz3_depot_attach_top(Hz3Depot *depot, Hz3Magazine *magazine);
 
 // Takes up to `max` of the oldest objects out of the lowest magazine, at most HZ3_MAGAZINE_OBJECTS.

@@ -2,7 +2,7 @@
  * Depots: chains of magazines, one of each shard, and the pool that the magazines come from.
  *
  * A user gives objects to its shard's depot and takes them from there, each under the shard's lock. Its depot empty, it
- * takes the whole top magazine of the other shard, if nobody has that lock, and puts what is left of it on top of its
+ * takes the whole lowest magazine of the other shard, if nobody has that lock, and puts what is left of it on top of its
  * own. A push that finds no room gives the lock up, gets a magazine from the pool and comes again. A drainer settles the
  * oldest objects into their runs, and gives free magazines of the pool to the kernel, which empties them. What happens
  * under a lock is one step here, and a lock orders stores, so there are no store buffers. What is searched is everything
@@ -151,10 +151,10 @@ inline take_own(q)
 inline take_from_other(q)
 {
     if
-    :: atomic { (offers >> (1 - q)) & 1 -> m = top[1 - q] };
+    :: atomic { (offers >> (1 - q)) & 1 -> m = bottom[1 - q] };
 #ifndef BUG_DETACH_WITHOUT_THE_LOCK
         atomic {
-            m = top[1 - q];
+            m = bottom[1 - q];
             if
             :: m != NONE -> unlink_end(1 - q, m)
             :: else

@@ -134,20 +134,22 @@ static void pop_some_oldest(Hz3Depot *depot, uint32_t max)
     check(depot);
 }
 
-// The top magazine leaves the chain as another shard takes it, and comes back without its newest objects.
-static void hand_over_the_top(Hz3Depot *depot, uint32_t kept)
+// The lowest magazine leaves the chain as another shard takes it, and comes back on top without its newest objects.
+static void hand_over_the_oldest(Hz3Depot *depot, uint32_t kept)
 {
-    Hz3Magazine *top = hz3_depot_detach_top(depot);
-    if (top == NULL) {
+    Hz3Magazine *oldest = hz3_depot_detach_bottom(depot);
+    if (oldest == NULL) {
         assert_int_equal(shadow_count, 0);
         return;
     }
-    shadow_count -= top->count;
-    assert_memory_equal(top->object, shadow + shadow_count, top->count * sizeof top->object[0]);
+    assert_memory_equal(oldest->object, shadow, oldest->count * sizeof oldest->object[0]);
+    shadow_count -= oldest->count;
+    memmove(shadow, shadow + oldest->count, shadow_count * sizeof *shadow);
     check(depot);
-    top->count = kept < top->count ? kept : top->count;
-    shadow_count += top->count;
-    hz3_depot_attach_top(depot, top);
+    oldest->count = kept < oldest->count ? kept : oldest->count;
+    memcpy(shadow + shadow_count, oldest->object, oldest->count * sizeof *shadow);
+    shadow_count += oldest->count;
+    hz3_depot_attach_top(depot, oldest);
     check(depot);
 }
 
@@ -164,7 +166,7 @@ static void chain_is_a_stack_that_gives_its_oldest_too(void **state)
         } else if (unit_random_below(&rng, 4) != 0) {
             pop_some(&depot, n);
         } else if (unit_random_below(&rng, 2) == 0) {
-            hand_over_the_top(&depot, n);
+            hand_over_the_oldest(&depot, n);
         } else {
             pop_some_oldest(&depot, n < HZ3_MAGAZINE_OBJECTS ? n : HZ3_MAGAZINE_OBJECTS);
         }
