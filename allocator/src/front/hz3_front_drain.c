@@ -86,7 +86,6 @@ static bool nobody_is_inside(const Hz3Slab *slab, Kinds passed)
            atomic_load_explicit(&slab->owner->in_op, memory_order_acquire) == 0;
 }
 
-// A drain from here has emptied it, which its CPU may be about to fill again; it did not.
 static bool only_keeps_slots(const Hz3Slab *slab)
 {
     return slab->keeps_slots && hz3_slab_cached_bytes(slab) == 0;
@@ -102,7 +101,7 @@ static bool is_wanted(Hz3Slab *slab, Hz3FrontScope scope)
     case HZ3_FRONT_OWN:
         return slab->owner == &hz3_self || (slab->cpu != HZ3_CPU_NONE && slab->cpu == hz3_rseq_cpu());
     default:
-        return slab->keeps_slots || hz3_slab_cached_bytes(slab) != 0;
+        return hz3_slab_cached_bytes(slab) != 0;
     }
 }
 
@@ -143,6 +142,23 @@ static void put_back(void)
     hz3_lock_release(&hz3_slab_lock);
 }
 
+// Of a slab that was seized. An epoch gives its slots back when it is empty. Other drains leave them to a CPU, which is
+// about to fill them again; where it does not, the next epoch finds them. Returns the bytes moved.
+static size_t empty(Hz3Slab *slab, Hz3FrontScope scope)
+{
+    bool is_threads = slab->cpu == HZ3_CPU_NONE;
+    uint32_t shard = is_threads ? hz3_shard_now() : hz3_shard_of_cpu((uint32_t)slab->cpu);
+    size_t flushed = hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE || scope == HZ3_FRONT_HERE);
+    bool is_empty = (flushed != 0 || slab->keeps_slots) && hz3_slab_cached_bytes(slab) == 0;
+    bool loses_slots = is_empty && (scope == HZ3_FRONT_IDLE || (is_threads && scope != HZ3_FRONT_HERE));
+    slab->keeps_slots = is_empty && !loses_slots;
+    if (loses_slots) {
+        hz3_slab_purge_slots(slab);
+        slab->will_be_parked = scope == HZ3_FRONT_IDLE && is_threads;
+    }
+    return flushed;
+}
+
 // Returns the bytes moved. *busy: some slab was in use, so another round may get it.
 static size_t drain_round(Hz3FrontScope scope, bool *busy)
 {
@@ -160,15 +176,7 @@ static size_t drain_round(Hz3FrontScope scope, bool *busy)
         }
         hz3_assert(!is_in_place(slab));
         if (nobody_is_inside(slab, passed)) {
-            uint32_t shard = slab->cpu != HZ3_CPU_NONE ? hz3_shard_of_cpu((uint32_t)slab->cpu) : hz3_shard_now();
-            size_t flushed = hz3_slab_flush(slab, shard, scope == HZ3_FRONT_IDLE || scope == HZ3_FRONT_HERE);
-            bytes += flushed;
-            bool is_empty = (flushed != 0 || slab->keeps_slots) && hz3_slab_cached_bytes(slab) == 0;
-            slab->keeps_slots = is_empty && scope == HZ3_FRONT_HERE;
-            if (is_empty && scope != HZ3_FRONT_HERE) {
-                hz3_slab_purge_slots(slab);
-                slab->will_be_parked = scope == HZ3_FRONT_IDLE && slab->cpu == HZ3_CPU_NONE;
-            }
+            bytes += empty(slab, scope);
         } else {
             *busy = *busy || passed.thread;
         }
