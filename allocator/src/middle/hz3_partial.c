@@ -119,83 +119,15 @@ static inline uint32_t put_into(Central *c, uint32_t run, uint32_t cls, void *co
     return put;
 }
 
-bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls)
-{
-    if (!HZ3_DEBUG) {
-        return true;
-    }
-    if (hz3_class_is_medium(cls)) {
-        return c->partial == HZ3_PAGE_NONE && c->next_scanned == HZ3_PAGE_NONE;
-    }
-    uint64_t free_objs = 0;
-    uint32_t before = HZ3_PAGE_NONE;
-    uint32_t run = c->partial;
-    for (uint32_t i = 0; run != HZ3_PAGE_NONE && i < RUNS_LOOKED_AT_MAX; i++) {
-        const Hz3RunMeta *meta = &hz3_arena.run[run];
-        if (run >= hz3_arena.slots * HZ3_PAGES_PER_SEG || meta->prev != before || !is_linked(c, run)) {
-            return false;
-        }
-        bool is_alone = i == 0 && meta->next == HZ3_PAGE_NONE;
-        bool is_empty = meta->free_objs == hz3_classes[cls].objs;
-        if (meta->shard != shard || !hz3_run_is_valid(run, cls) || (is_empty && !is_alone)) {
-            return false;
-        }
-        free_objs += meta->free_objs;
-        before = run;
-        run = meta->next;
-    }
-    uint64_t counted = atomic_load_explicit(&hz3_news_of(c)->free_objs, memory_order_relaxed);
-    bool is_counted = run == HZ3_PAGE_NONE ? counted == free_objs : counted >= free_objs;
-    return is_counted && (c->next_scanned == HZ3_PAGE_NONE || is_linked(c, c->next_scanned));
-}
-
-// --- without a lock ----------------------------------------------------------------------------------------------
-
 static uint32_t run_of(const void *object)
 {
     return hz3_run_of_page(hz3_page_of(object));
 }
 
-// Returns whether all have one owner. Objects come from everywhere in the heap: all cache lines that they need are
-// asked for before the first is used.
-static bool find_owners(void *const *objects, uint32_t n, uint8_t *owner)
-{
-    const uintptr_t base = hz3_arena.base;
-    Hz3RunMeta *const metas = hz3_arena.run;
-    for (uint32_t i = 0; i < n; i++) {
-        __builtin_prefetch(&metas[((uintptr_t)objects[i] - base) >> HZ3_PAGE_SHIFT]);
-    }
-    Hz3PageBits *const bits = hz3_arena.bits;
-    uint32_t differ = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        size_t page = ((uintptr_t)objects[i] - base) >> HZ3_PAGE_SHIFT;
-        size_t run = page - metas[page].head_delta;
-        __builtin_prefetch(&bits[run], 1);
-        owner[i] = metas[run].shard;
-        differ |= owner[i] ^ owner[0];
-    }
-    return differ == 0;
-}
-
-static void sort_by_owner(void **objects, uint32_t n, const uint8_t *owner)
-{
-    void *sorted[HZ3_BATCH_MAX];
-    uint32_t place[HZ3_SHARDS_MAX + 1] = {0}; // of the next object of each owner
-    for (uint32_t i = 0; i < n; i++) {
-        place[owner[i] + 1]++;
-    }
-    for (uint32_t shard = 1; shard < hz3_shard_count(); shard++) {
-        place[shard] += place[shard - 1];
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        sorted[place[owner[i]]++] = objects[i];
-    }
-    memcpy(objects, sorted, n * sizeof *objects);
-}
-
 // Blocks that were freed at random lie one in each run, which is on the list and stays there. Puts such blocks, as many
 // as follow each other, and returns how many. It ends before whatever needs more: the last block, two blocks of one
-// page, a run that comes to the list or leaves it, another owner, a fault. What all blocks need is loaded once.
+// page, a run that comes to the list or leaves it, another owner, a fault. What all blocks need is loaded once. Of a
+// run whose owner is another, whose lock is not held, only what is constant may be read: so `shard` is compared first.
 static HZ3_NOINLINE uint32_t put_strewn(const Central *c, uint32_t cls, void *const *objects, uint32_t n)
 {
     const uintptr_t base = hz3_arena.base;
@@ -228,6 +160,71 @@ static HZ3_NOINLINE uint32_t put_strewn(const Central *c, uint32_t cls, void *co
     }
     hz3_news_count(c, put);
     return put;
+}
+
+bool hz3_partial_is_valid(const Central *c, uint32_t shard, uint32_t cls)
+{
+    if (!HZ3_DEBUG) {
+        return true;
+    }
+    if (hz3_class_is_medium(cls)) {
+        return c->partial == HZ3_PAGE_NONE && c->next_scanned == HZ3_PAGE_NONE;
+    }
+    uint64_t free_objs = 0;
+    uint32_t before = HZ3_PAGE_NONE;
+    uint32_t run = c->partial;
+    for (uint32_t i = 0; run != HZ3_PAGE_NONE && i < RUNS_LOOKED_AT_MAX; i++) {
+        const Hz3RunMeta *meta = &hz3_arena.run[run];
+        if (run >= hz3_arena.slots * HZ3_PAGES_PER_SEG || meta->prev != before || !is_linked(c, run)) {
+            return false;
+        }
+        bool is_alone = i == 0 && meta->next == HZ3_PAGE_NONE;
+        bool is_empty = meta->free_objs == hz3_classes[cls].objs;
+        if (meta->shard != shard || !hz3_run_is_valid(run, cls) || (is_empty && !is_alone)) {
+            return false;
+        }
+        free_objs += meta->free_objs;
+        before = run;
+        run = meta->next;
+    }
+    uint64_t counted = atomic_load_explicit(&hz3_news_of(c)->free_objs, memory_order_relaxed);
+    bool is_counted = run == HZ3_PAGE_NONE ? counted == free_objs : counted >= free_objs;
+    return is_counted && (c->next_scanned == HZ3_PAGE_NONE || is_linked(c, c->next_scanned));
+}
+
+// --- without a lock ----------------------------------------------------------------------------------------------
+
+// Returns whether all have one owner. Objects come from everywhere in the heap: all cache lines that they need are
+// asked for before the first is used.
+static bool find_owners(void *const *objects, uint32_t n, uint8_t *owner)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        __builtin_prefetch(&hz3_arena.run[hz3_page_of(objects[i])]);
+    }
+    uint32_t differ = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t run = run_of(objects[i]);
+        __builtin_prefetch(&hz3_arena.bits[run], 1);
+        owner[i] = hz3_arena.run[run].shard;
+        differ |= owner[i] ^ owner[0];
+    }
+    return differ == 0;
+}
+
+static void sort_by_owner(void **objects, uint32_t n, const uint8_t *owner)
+{
+    void *sorted[HZ3_BATCH_MAX];
+    uint32_t place[HZ3_SHARDS_MAX + 1] = {0}; // of the next object of each owner
+    for (uint32_t i = 0; i < n; i++) {
+        place[owner[i] + 1]++;
+    }
+    for (uint32_t shard = 1; shard < hz3_shard_count(); shard++) {
+        place[shard] += place[shard - 1];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        sorted[place[owner[i]]++] = objects[i];
+    }
+    memcpy(objects, sorted, n * sizeof *objects);
 }
 
 // Programs often free in the order in which they allocated, or in the opposite one.

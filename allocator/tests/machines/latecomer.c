@@ -188,6 +188,10 @@ static void visit_all(void)
         visits++;
         leave(cpu);
     }
+    if (visits == 0) {
+        fprintf(stderr, "latecomer: all: no CPU is offline: expected some that can be switched on\n");
+        exit(2);
+    }
     printf("# CPUs visited: %zu\n", visits);
     check(most <= OPS / 100, "mallocs on any of the CPUs which found no cache", most, OPS / 100);
     addresses = proc_kib("/proc/self/status", "VmSize:") - addresses;
